@@ -1,0 +1,45 @@
+# make run    set up on first use, then serve the dashboard on localhost
+# make test   set up on first use, then run all tests
+# make lint   style checks
+# make bench  speed, as ratios against named peers
+# make results   rewrite docs/results.md from the shipped checkpoints
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV   ?= .venv
+PORT   ?= 8501
+BIN    := $(VENV)/bin
+
+.PHONY: run test bench lint results
+
+run: $(VENV)/.installed
+	$(BIN)/streamlit run app.py --server.port $(PORT)
+
+# A browser wants the machine to itself; all other tests share two processes, a file at a time.
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest --ignore tests/browser --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest tests/browser
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.bench
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+results: $(VENV)/.installed
+	$(BIN)/python -m core.results --check
+	$(BIN)/python -m core.results --write
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	touch $@
+
+# grad-cam, an oracle of the tests, comes without its dependencies: it asks for
+# opencv-python, whose files would overwrite those of opencv-python-headless.
+$(VENV)/.installed-dev: requirements-dev.txt requirements-oracle.txt $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps -r requirements-oracle.txt
+	touch $@

@@ -1,0 +1,212 @@
+"""ZIP archives from strangers: looked through before anything is unpacked, and never trusted.
+
+Refused as a whole: names that lead out of the archive, links, encryption, entries that share
+their bytes, and more files or bytes than the limits. What an entry claims is checked against
+what comes out of it, so that no claim is worth forging.
+"""
+
+from __future__ import annotations
+
+import io
+import stat
+import unicodedata
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+MAGIC = b"PK\x03\x04"
+_BLOCK = 2**20
+_ENCRYPTED = 0x1
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_SIDE_FILES = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
+
+
+class ArchiveError(ValueError):
+    """An archive is refused; the text is a sentence for the user: what is wrong, what to do."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most that an archive may hold: files, bytes of one file, bytes of all; unpacked."""
+
+    files: int = 2_000
+    file_bytes: int = 200 * 2**20
+    total_bytes: int = 2 * 2**30
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file in an archive: its path, always with ``/`` and below the archive's root; its size."""
+
+    path: str
+    size: int
+    _entry: zipfile.ZipInfo
+
+
+class Archive:
+    """A ZIP archive that was found harmless; ``members`` in the order of the archive.
+
+    Folders and what operating systems leave beside files are passed over. ``source`` is a path,
+    a file open for reading in binary, or the bytes. Raises ArchiveError.
+    """
+
+    def __init__(self, source: str | Path | io.IOBase | bytes, limits: Limits | None = None):
+        limits = limits or Limits()
+        stream = io.BytesIO(source) if isinstance(source, bytes) else source
+        try:
+            self._zip = zipfile.ZipFile(stream)
+            entries = [one for one in self._zip.infolist() if not one.is_dir()]
+        except OSError as error:
+            raise ArchiveError(
+                "The archive cannot be opened. Check its place and try again."
+            ) from (error)
+        except Exception as error:  # zipfile raises nearly anything at a hostile directory
+            raise ArchiveError(DAMAGED) from error
+        _check(entries, limits)
+        self.members: tuple[Member, ...] = tuple(
+            Member(_path(one), one.file_size, one) for one in entries if not _side_file(one)
+        )
+        _check_names(self.members)
+
+    def __enter__(self) -> Archive:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file, if it was opened here."""
+        self._zip.close()
+
+    def read(self, member: Member) -> bytes:
+        """Content of a file. Raises ArchiveError if it is damaged or longer than it claims."""
+        return b"".join(self._blocks(member))
+
+    def extract(self, folder: Path) -> None:
+        """Write all files below ``folder``, which must not hold any of them yet.
+
+        Raises ArchiveError; what was written before stays, for the caller to remove.
+        """
+        for member in self.members:
+            path = folder / member.path
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with path.open("xb") as file:
+                    file.writelines(self._blocks(member))
+            except OSError as error:
+                raise ArchiveError(
+                    f"The archive cannot be unpacked ({error.strerror}). Check the space on the "
+                    "disk and that you may write there."
+                ) from error
+
+    def _blocks(self, member: Member) -> Iterator[bytes]:
+        left = member.size
+        try:
+            with self._zip.open(member._entry) as file:
+                while block := file.read(min(_BLOCK, left + 1)):
+                    left -= len(block)
+                    if left < 0:
+                        raise ArchiveError(DAMAGED)
+                    yield block
+        except (ArchiveError, OSError):
+            raise
+        except Exception as error:
+            raise ArchiveError(DAMAGED) from error
+        if left:
+            raise ArchiveError(DAMAGED)
+
+
+def pack(files: dict[str, bytes]) -> bytes:
+    """A ZIP archive of files by name."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return stream.getvalue()
+
+
+def gunzip(data: bytes, limit: int) -> bytes:
+    """What a gzip file holds, up to ``limit`` bytes. Raises ArchiveError."""
+    return inflate(data, limit, 16 + zlib.MAX_WBITS)
+
+
+def inflate(data: bytes, limit: int, wbits: int = -zlib.MAX_WBITS) -> bytes:
+    """Deflated bytes unpacked, up to ``limit`` of them; without a header unless ``wbits``, as in
+    zlib, tells another. Raises ArchiveError."""
+    unpacker = zlib.decompressobj(wbits)
+    try:
+        content = unpacker.decompress(data, limit + 1)
+    except zlib.error as error:
+        raise ArchiveError(DAMAGED_FILE) from error
+    if len(content) > limit:
+        raise ArchiveError(
+            f"The file unpacks to more than the limit of {limit >> 20} MB. Save it in parts."
+        )
+    if not unpacker.eof:
+        raise ArchiveError(DAMAGED_FILE)
+    return content
+
+
+DAMAGED = "The archive is damaged or incomplete. Copy it or pack it again."
+DAMAGED_FILE = "The compressed file is damaged or incomplete. Copy it again."
+
+
+def _check(entries: list[zipfile.ZipInfo], limits: Limits) -> None:
+    """Raise unless the directory of an archive promises something harmless within the limits."""
+    if len(entries) > limits.files:
+        raise ArchiveError(
+            f"The archive holds more files than the limit of {limits.files}. Pack fewer of them."
+        )
+    if any(one.file_size > limits.file_bytes for one in entries):
+        raise ArchiveError(
+            f"A file in the archive is larger than the limit of {limits.file_bytes >> 20} MB "
+            "unpacked. Leave it out."
+        )
+    if sum(one.file_size for one in entries) > limits.total_bytes:
+        raise ArchiveError(
+            f"The archive unpacks to more than the limit of {limits.total_bytes >> 20} MB. "
+            "Pack it in parts."
+        )
+    if any(one.flag_bits & _ENCRYPTED for one in entries):
+        raise ArchiveError("The archive is encrypted. Pack it without a password.")
+    if any(one.compress_type not in _METHODS for one in entries):
+        raise ArchiveError("The archive is packed in an unusual way. Pack it as a plain ZIP file.")
+    if any(stat.S_ISLNK(one.external_attr >> 16) for one in entries):
+        raise ArchiveError("The archive holds links. Pack the files themselves.")
+    _check_overlap(entries)
+
+
+def _check_overlap(entries: list[zipfile.ZipInfo]) -> None:
+    """Raise if entries share bytes: how a small archive can hold far more than it could."""
+    end = 0
+    for one in sorted(entries, key=lambda entry: entry.header_offset):
+        if one.header_offset < end:
+            raise ArchiveError(DAMAGED)
+        end = one.header_offset + one.compress_size
+
+
+def _path(entry: zipfile.ZipInfo) -> str:
+    """Path of an entry below the archive's root. Raises ArchiveError if it leads elsewhere."""
+    name = entry.filename.replace("\\", "/")
+    path = PurePosixPath(name)
+    nowhere = not path.parts or ":" in path.parts[0]
+    if nowhere or path.is_absolute() or ".." in path.parts or not name.isprintable():
+        raise ArchiveError(
+            "The archive holds a file whose name leads out of it or cannot be used. "
+            "Pack it again from a plain folder."
+        )
+    return str(path)
+
+
+def _check_names(members: tuple[Member, ...]) -> None:
+    """Raise if files would overwrite each other on some file system."""
+    folded = {unicodedata.normalize("NFC", one.path).casefold() for one in members}
+    if len(folded) < len(members):
+        raise ArchiveError("The archive holds two files of one name. Rename one and pack again.")
+
+
+def _side_file(entry: zipfile.ZipInfo) -> bool:
+    path = PurePosixPath(entry.filename.replace("\\", "/"))
+    return bool(set(path.parts) & set(_SIDE_FILES)) or path.name.startswith("._")

@@ -1,0 +1,89 @@
+"""The model card of a trained system (Mitchell et al., FAT* 2019), in Markdown."""
+
+from __future__ import annotations
+
+from core.recipe import Recipe
+
+INTENDED_USE = (
+    "Research and teaching. Not a medical device: its output is no medical finding and must not "
+    "guide the care of a patient."
+)
+
+PROTOCOLS = {
+    "grouped": "no near-duplicate of a test image was in training",
+    "published": "a random split, image by image, in the paper's proportions",
+}
+
+_FIGURES = {
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "macro_auc": "ROC-AUC, macro",
+    "macro_f1": "F1, macro",
+    "mcc": "MCC",
+    "ece": "Expected calibration error",
+}
+
+
+def render(recipe: Recipe, metrics: dict) -> str:
+    """The card. ``metrics`` as in ``metrics.json``: by protocol, with intervals."""
+    parts = [
+        f"# {recipe.title} (`{recipe.id}`)",
+        recipe.summary,
+        f"**Intended use.** {INTENDED_USE}",
+        f"**Modality.** {recipe.modality.capitalize()}. **Classes.** {', '.join(recipe.classes)}.",
+        f"**Trained on.** {recipe.trained_on}",
+        _source(recipe),
+        "## Figures on test images\n\n" + _figures(recipe, metrics),
+        _bullets("## Known limits", recipe.limits),
+        _bullets("## Departures from the paper", recipe.departures),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _source(recipe: Recipe) -> str:
+    source = recipe.source
+    link = f"https://doi.org/{source.doi}" if source.doi else source.url
+    parts = [source.authors, f'"{source.title}"', source.venue, str(source.year or ""), link]
+    return "**After.** " + ", ".join(part for part in parts if part) + "."
+
+
+def _figures(recipe: Recipe, metrics: dict) -> str:
+    names = _FIGURES | {f"sensitivity_{c}": f"Sensitivity, {c}" for c in recipe.classes}
+    protocols = [name for name in PROTOCOLS if name in metrics]
+    heads = [f"{name} (n = {metrics[name]['n']})" for name in protocols]
+    lines = ["| Figure | Paper | " + " | ".join(heads) + " |", "|---|---|" + "---|" * len(heads)]
+    for key, title in names.items():
+        paper = recipe.published.get(key)
+        cells = [_cell(metrics[name]["values"].get(key)) for name in protocols]
+        shown = "" if paper is None else f"{paper:g}"
+        lines.append(f"| {title} | {shown} | " + " | ".join(cells) + " |")
+    notes = [f"`{name}`: {PROTOCOLS[name]}." for name in protocols]
+    notes += [_calibration(name, metrics[name]["calibration"]) for name in protocols]
+    return "\n".join(lines) + "\n\nWith 95 % bootstrap intervals over groups. " + " ".join(notes)
+
+
+def _calibration(protocol: str, calibration: dict) -> str:
+    """What temperature scaling and the operating point do on the test images."""
+    text = (
+        f"\n\nUnder `{protocol}`, probabilities are scaled by a temperature of "
+        f"{calibration['temperature']:.2f}, fitted on {calibration['n_fitted']} validation images: "
+        f"the expected calibration error becomes {_cell(calibration['values']['ece'])}."
+    )
+    point = calibration.get("operating_point")
+    if point is None:
+        return text
+    return text + (
+        f" Calling a scan malignant from a probability of {point['threshold']:.2f}, chosen on "
+        "validation images to find 95 % of the malignant ones, gives a test sensitivity of "
+        f"{_cell(point['sensitivity'])} and a specificity of {_cell(point['specificity'])}."
+    )
+
+
+def _cell(figure: dict | None) -> str:
+    if figure is None or figure["value"] is None:
+        return "undefined"
+    return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
+
+
+def _bullets(title: str, sentences: tuple[str, ...]) -> str:
+    return f"{title}\n\n" + "\n".join(f"- {s}" for s in sentences) if sentences else ""

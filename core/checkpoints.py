@@ -1,0 +1,183 @@
+"""What a trained system leaves on disk: safe to load, every file verified by its hash.
+
+``checkpoints/<recipe>/`` holds
+
+- ``weights.safetensors``: weights of the ``grouped`` run, kernels float16, the rest float32
+- ``recipe.toml``: the recipe as trained
+- ``history.csv``, ``predictions.parquet``, ``metrics.json``: of all runs, by protocol and seed
+- ``guard.safetensors``: pooled features of the images the weights were trained on
+- ``explanations.parquet``, once measured: figures of every explanation method on test images
+- ``card.md``: the model card
+- ``manifest.json``: sha256 of each file, library versions, data fingerprint, seed
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from core.recipe import Recipe, RecipeError, parse_recipe
+
+CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
+MANIFEST = "manifest.json"
+EXPLANATIONS = "explanations.parquet"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint is missing or damaged; the text names the file and what to do."""
+
+
+def list_trained(root: Path = CHECKPOINTS) -> tuple[str, ...]:
+    """Ids of the recipes that have a trained system in ``root``, sorted."""
+    return tuple(sorted(path.parent.name for path in root.glob(f"*/{MANIFEST}")))
+
+
+def open_checkpoint(recipe_id: str, root: Path = CHECKPOINTS) -> Checkpoint:
+    """The trained system of a recipe. Raises CheckpointError if there is none."""
+    if recipe_id not in list_trained(root):
+        known = ", ".join(list_trained(root)) or "none yet"
+        raise CheckpointError(
+            f"No trained system '{recipe_id}' is here (there are: {known}). "
+            f"Train it with: python train.py {recipe_id} --data DIR"
+        )
+    return Checkpoint(root / recipe_id)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One trained system on disk. Files are read when asked for, and verified when read."""
+
+    folder: Path
+
+    @cached_property
+    def manifest(self) -> dict:
+        """Hashes, versions, data fingerprint and seed."""
+        try:
+            return json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{self.folder.name}/{MANIFEST} cannot be read.") from error
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The recipe as trained."""
+        try:
+            return parse_recipe(self._text("recipe.toml"), f"{self.folder.name}/recipe.toml")
+        except RecipeError as error:
+            raise CheckpointError(str(error)) from error
+
+    @cached_property
+    def metrics(self) -> dict:
+        """Figures on the test images, by protocol; see ``core.evaluation.evaluate``."""
+        return json.loads(self._text("metrics.json"))
+
+    @cached_property
+    def card(self) -> str:
+        """The model card, in Markdown."""
+        return self._text("card.md")
+
+    @property
+    def temperature(self) -> float:
+        """Calibration of the shipped weights (Guo et al., 2017); 1 changes nothing."""
+        protocol = self.manifest["weights"]["protocol"]
+        return self.metrics[protocol].get("calibration", {}).get("temperature", 1.0)
+
+    def predictions(self) -> pd.DataFrame:
+        """One row an image and run: protocol, seed, split, image_id, label, group, classes."""
+        return pd.read_parquet(io.BytesIO(self.verified("predictions.parquet")))
+
+    def history(self) -> pd.DataFrame:
+        """One row an epoch and run."""
+        return pd.read_csv(io.BytesIO(self.verified("history.csv")))
+
+    def guard(self) -> dict[str, np.ndarray]:
+        """Pooled features (N, K) of the training images, and their class indices (N,)."""
+        from safetensors.numpy import load
+
+        return load(self.verified("guard.safetensors"))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The trained weights by name, kernels float16."""
+        from safetensors.numpy import load
+
+        return load(self.verified("weights.safetensors"))
+
+    def load(self):
+        """The classifier with its trained weights; needs no network connection."""
+        from core.architectures import build
+        from core.classifiers import wrap
+
+        network = build(self.recipe, pretrained=False)
+        network.from_arrays(self.arrays())
+        classifier = wrap(self.recipe, network)
+        classifier.temperature = self.temperature
+        return classifier
+
+    def verified(self, name: str) -> bytes:
+        """A file's bytes. Raises CheckpointError if they are not those the manifest names."""
+        where = f"{self.folder.name}/{name}"
+        try:
+            data = (self.folder / name).read_bytes()
+        except OSError as error:
+            raise CheckpointError(f"{where} is missing. Restore or retrain it.") from error
+        if sha256(data) != self.manifest["files"].get(name):
+            raise CheckpointError(
+                f"{where} does not match its hash in {MANIFEST}: it was changed or damaged. "
+                "Restore it or train the system again."
+            )
+        return data
+
+    def _text(self, name: str) -> str:
+        return self.verified(name).decode("utf-8")
+
+
+def write_checkpoint(folder: Path, files: dict[str, bytes], manifest: dict) -> None:
+    """Replace a checkpoint folder as a whole by ``files`` and a manifest with their hashes."""
+    manifest = manifest | {"files": {name: sha256(data) for name, data in sorted(files.items())}}
+    manifest_text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
+    part, old = folder.with_name(f".{folder.name}.part"), folder.with_name(f".{folder.name}.old")
+    for leftover in (part, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    part.mkdir(parents=True)
+    for name, data in (files | {MANIFEST: manifest_text.encode()}).items():
+        (part / name).write_bytes(data)
+    if folder.exists():
+        folder.rename(old)
+    part.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def update_checkpoint(checkpoint: Checkpoint, files: dict[str, bytes]) -> None:
+    """Add or replace some files of a checkpoint; the others are verified and kept."""
+    others = (name for name in checkpoint.manifest["files"] if name not in files)
+    kept = {name: checkpoint.verified(name) for name in others}
+    write_checkpoint(checkpoint.folder, kept | files, dict(checkpoint.manifest))
+
+
+def shrink(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Kernels as float16 of 9 significant bits, which still compress; vectors (biases, batch norms,
+    whose variances may exceed its range) stay float32. Raises ValueError if a kernel overflows."""
+    with np.errstate(over="ignore"):  # found just below
+        small = {n: _rounded(a.astype(np.float16)) if a.ndim > 1 else a for n, a in arrays.items()}
+    lost = [name for name, a in small.items() if not np.isfinite(a).all()]
+    if lost:
+        raise ValueError(f"The weights {lost[:3]} do not fit into float16.")
+    return small
+
+
+def _rounded(kernel: np.ndarray) -> np.ndarray:
+    """Float16 with the last 2 of its 11 significant bits rounded away."""
+    bits = kernel.view(np.uint16)
+    return ((bits + np.uint16(2)) & np.uint16(0xFFFC)).view(np.float16)
+
+
+def sha256(data: bytes) -> str:
+    """Hexadecimal digest."""
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,91 @@
+"""Reader of any folder that has a sub-folder for each class, also inside train, validation, test.
+
+`DIR/benign/1.png`, `DIR/train/benign/1.png` and `DIR/anything/benign/1.png` are all understood;
+what lies deeper in the folder of a class belongs to that class. Masks are told by their names, as
+in BUSI: `1_mask.png` beside `1.png`. Nothing is known of patients, so every image is a group of its
+own; `core.datasets.audit` finds near-duplicates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from core.datasets.base import DatasetError, class_rows, is_picture, natural_key, table_of
+from core.datasets.busi import MASK
+from core.datasets.known_splits import SPLIT_OF_FOLDER
+
+MAX_IMAGES = 20_000
+LAYOUT = (
+    "It must hold a folder for each class with that class's images inside, such as benign/1.png "
+    "and malignant/1.png, or folders train, validation and test with such folders in them."
+)
+_DEEPEST = 6
+_HIDDEN = ("__MACOSX",)
+
+
+def read(folder: Path) -> pd.DataFrame:
+    """The folder as a table with the columns of every data set, one row an image.
+
+    `folder` is a pathlib.Path, or a zipfile.Path inside an archive. Raises DatasetError, with a
+    sentence, if it is no folder of class folders, or holds more than MAX_IMAGES images.
+    """
+    if not folder.is_dir():
+        raise DatasetError(f"{folder} is not a folder. Give one that exists on this computer.")
+    root = _without_wrapping(folder)
+    class_of = _class_folders(root)
+    if len(set(class_of.values())) < 2:
+        raise DatasetError(f"Two classes with images or more were not found there. {LAYOUT}")
+    rows = []
+    for row in class_rows(root, class_of, "a folder of classes", mask=MASK):
+        rows.append(row | {"group": row["image_id"]})
+        if len(rows) > MAX_IMAGES:
+            raise DatasetError(
+                f"There are more than {MAX_IMAGES:,} images. Take a part of them at a time."
+            )
+    return table_of(rows)
+
+
+def _without_wrapping(folder: Path) -> Path:
+    """The folder, or the only one inside it, as long as that alone holds further folders."""
+    for _ in range(_DEEPEST):
+        inside = _folders(folder)
+        wraps = len(inside) == 1 and _folders(inside[0]) and not _has_pictures(folder)
+        if not wraps:
+            break
+        folder = inside[0]
+    return folder
+
+
+def _class_folders(root: Path) -> dict[str, str]:
+    """Every folder that holds images, as its path below the root -> the class it belongs to."""
+    found = {}
+    for folder in _folders(root):
+        is_split = folder.name.lower() in SPLIT_OF_FOLDER
+        for top in _folders(folder) if is_split else [folder]:
+            below = f"{folder.name}/{top.name}" if is_split else top.name
+            found |= dict.fromkeys(_with_pictures(top, below), top.name)
+    return found
+
+
+def _with_pictures(folder: Path, below: str, depth: int = 0) -> Iterator[str]:
+    if _has_pictures(folder):
+        yield below
+    if depth < _DEEPEST:
+        for inside in _folders(folder):
+            yield from _with_pictures(inside, f"{below}/{inside.name}", depth + 1)
+
+
+def _has_pictures(folder: Path) -> bool:
+    return any(is_picture(path) for path in folder.iterdir())
+
+
+def _folders(folder: Path) -> list[Path]:
+    inside = (
+        path
+        for path in folder.iterdir()
+        if path.is_dir() and not path.name.startswith(".") and path.name not in _HIDDEN
+    )
+    return sorted(inside, key=lambda path: natural_key(path.name))

@@ -1,0 +1,124 @@
+"""DICOM -> Scan: every transfer syntax that pydicom, gdcm, OpenJPEG and Pillow unpack.
+
+- Grey pictures run through Modality LUT, VOI LUT or first window, and polarity; without a window
+  the smallest value is black and the largest white. ``Scan.grey`` keeps the values.
+- Colours of every kind become RGB. ICC profiles are ignored, as in pictures.
+- Overlays are never part of the pixels; ``Scan.overlay`` holds them.
+- With or without preamble and file header, little-endian or big-endian, deflated.
+- Nothing cut short is shown.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+
+from pydicom import Dataset, dcmread
+from pydicom.dataset import FileMetaDataset
+from pydicom.filereader import read_dataset
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from core import dicom_header as header
+from core.archives import ArchiveError, inflate
+from core.dicom_pixels import PIXEL_KEYWORDS, read_pixels
+from core.scan_types import MAX_BYTES, Scan, ScanError
+
+MAX_META_BYTES = 2**20
+DAMAGED = (
+    "This DICOM file is damaged, incomplete or of an unusual kind, so nothing of it is shown. "
+    "Copy or export it again, if possible without compression."
+)
+DIRECTORY = (
+    "This is the directory of a DICOM disc, which holds no picture. Choose the images themselves."
+)
+
+BARE_DICOM = (
+    *(bytes([2, 0, element, 0]) for element in (0x00, 0x01, 0x02, 0x10)),
+    *(bytes([8, 0, element, 0]) for element in (0x00, 0x01, 0x05, 0x08, 0x12, 0x16, 0x18)),
+    *(bytes([0, 8, 0, element]) for element in (0x00, 0x01, 0x05, 0x08, 0x12, 0x16, 0x18)),
+)
+"""First four bytes of a file without preamble: tags that stand first, in both byte orders."""
+
+# What the libraries have to say about a file may quote a patient's name: it reaches nobody.
+warnings.filterwarnings("ignore", module=r"pydicom\.")
+logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+
+
+def read_dicom(data: bytes) -> Scan:
+    """The scan in a DICOM file. Raises ScanError, and nothing else."""
+    try:
+        return _scan(parse(data))
+    except ScanError:
+        raise
+    except Exception as error:  # a hostile file makes the decoders raise nearly anything
+        raise ScanError(DAMAGED) from error
+
+
+def parse(data: bytes) -> Dataset:
+    """The data set of a DICOM file, with a transfer syntax. Raises ScanError."""
+    try:
+        dataset = _parsed(data)
+        _complete_meta(dataset)
+    except ArchiveError as error:
+        raise ScanError(str(error)) from error
+    except Exception as error:
+        raise ScanError(DAMAGED) from error
+    return dataset
+
+
+def _scan(dataset: Dataset) -> Scan:
+    if not any(keyword in dataset for keyword in PIXEL_KEYWORDS):
+        raise ScanError(_without_picture(dataset))
+    pixels, grey = read_pixels(dataset)
+    return Scan(
+        pixels,
+        spacing_mm=header.spacing_mm(dataset),
+        modality=str(dataset.get("Modality") or "").strip() or None,
+        grey=grey,
+        overlay=header.overlay(dataset),
+        frame_ms=header.frame_milliseconds(dataset),
+        personal=header.personal_data(dataset),
+        text_risk=header.text_risk(dataset),
+        dicom=True,
+    )
+
+
+def _without_picture(dataset: Dataset) -> str:
+    if "DirectoryRecordSequence" in dataset:
+        return DIRECTORY
+    if not len(dataset):
+        return DAMAGED
+    uid = UID(str(dataset.get("SOPClassUID") or ""))
+    kind = f" It is of the kind {uid.name}." if uid.name != uid else ""  # of the standard alone
+    return f"This DICOM file holds no picture.{kind} Choose the file of the image itself."
+
+
+def _parsed(data: bytes) -> Dataset:
+    start = 132 if data[128:132] == b"DICM" else 0
+    file = io.BytesIO(data[start : start + MAX_META_BYTES])
+    meta = read_dataset(file, False, True, stop_when=lambda tag, *_: tag.group != 2)
+    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        return dcmread(io.BytesIO(data), force=True)
+    # pydicom would unpack without any limit.
+    content = inflate(data[start + file.tell() :], MAX_BYTES)
+    dataset = read_dataset(io.BytesIO(content), False, True)
+    dataset.file_meta = FileMetaDataset(meta)
+    return dataset
+
+
+def _complete_meta(dataset: Dataset) -> None:
+    """Add the transfer syntax where a file has no header, from the way it is written."""
+    if not hasattr(dataset, "file_meta"):
+        dataset.file_meta = FileMetaDataset()
+    if "TransferSyntaxUID" in dataset.file_meta:
+        return
+    implicit, little = dataset.original_encoding
+    plain = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+    dataset.file_meta.TransferSyntaxUID = plain if little else ExplicitVRBigEndian

@@ -1,0 +1,187 @@
+"""What a DICOM header says beside the pixels: spacing, personal data, drawings, rhythm.
+
+Section numbers are those of PS3.3 of the DICOM standard.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from pydicom import Dataset
+
+PERSONAL: dict[str, tuple[str, ...]] = {
+    "name": ("PatientName", "OtherPatientNames", "PatientBirthName", "PatientMotherBirthName"),
+    "patient number": ("PatientID", "OtherPatientIDs", "OtherPatientIDsSequence"),
+    "birth date": ("PatientBirthDate", "PatientBirthTime"),
+    "age, sex or size": ("PatientAge", "PatientSex", "PatientSize", "PatientWeight"),
+    "address or telephone": ("PatientAddress", "PatientTelephoneNumbers"),
+    "dates of the examination": (
+        "StudyDate",
+        "SeriesDate",
+        "AcquisitionDate",
+        "ContentDate",
+        "AcquisitionDateTime",
+    ),
+    "examination number": ("AccessionNumber", "StudyID"),
+    "names of staff": (
+        "ReferringPhysicianName",
+        "PerformingPhysicianName",
+        "OperatorsName",
+        "PhysiciansOfRecord",
+        "NameOfPhysiciansReadingStudy",
+        "RequestingPhysician",
+    ),
+    "hospital": ("InstitutionName", "InstitutionAddress", "InstitutionalDepartmentName"),
+    "remarks": ("PatientComments", "ImageComments", "AdditionalPatientHistory", "StudyComments"),
+}
+"""Kind of data that tell of a person -> keywords of the elements that hold them."""
+
+# Nothing, and what de-identified copies hold in place of something.
+_EMPTY = {"", "ANONYMIZED", "00010101", "00010101010101.000000+0000", "000000.00", "000Y", "0.0"}
+
+BURNED_IN = "the file says that text is burned into the picture"
+LIKELY_TEXT = "pictures of this kind often carry burned-in text, and the file does not deny it"
+_OFTEN_WITH_TEXT = {"US", "IVUS", "OT", "SC", "XC", "ES", "GM"}
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and its multi-frame kinds, which begin so
+
+# What may be told once a file or in functional groups, for all frames or each (C.7.6.16).
+_GROUPS = ("PixelMeasuresSequence", "FrameVOILUTSequence", "PixelValueTransformationSequence")
+_ONCE = (
+    *("PixelSpacing", "WindowCenter", "WindowWidth", "WindowCenterWidthExplanation"),
+    *("VOILUTFunction", "VOILUTSequence", "ModalityLUTSequence", "RescaleSlope"),
+    *("RescaleIntercept", "RescaleType"),
+)
+
+_TISSUE, _CENTIMETRES = 1, 3  # RegionSpatialFormat 2D; PhysicalUnits (C.8.5.5.1)
+
+
+def frame_header(dataset: Dataset, frame: int) -> Dataset:
+    """Spacing, rescaling and windows of one frame, wherever the file tells them."""
+    header = Dataset()
+    for keyword in _ONCE:
+        if keyword in dataset:
+            header[keyword] = dataset[keyword]
+    shared = dataset.get("SharedFunctionalGroupsSequence") or []
+    each = dataset.get("PerFrameFunctionalGroupsSequence") or []
+    for groups in (*shared[:1], *each[frame : frame + 1]):
+        for name in _GROUPS:
+            for item in (groups.get(name) or [])[:1]:
+                header.update(item)
+    return header
+
+
+def is_enhanced(dataset: Dataset) -> bool:
+    """Whether frames may differ in spacing, rescaling and windows."""
+    return bool(dataset.get("PerFrameFunctionalGroupsSequence"))
+
+
+def spacing_mm(dataset: Dataset) -> tuple[float, float] | None:
+    """Height and width of a pixel in the body, in millimetres, or None if the file leaves it open.
+
+    Taken from PixelSpacing (10.7.1), else from ImagerPixelSpacing divided by the magnification,
+    else from the ultrasound regions (C.8.5.5), if they lie within the picture and agree.
+    """
+    told = frame_header(dataset, 0).get("PixelSpacing")
+    if told:
+        return _positive(*told)
+    told = dataset.get("ImagerPixelSpacing")
+    if told:
+        magnification = dataset.get("EstimatedRadiographicMagnificationFactor") or 1
+        return _positive(*(float(one) / float(magnification) for one in told))
+    return _ultrasound_spacing(dataset)
+
+
+def _ultrasound_spacing(dataset: Dataset) -> tuple[float, float] | None:
+    regions = dataset.get("SequenceOfUltrasoundRegions") or []
+    # Where a copy was resized, the regions still tell of the first picture: they lie outside.
+    if any(not _inside(region, dataset) for region in regions):
+        return None
+    tissue = [one for one in regions if one.get("RegionSpatialFormat") == _TISSUE]
+    units = {
+        one.get(name)
+        for one in tissue
+        for name in ("PhysicalUnitsXDirection", "PhysicalUnitsYDirection")
+    }
+    sizes = (
+        {
+            (abs(float(one.PhysicalDeltaY)) * 10, abs(float(one.PhysicalDeltaX)) * 10)
+            for one in tissue
+        }
+        if units == {_CENTIMETRES}
+        else set()
+    )
+    return _positive(*sizes.pop()) if len(sizes) == 1 else None
+
+
+def _inside(region: Dataset, dataset: Dataset) -> bool:
+    right, bottom = region.get("RegionLocationMaxX1"), region.get("RegionLocationMaxY1")
+    told = right is not None and bottom is not None
+    return told and right <= dataset.Columns and bottom <= dataset.Rows
+
+
+def _positive(height: float, width: float) -> tuple[float, float] | None:
+    sizes = float(height), float(width)
+    return sizes if all(math.isfinite(one) and one > 0 for one in sizes) else None
+
+
+def personal_data(dataset: Dataset) -> tuple[str, ...]:
+    """Kinds of data in the file that tell of a person, as in PERSONAL; never the data."""
+    kinds = [
+        kind
+        for kind, keywords in PERSONAL.items()
+        if any(str(dataset.get(one) or "").strip() not in _EMPTY for one in keywords)
+    ]
+    private = any(tag.is_private for tag in dataset.keys())  # noqa: SIM118, iterating decodes
+    return (*kinds, "private data of the maker") if private else tuple(kinds)
+
+
+def text_risk(dataset: Dataset) -> str | None:
+    """Why the picture may show personal data as text, or None if the file gives no reason."""
+    told = str(dataset.get("BurnedInAnnotation") or "").strip().upper()
+    if told == "YES":
+        return BURNED_IN
+    captured = str(dataset.get("SOPClassUID") or "").startswith(_SECONDARY_CAPTURE)
+    likely = captured or dataset.get("Modality") in _OFTEN_WITH_TEXT
+    return LIKELY_TEXT if likely and told != "NO" else None
+
+
+def frame_milliseconds(dataset: Dataset) -> float | None:
+    """Time from frame to frame of a cine (C.7.6.5), or None."""
+    told = dataset.get("FrameTime")
+    if not told and dataset.get("CineRate"):
+        told = 1000 / float(dataset.CineRate)
+    return float(told) if told and math.isfinite(float(told)) and float(told) > 0 else None
+
+
+def overlay(dataset: Dataset) -> np.ndarray | None:
+    """All overlay planes (C.9.2) of a file as one, bool (1 or frames, H, W), or None.
+
+    A plane that cannot be read is left out: it is a drawing beside the picture.
+    """
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    found = []
+    for group in range(0x6000, 0x601F, 2):
+        if (group, 0x3000) not in dataset:
+            continue
+        try:
+            plane = np.atleast_3d(dataset.overlay_array(group).T).T.astype(bool)
+            origin = [int(one) - 1 for one in dataset[group, 0x0050].value or (1, 1)]
+            first = int(dataset[group, 0x0051].value) - 1 if (group, 0x0051) in dataset else 0
+            found.append(_placed(plane, origin, first, (frames, dataset.Rows, dataset.Columns)))
+        except Exception:  # whatever is wrong with a drawing, the picture is still good
+            continue
+    return np.logical_or.reduce(np.broadcast_arrays(*found)) if found else None
+
+
+def _placed(plane: np.ndarray, origin: list[int], first: int, shape: tuple) -> np.ndarray:
+    """A plane (frames, h, w) on the picture's field; one of a single frame is for all."""
+    frames, height, width = shape
+    single = len(plane) == 1
+    field = np.zeros((1 if single else frames, height, width), bool)
+    top, left = origin
+    part = plane[:, max(0, -top) : height - top, max(0, -left) : width - left]
+    top, left, first = max(0, top), max(0, left), 0 if single else first
+    target = field[first : first + len(part), top : top + part.shape[1], left:]
+    target[:, :, : part.shape[2]] = part[: len(target)]
+    return field

@@ -1,0 +1,111 @@
+"""DICOM files that are slices of one volume, put together in the order of their position."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from pydicom import dcmread
+
+from core.dicom import read_dicom
+from core.scan_types import MAX_FRAMES, MAX_PIXELS, TOO_LARGE, TOO_MANY, Grey, Scan, ScanError, rgb
+from core.windowing import Window, apply_window, window_between
+
+_NEEDED = (
+    *("SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient", "Rows", "Columns"),
+    *("NumberOfFrames", "AcquisitionNumber", "EchoNumbers", "InstanceNumber"),
+)
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A hash of the series a file belongs to, and where in it the file stands."""
+
+    series: str
+    position: float
+    number: int
+
+
+def slice_of(data: bytes) -> Slice | None:
+    """Series and position of a file; None if it is no single slice of a volume."""
+    if data[128:132] != b"DICM":
+        return None
+    try:
+        told = dcmread(io.BytesIO(data), stop_before_pixels=True, specific_tags=list(_NEEDED))
+        if int(told.get("NumberOfFrames") or 1) != 1:
+            return None
+        turn = np.array(told.ImageOrientationPatient, float)
+        across = np.cross(turn[:3], turn[3:])
+        position = float(across @ np.array(told.ImagePositionPatient, float))
+        parts = (told.get("AcquisitionNumber"), told.get("EchoNumbers"))
+        shape = (told.Rows, told.Columns, tuple(np.round(turn, 3).tolist()))
+        number = int(told.get("InstanceNumber") or 0)
+        series = repr((str(told.SeriesInstanceUID), str(parts), shape)).encode()
+        return Slice(hashlib.sha256(series).hexdigest(), position, number)
+    except Exception:  # whatever is wrong with it is told when the file is read by itself
+        return None
+
+
+def group_slices(slices: Sequence[Slice | None]) -> list[list[int]]:
+    """Indices of files by volume, each in the order of its slices; all others by themselves.
+
+    Volumes and files keep the order of their first file. Two slices of one place are in the
+    order of their numbers.
+    """
+    groups: dict[object, list[int]] = defaultdict(list)
+    for index, one in enumerate(slices):
+        groups[one.series if one else index].append(index)
+    for group in groups.values():
+        if len(group) > 1:
+            group.sort(key=lambda index: (slices[index].position, slices[index].number))
+    return list(groups.values())
+
+
+def read_series(files: Sequence[bytes]) -> Scan:
+    """The volume of files in the order of ``group_slices``: one frame a file.
+
+    All share the window from their smallest to their largest value if the first proposes none.
+    Raises ScanError if a file cannot be read or the files do not go together.
+    """
+    if len(files) > MAX_FRAMES:
+        raise ScanError(TOO_MANY)
+    scans: list[Scan] = []
+    for data in files:
+        scan = read_dicom(data)
+        if scan.pixels.size // 3 * len(files) > MAX_PIXELS:
+            raise ScanError(TOO_LARGE)
+        scans.append(scan)
+    if any(one.pixels.shape != scans[0].pixels.shape for one in scans):
+        raise ScanError("The files of this series differ in size. Choose them one by one.")
+    overlays = [one.overlay for one in scans]
+    pixels, grey = _joined(scans)
+    return replace(
+        scans[0],
+        pixels=pixels,
+        grey=grey,
+        overlay=None if any(one is None for one in overlays) else np.concatenate(overlays),
+        personal=tuple(dict.fromkeys(kind for one in scans for kind in one.personal)),
+        text_risk=next((one.text_risk for one in scans if one.text_risk), None),
+    )
+
+
+def _joined(scans: list[Scan]) -> tuple[np.ndarray, Grey | None]:
+    """Pixels of all files; grey values too, under one window where the files propose none."""
+    pixels = np.concatenate([one.pixels for one in scans])
+    greys = [one.grey for one in scans if one.grey]
+    if len(greys) < len(scans):
+        return pixels, None
+    values, first = np.concatenate([one.values for one in greys]), greys[0]
+    if first.windows != (_whole(first.values),):
+        return pixels, replace(first, values=values)
+    window = _whole(values)
+    shown = rgb(apply_window(values, window, first.inverted))
+    return shown, replace(first, values=values, windows=(window,))
+
+
+def _whole(values: np.ndarray) -> Window:
+    return window_between(float(values.min()), float(values.max()))

@@ -1,0 +1,67 @@
+"""A region drawn by hand on a scan: the picture to draw on, and the mask that comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import cv2
+import numpy as np
+import plotly.graph_objects as go
+
+from core.figures import panel_axis, picture_trace
+
+HEIGHT = 380
+INK = "#35e0f2"
+
+Shape = Mapping[str, Sequence[float]]
+"""Corners of a box, or points of a closed line, in pixels: the lists "x" and "y"."""
+
+DRAWING_CONFIG = {
+    "displaylogo": False,
+    "displayModeBar": True,
+    "modeBarButtonsToRemove": ["toImage", "autoScale2d", "resetScale2d", "zoomIn2d", "zoomOut2d"],
+}
+"""Plotly configuration of ``drawing_figure``: a box or a lasso is drawn, the wheel does nothing."""
+
+
+def drawing_figure(pixels: np.ndarray) -> go.Figure:
+    """The scan, uint8 (H, W, 3), on which dragging draws a lasso."""
+    height, width = pixels.shape[:2]
+    # Plotly selects points; of two that nobody sees, in opposite corners, it tells the region.
+    corners = {"x": [0, width - 1], "y": [0, height - 1], "hoverinfo": "skip"}
+    unseen = {"type": "scatter", "mode": "markers", "marker": {"opacity": 0}, **corners}
+    layout = {
+        "xaxis": panel_axis(width, [0, 1], "left", 1, "x"),
+        "yaxis": panel_axis(height, [0, 1], "top", 1, "y"),
+        "height": HEIGHT,
+        "margin": {"l": 0, "r": 0, "t": 32, "b": 0},
+        "dragmode": "lasso",
+        "newselection": {"line": {"color": INK, "width": 2, "dash": "solid"}},
+        "showlegend": False,
+    }
+    picture = {"type": "image", **picture_trace(pixels)}
+    return go.Figure({"data": [picture, unseen], "layout": layout})
+
+
+def drawn_mask(
+    boxes: Iterable[Shape], lassos: Iterable[Shape], height: int, width: int
+) -> np.ndarray:
+    """All that lies in one of the boxes or inside one of the closed lines, bool (H, W).
+
+    A pixel's centre has whole coordinates. What lies outside the picture is cut off.
+    """
+    mask = np.zeros((height, width), np.uint8)
+    for box in boxes:
+        rows, columns = _within(height, box["y"]), _within(width, box["x"])
+        mask[np.ix_(rows, columns)] = 1
+    for line in lassos:
+        points = np.rint(np.column_stack([line["x"], line["y"]])).astype(np.int32)
+        if len(points) > 2:
+            cv2.fillPoly(mask, [points], 1)
+    return mask.astype(bool)
+
+
+def _within(length: int, ends: Sequence[float]) -> np.ndarray:
+    """Which of the places 0 to length - 1 lie between the two ends, bool (length,)."""
+    places = np.arange(length)
+    return (min(ends) <= places) & (places <= max(ends))

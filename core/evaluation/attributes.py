@@ -1,0 +1,143 @@
+"""What an image is like, and whether mistakes go with it: sizes, brightness, contrast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import pandas as pd
+from scipy.stats import false_discovery_control, mannwhitneyu
+
+from core.evaluation.wilson import wilson
+
+BINS = 4
+_RING = 0.1  # width of the surroundings of a lesion, as a share of the image's shorter side
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One thing that can be measured of an image: column name, heading, unit and definition."""
+
+    name: str
+    heading: str
+    unit: str
+    help: str
+    from_pixels: bool = True
+
+
+ATTRIBUTES: tuple[Attribute, ...] = (
+    Attribute(
+        "group_size",
+        "Group size",
+        "images",
+        "How many images its group (patient, source or near-duplicates) holds in the whole set.",
+        from_pixels=False,
+    ),
+    Attribute(
+        "lesion_area",
+        "Lesion area",
+        "% of the image",
+        "Share of the picture inside the outline of the lesion; images without one do not count.",
+    ),
+    Attribute(
+        "lesion_contrast",
+        "Lesion contrast",
+        "grey levels, 0 to 1",
+        "How far the mean grey inside the outline is from that of a ring around it.",
+    ),
+    Attribute(
+        "mean_intensity",
+        "Mean intensity",
+        "0 black to 1 white",
+        "Mean grey level of the whole picture.",
+    ),
+    Attribute(
+        "contrast",
+        "Contrast",
+        "grey levels, 0 to 1",
+        "Standard deviation of the grey level over the picture (RMS contrast; Peli, 1990).",
+    ),
+    Attribute(
+        "image_size",
+        "Image size",
+        "megapixels",
+        "Width times height of the file, before the system scales it to its own input.",
+    ),
+)
+
+
+def image_attributes(pixels: np.ndarray, mask: np.ndarray | None) -> dict[str, float]:
+    """The attributes of one image that need its pixels, uint8 (H, W, 3); mask bool (H, W) or None.
+
+    Those of the lesion are NaN where there is no outline, or where it leaves nothing around it.
+    """
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) / 255.0
+    outlined = mask is not None and mask.any()
+    return {
+        "lesion_area": 100 * float(mask.mean()) if outlined else np.nan,
+        "lesion_contrast": _lesion_contrast(grey, mask) if outlined else np.nan,
+        "mean_intensity": float(grey.mean()),
+        "contrast": float(grey.std()),
+        "image_size": grey.size / 1e6,
+    }
+
+
+def rates_by_bin(values: pd.Series, wrong: pd.Series, bins: int = BINS) -> pd.DataFrame:
+    """How often the system is wrong for low to high values: at most ``bins`` of equal counts.
+
+    Columns: low, high (the smallest and largest value in it), n, errors, rate, and the rate's
+    95 % interval ``rate_low``, ``rate_high`` (Wilson). Missing values are left out; few different
+    values get one bin each.
+    """
+    known = values.notna()
+    values, wrong = values[known], wrong[known]
+    if not len(values):
+        return pd.DataFrame(columns=["low", "high", "n", "errors", "rate", "rate_low", "rate_high"])
+    few = values.nunique() <= bins
+    bin_of = values if few else pd.qcut(values, bins, labels=False, duplicates="drop")
+    frame = pd.DataFrame({"value": values, "wrong": wrong}).groupby(bin_of.to_numpy())
+    table = frame.agg(
+        low=("value", "min"), high=("value", "max"), n=("wrong", "size"), errors=("wrong", "sum")
+    ).reset_index(drop=True)
+    table["rate"] = table["errors"] / table["n"]
+    table["rate_low"], table["rate_high"] = wilson(table["errors"], table["n"])
+    return table
+
+
+def associations(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Does each attribute differ between wrong and right images? One row a name, strongest first.
+
+    Columns: name, n, median_wrong, median_right, ``larger``: the chance that a wrong image has the
+    larger value, half for ties (0.5: no relation; the area under the ROC curve), and ``p`` of the
+    two-sided Mann-Whitney test, adjusted for the number of attributes (Benjamini and Hochberg,
+    1995). It takes images as independent. Attributes known for fewer than two images of either
+    kind, or the same for all, are left out.
+    """
+    rows = [row for name in names if (row := _association(table[name], table["wrong"], name))]
+    found = pd.DataFrame(rows, columns=["name", "n", "median_wrong", "median_right", "larger", "p"])
+    if len(found):
+        found["p"] = false_discovery_control(found["p"])
+    strength = (found["larger"] - 0.5).abs()
+    return found.loc[strength.sort_values(ascending=False).index].reset_index(drop=True)
+
+
+def _association(values: pd.Series, wrong: pd.Series, name: str) -> dict | None:
+    mistaken, right = values[wrong].dropna(), values[~wrong].dropna()
+    if min(len(mistaken), len(right)) < 2 or values.nunique() < 2:
+        return None
+    test = mannwhitneyu(mistaken, right)
+    return {
+        "name": name,
+        "n": len(mistaken) + len(right),
+        "median_wrong": mistaken.median(),
+        "median_right": right.median(),
+        "larger": test.statistic / (len(mistaken) * len(right)),
+        "p": test.pvalue,
+    }
+
+
+def _lesion_contrast(grey: np.ndarray, mask: np.ndarray) -> float:
+    outside = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5)
+    ring = (outside > 0) & (outside <= _RING * min(grey.shape))
+    return float(abs(grey[mask].mean() - grey[ring].mean())) if ring.any() else np.nan

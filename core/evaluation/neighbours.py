@@ -1,0 +1,44 @@
+"""The training images that a system finds most like a given one: what it was thinking of."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from core.checkpoints import Checkpoint
+from core.evaluation.sample import EvaluationError
+
+
+def training_images(checkpoint: Checkpoint) -> tuple[pd.DataFrame, np.ndarray]:
+    """Rows of the predictions that the shipped weights were trained on, and their features.
+
+    The features, float32 (N, K), are pooled over the picture, in the order of the rows. Raises
+    EvaluationError if the two do not belong together, CheckpointError for a damaged file.
+    """
+    run, known = checkpoint.manifest["weights"], checkpoint.predictions()
+    mine = (known["protocol"] == run["protocol"]) & (known["seed"] == run["seed"])
+    rows = known[mine & (known["split"] == "train")].reset_index(drop=True)
+    guard = checkpoint.guard()
+    codes = pd.Index(checkpoint.recipe.classes).get_indexer(rows["label"])
+    if not np.array_equal(codes, guard["labels"]):
+        raise EvaluationError(
+            f"The guard features of {checkpoint.recipe.id} are not those of its training images. "
+            "Train the system again."
+        )
+    return rows, guard["features"].astype(np.float32)
+
+
+def nearest(queries: np.ndarray, features: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The ``count`` most similar of N features for each of Q queries, the most similar first.
+
+    ``queries`` (Q, K), ``features`` (N, K). Returns their indices, int (Q, count), and their cosine
+    similarity, float32 (Q, count), in [-1, 1].
+    """
+    similarity = _unit(queries) @ _unit(features).T
+    order = np.argsort(-similarity, axis=1, kind="stable")[:, :count]
+    return order, np.take_along_axis(similarity, order, axis=1)
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    rows = np.asarray(rows, np.float32)
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)

@@ -1,0 +1,29 @@
+"""What several runs say together, each with its own split, order and random weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from core.evaluation import evaluate
+
+
+def over_seeds(test: pd.DataFrame, classes: Sequence[str]) -> dict | None:
+    """Mean and spread of every figure over the seeds of one protocol; None for a single seed.
+
+    ``test`` holds the test images of all seeds, with the columns that ``evaluate`` takes and
+    ``seed``. The result holds ``seeds``, and ``values``: metric -> ``mean`` and ``sd``, the sample
+    standard deviation; a figure that is not defined in every run is left out. The runs share
+    images, so that ``sd / sqrt(n)`` is no standard error.
+    """
+    runs = {seed: evaluate(rows, classes, resamples=1) for seed, rows in test.groupby("seed")}
+    if len(runs) < 2:
+        return None
+    figures = pd.DataFrame([{k: v["value"] for k, v in r["values"].items()} for r in runs.values()])
+    figures = figures.astype(float).dropna(axis=1)
+    spread = zip(figures.columns, figures.mean(), figures.std(ddof=1), strict=True)
+    return {
+        "seeds": [int(seed) for seed in runs],
+        "values": {name: {"mean": float(mean), "sd": float(sd)} for name, mean, sd in spread},
+    }

@@ -1,0 +1,78 @@
+"""NIfTI volumes -> Scan, by nibabel: one frame a slice, along the axis with the fewest of them.
+
+Values are scaled as the header says (scl_slope, scl_inter); the smallest is black and the largest
+white. The axes are brought to the nearest anatomical ones; what nibabel calls R, A and S (right,
+anterior and upper of the patient) grows to the left, upwards and upwards on the screen, as
+radiologists look at slices.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import nibabel as nib
+import numpy as np
+
+from core.scan_types import MAX_FRAMES, MAX_PIXELS, TOO_LARGE, TOO_MANY, Grey, Scan, ScanError, rgb
+from core.windowing import apply_window, window_between
+
+NIFTI_MARKS = ((344, b"n+1\0"), (4, b"n+2\0\r\n\x1a\n"))
+"""Where the marks of NIfTI-1 and NIfTI-2 files stand."""
+
+_MILLIMETRES = {"mm": 1.0, "meter": 1000.0, "micron": 0.001}
+_RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
+
+logging.getLogger("nibabel.global").setLevel(logging.CRITICAL + 1)
+
+
+def read_nifti(data: bytes) -> Scan:
+    """The scan in an unpacked single-file NIfTI volume. Raises ScanError, and nothing else."""
+    try:
+        return _scan(data)
+    except ScanError:
+        raise
+    except Exception as error:  # a hostile header makes the library raise nearly anything
+        raise ScanError(
+            "This NIfTI file is damaged, incomplete or of an unusual kind, so nothing of it is "
+            "shown. Copy or export it again."
+        ) from error
+
+
+def _scan(data: bytes) -> Scan:
+    kind = nib.Nifti1Image if data[344:348] == b"n+1\0" else nib.Nifti2Image
+    image = kind.from_bytes(data)
+    shape = [size for size in image.shape if size != 1]
+    if len(shape) > 3 or len(image.shape) < 2 or not all(shape):
+        raise ScanError(
+            "This NIfTI file holds more than one volume, or none. Export one volume of it."
+        )
+    if np.prod(shape, dtype=float) > MAX_PIXELS:
+        raise ScanError(TOO_LARGE)
+    image = nib.as_closest_canonical(image.slicer[..., 0] if len(image.shape) == 4 else image)
+    sizes = np.abs(image.header.get_zooms()[:3]).astype(float)
+    scale = _MILLIMETRES.get(image.header.get_xyzt_units()[0])
+    volume = np.asanyarray(image.dataobj)
+    while volume.ndim < 3:
+        volume, sizes = volume[..., None], np.append(sizes, 1.0)
+    axis = int(np.argmin(volume.shape[::-1]))  # of equal axes the last, which is upwards
+    axis = 2 - axis
+    if volume.shape[axis] > MAX_FRAMES:
+        raise ScanError(TOO_MANY)
+    across, up = (one for one in range(3) if one != axis)
+    frames = np.ascontiguousarray(volume.transpose(axis, up, across)[:, ::-1, ::-1])
+    spacing = (sizes[up] * scale, sizes[across] * scale) if scale else None
+    spacing = spacing if spacing and min(spacing) > 0 else None
+    if frames.dtype == _RGB:
+        colours = np.stack([frames[name] for name in "RGB"], axis=-1)
+        return Scan(np.ascontiguousarray(colours), spacing_mm=spacing)
+    return _grey(frames, spacing)
+
+
+def _grey(frames: np.ndarray, spacing: tuple[float, float] | None) -> Scan:
+    values = frames if frames.dtype.kind in "iu" and frames.itemsize <= 2 else None
+    if values is None:
+        values = frames.astype(np.float32)
+    finite = values[np.isfinite(values)]
+    window = window_between(float(finite.min()), float(finite.max()))
+    values = values.astype(values.dtype.newbyteorder("="))
+    return Scan(rgb(apply_window(values, window)), spacing, grey=Grey(values, (window,)))

@@ -1,0 +1,289 @@
+"""Heatmaps of several methods (columns) and systems (rows) as one figure with one view."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import plotly.graph_objects as go
+
+from core.figures import (
+    COLOUR_MAPS,
+    MAX_PICTURE_SIDE,
+    TEXT_SIZE,
+    axis_suffix,
+    colour_bar,
+    fading_scale,
+    heatmap_trace,
+    opacity_slider,
+    opaque_scale,
+    over_panel,
+    panel_axis,
+    panel_title,
+    peak_place,
+    picture_trace,
+)
+
+MAX_ACROSS = 4
+"""Maps in a row; more are continued below, since narrower pictures cannot be read."""
+WIDEST = 1000
+"""Screen pixels across beyond which the pictures, whose height is fixed, would drift apart."""
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """One map, float (h, w) in [0, 1], or None with a ``note`` that says why there is none.
+
+    ``name`` stands above the picture, ``caption`` below it, ``note`` upon it.
+    """
+
+    name: str
+    values: np.ndarray | None
+    caption: str = ""
+    note: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class PanelRow:
+    """The maps of one system over ``pixels``, uint8 (H, W, 3), as the system sees the scan."""
+
+    title: str
+    pixels: np.ndarray
+    panels: tuple[Panel, ...]
+
+
+def panel_grid(
+    rows: Sequence[PanelRow],
+    explained: str,
+    colour_map: str = "Inferno",
+    opacity: float = 0.6,
+    outline: np.ndarray | None = None,
+) -> go.Figure:
+    """All maps over their scans, each row led by the scan alone, with one zoom and pan.
+
+    All rows hold the same methods over pictures of one size. ``explained`` names what the maps
+    speak for; ``outline`` is the lesion's mask, bool (H, W), whose border is drawn on every
+    picture; ``opacity`` in [0, 1], a multiple of OPACITY_STEP, is that of the overlays and is
+    changed in the browser.
+    """
+    height, width = rows[0].pixels.shape[:2]
+    parts = bands(rows)
+    plan = _Plan.of(len(parts), len(parts[0].panels) + 1, width, height)
+    look = _Look(COLOUR_MAPS[colour_map], opacity, _border(outline))
+    pictures = {id(row.pixels): picture_trace(row.pixels, plan.largest) for row in rows}
+    traces, annotations, axes = [], [_SLIDER_NAME], {}
+    for row, band in enumerate(parts):
+        annotations.append(_row_title(band.title, plan.number(row, 0)))
+        for column, panel in enumerate((_SCAN, *band.panels)):
+            number = plan.number(row, column)
+            traces += _traces(panel, number, pictures[id(band.pixels)], plan, look)
+            annotations += _words(panel, number)
+            axes |= plan.axes(row, column)
+    overlays = [at for at, trace in enumerate(traces) if trace["type"] == "heatmap"]
+    layout = {
+        **axes,
+        "annotations": annotations,
+        "height": plan.height,
+        "margin": {"l": 0, "r": 0, "t": _TOP, "b": 0},
+        "dragmode": "pan",
+        "showlegend": False,
+        "sliders": [opacity_slider(opacity, overlays, _SLIDER_AT) | {"pad": {"b": 10}}],
+        "modebar": {"bgcolor": _CLEAR, "orientation": "h"},
+        "paper_bgcolor": _CLEAR,
+        "plot_bgcolor": _CLEAR,
+    }
+    # One construction: each add_trace or add_annotation would check all the others again.
+    return go.Figure({"data": [*traces, _colour_key(look.scale, explained)], "layout": layout})
+
+
+def wrapped(note: str) -> list[str]:
+    """A note in lines that fit upon a narrow picture."""
+    return textwrap.wrap(note, _NOTE_WIDTH)
+
+
+def describe_grid(rows: Sequence[PanelRow], explained: str) -> str:
+    """Text alternative of ``panel_grid``: what is shown, and where each map peaks."""
+    opening = f"Heatmaps for {explained}, as linked pictures."
+    return " ".join([opening, *(_describe_row(row) for row in rows)])
+
+
+def _describe_row(row: PanelRow) -> str:
+    maps = (f"{one.name} {_describe(one)}" for one in row.panels)
+    return f"{row.title}: {'; '.join(maps)}."
+
+
+def _describe(panel: Panel) -> str:
+    if panel.note or panel.values is None:
+        return f"({panel.note or 'no map'})"
+    return f"strongest {peak_place(panel.values)}"
+
+
+def bands(rows: Sequence[PanelRow]) -> list[PanelRow]:
+    """Rows cut into pieces of equal width, so that no picture gets too small."""
+    count = max(1, len(rows[0].panels))
+    across = -(-count // -(-count // MAX_ACROSS))
+    return [
+        PanelRow(row.title, row.pixels, row.panels[start : start + across])
+        for start in range(0, count, across)
+        for row in rows
+    ]
+
+
+# ---------------------------------------------------------------- geometry
+
+_CLEAR = "rgba(0,0,0,0)"
+_SCAN = Panel("Scan", None)
+_TOP = 42  # colour key and opacity slider
+_HEAD, _CAPTION, _GAP = 46, 22, 0.008
+_PAGE_WIDTH = 920  # the main column on a common screen
+_LEAST_HEIGHT, _MOST_HEIGHT = 120, 330
+_PIXELS_SENT = 4_000_000  # in all panels together: each holds its own copy of the picture
+_SLIDER_AT = 0.7
+_NOTE_WIDTH = 24  # characters
+OUTLINE = "#35e0f2"
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Where panels lie: every row is a head, a picture and a caption, in screen pixels."""
+
+    rows: int
+    columns: int
+    size: tuple[int, int]
+    picture_height: int
+
+    @classmethod
+    def of(cls, rows: int, columns: int, width: int, height: int) -> _Plan:
+        fitting = int(_PAGE_WIDTH * ((1 + _GAP) / columns - _GAP) * height / width)
+        shown = min(max(fitting, _LEAST_HEIGHT), _MOST_HEIGHT)
+        return cls(rows, columns, (width, height), shown)
+
+    @property
+    def row_height(self) -> int:
+        return _HEAD + self.picture_height + _CAPTION
+
+    @property
+    def height(self) -> int:
+        return _TOP + self.rows * self.row_height
+
+    @property
+    def largest(self) -> int:
+        """The longest side of a picture that is sent once a panel."""
+        return min(MAX_PICTURE_SIDE, round((_PIXELS_SENT / (self.rows * self.columns)) ** 0.5))
+
+    def number(self, row: int, column: int) -> int:
+        """Number of a panel, counted from 1."""
+        return row * self.columns + column + 1
+
+    def axes(self, row: int, column: int) -> dict:
+        """The two axes of a panel; its place is given in shares of the plot, from the bottom."""
+        number = self.number(row, column)
+        across = (1 + _GAP) / self.columns
+        left, right = column * across, min(1.0, (column + 1) * across - _GAP)
+        plot = self.rows * self.row_height
+        top = plot - row * self.row_height - _HEAD
+        up = [(top - self.picture_height) / plot, top / plot]
+        suffix = axis_suffix(number)
+        return {
+            f"xaxis{suffix}": panel_axis(self.size[0], [left, right], "left", number, "x"),
+            f"yaxis{suffix}": panel_axis(self.size[1], up, "top", number, "y"),
+        }
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What all panels have in common: colours, opacity, and the lesion's border."""
+
+    scale: str
+    opacity: float
+    border: dict | None
+
+
+# ---------------------------------------------------------------- parts of the figure
+
+
+def _traces(panel: Panel, number: int, picture: dict, plan: _Plan, look: _Look) -> list[dict]:
+    """The picture, the map over it, and the border over both."""
+    suffix = axis_suffix(number)
+    axes = {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
+    traces = [{"type": "image", **picture, **axes}]
+    if panel.values is not None:
+        colours = {"colorscale": fading_scale(look.scale), "opacity": look.opacity}
+        grid = heatmap_trace(panel.values, *plan.size)
+        traces.append({"type": "heatmap", **grid, **axes, **colours, "showscale": False})
+    if look.border:
+        traces.append(look.border | axes)
+    return traces
+
+
+def _words(panel: Panel, number: int) -> list[dict]:
+    """Name above, caption below, note upon the picture."""
+    words = [panel_title(panel.name, number) | {"yref": f"y{axis_suffix(number)} domain"}]
+    if panel.caption:
+        words.append(_caption(panel.caption, number))
+    if panel.note:
+        words.append(over_panel("<br>".join(wrapped(panel.note)), number))
+    return words
+
+
+def _border(mask: np.ndarray | None) -> dict | None:
+    """The border of a mask, bool (H, W), as closed lines; None without any."""
+    if mask is None or not mask.any():
+        return None
+    found, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1)
+    breaks = np.full((1, 2), np.nan)
+    points = np.concatenate([np.concatenate([one[:, 0], one[0], breaks]) for one in found])
+    return {
+        "type": "scatter",
+        "x": points[:, 0],
+        "y": points[:, 1],
+        "mode": "lines",
+        "line": {"color": OUTLINE, "width": 1.4},
+        "hoverinfo": "skip",
+    }
+
+
+def _colour_key(scale: str, explained: str) -> dict:
+    """A trace without points that carries the colour bar, whose colours do not fade."""
+    bar = colour_bar(explained) | {"x": 0, "xanchor": "left", "xpad": 8, "ypad": 10}
+    marker = {
+        "color": [0],
+        "colorscale": opaque_scale(scale),
+        "cmin": 0,
+        "cmax": 1,
+        "showscale": True,
+        "colorbar": bar,
+    }
+    nothing = {"x": [None], "y": [None], "hoverinfo": "skip"}
+    return {"type": "scatter", "mode": "markers", "marker": marker, **nothing}
+
+
+_SLIDER_NAME = {
+    "text": "Opacity",
+    "xref": "paper",
+    "x": _SLIDER_AT,
+    "xanchor": "right",
+    "yref": "paper",
+    "y": 1,
+    "yanchor": "bottom",
+    "xshift": -10,
+    "yshift": 14,
+    "showarrow": False,
+    "font": {"size": TEXT_SIZE},
+}
+
+
+def _row_title(text: str, number: int) -> dict:
+    """The system's name, above the names of the methods."""
+    suffix = axis_suffix(number)
+    title = panel_title(f"<b>{text}</b>", number)
+    return title | {"yref": f"y{suffix} domain", "yshift": 22}
+
+
+def _caption(text: str, number: int) -> dict:
+    suffix = axis_suffix(number)
+    below = {"yref": f"y{suffix} domain", "y": 0, "yanchor": "top", "yshift": -1}
+    return panel_title(text, number) | below | {"font": {"size": TEXT_SIZE - 2}}

@@ -1,0 +1,131 @@
+"""The figure of ``panel_grid`` as one picture with captions, to put into a text or on a slide."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from functools import cache
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from plotly.colors import unlabel_rgb
+
+from core.figures import COLOUR_MAPS, opaque_scale
+from core.panel_grid import OUTLINE, Panel, PanelRow, bands, wrapped
+
+CELL = 360
+"""Width of a picture in pixels."""
+
+_GAP, _EDGE, _LINE = 12, 28, 26
+_INK, _PAPER, _GREY = "#17232e", "white", "#51606c"
+_NO_BACK = "#141414"
+_BAR = (240, 12)
+
+
+def grid_png(
+    rows: Sequence[PanelRow],
+    heading: str,
+    explained: str,
+    colour_map: str = "Inferno",
+    opacity: float = 0.6,
+    outline: np.ndarray | None = None,
+    foot: str = "",
+) -> bytes:
+    """PNG, dark text on white: ``heading``, all rows with names and captions, colour bar, ``foot``.
+
+    The other arguments are those of ``panel_grid``.
+    """
+    parts = bands(rows)
+    height, width = rows[0].pixels.shape[:2]
+    tall = max(1, round(CELL * height / width))
+    step = tall + 3 * _LINE + _GAP
+    across = 1 + len(parts[0].panels)
+    size = (
+        2 * _EDGE + across * (CELL + _GAP) - _GAP,
+        2 * _EDGE + 2 * _LINE + len(parts) * step + _LINE,
+    )
+    sheet = Image.new("RGB", size, _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((_EDGE, _EDGE), heading, _INK, _font(22))
+    _draw_bar(sheet, draw, size[0] - _EDGE, explained, colour_map)
+    for number, band in enumerate(parts):
+        top = _EDGE + 2 * _LINE + number * step
+        draw.text((_EDGE, top), band.title, _INK, _font(18))
+        for column, panel in enumerate((Panel("Scan", None), *band.panels)):
+            left = _EDGE + column * (CELL + _GAP)
+            picture = _blend(band.pixels, panel.values, colour_map, opacity, (CELL, tall))
+            _draw_outline(picture, outline)
+            sheet.paste(Image.fromarray(picture), (left, top + 2 * _LINE))
+            draw.text((left, top + _LINE), panel.name, _INK, _font(17))
+            draw.text((left, top + 2 * _LINE + tall + 3), panel.caption, _GREY, _font(15))
+            if panel.note:
+                _draw_note(draw, panel.note, (left + CELL // 2, top + 2 * _LINE + tall // 2))
+    draw.text((_EDGE, size[1] - _EDGE - 18), foot, _GREY, _font(14))
+    file = io.BytesIO()
+    sheet.save(file, "PNG")
+    return file.getvalue()
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.load_default(size)
+
+
+@cache
+def _colours(colour_map: str) -> np.ndarray:
+    """The scale as uint8 (256, 3)."""
+    stops = opaque_scale(COLOUR_MAPS[colour_map], 256)
+    return np.array([unlabel_rgb(colour) for _, colour in stops]).round().astype(np.uint8)
+
+
+def _blend(
+    pixels: np.ndarray,
+    values: np.ndarray | None,
+    colour_map: str,
+    opacity: float,
+    size: tuple[int, int],
+) -> np.ndarray:
+    """The map over the scan, fading with the evidence, uint8 (H, W, 3) of ``size``."""
+    shrinks = size[0] < pixels.shape[1]
+    picture = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    if values is None:
+        return picture
+    grid = cv2.resize(values.astype(np.float32), size, interpolation=cv2.INTER_LINEAR).clip(0, 1)
+    colours = _colours(colour_map)[np.rint(255 * grid).astype(int)]
+    weight = opacity * grid[..., None]
+    return np.rint(picture * (1 - weight) + colours * weight).astype(np.uint8)
+
+
+def _draw_outline(picture: np.ndarray, mask: np.ndarray | None) -> None:
+    if mask is None:
+        return
+    size = picture.shape[1::-1]
+    fitted = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_LINEAR) >= 0.5
+    found, _ = cv2.findContours(fitted.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    colour = tuple(int(OUTLINE[at : at + 2], 16) for at in (1, 3, 5))
+    cv2.drawContours(picture, found, -1, colour, 2, cv2.LINE_AA)
+
+
+def _draw_note(draw: ImageDraw.ImageDraw, note: str, middle: tuple[int, int]) -> None:
+    text, style = "\n".join(wrapped(note)), {"font": _font(16), "anchor": "mm", "align": "center"}
+    left, top, right, bottom = draw.textbbox(middle, text, **style)
+    draw.rectangle((left - 8, top - 6, right + 8, bottom + 6), _NO_BACK)
+    draw.text(middle, text, "#f5f5f5", **style)
+
+
+def _draw_bar(
+    sheet: Image.Image,
+    draw: ImageDraw.ImageDraw,
+    right: int,
+    explained: str,
+    colour_map: str,
+) -> None:
+    """The colour bar with its ends and what it measures, at the upper right."""
+    left, top = right - _BAR[0] - 14, _EDGE + 2
+    bar = np.repeat(_colours(colour_map)[None], _BAR[1], axis=0)
+    sheet.paste(Image.fromarray(bar).resize(_BAR), (left, top))
+    for x, text, anchor in ((left - 6, "0", "rm"), (right - 8, "1", "lm")):
+        draw.text((x, top + _BAR[1] // 2), text, _INK, _font(14), anchor=anchor)
+    label = f"relative evidence for {explained}"
+    draw.text((left + _BAR[0] // 2, top + _BAR[1] + 4), label, _INK, _font(14), anchor="ma")

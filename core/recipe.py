@@ -1,0 +1,253 @@
+"""The Recipe record: everything that distinguishes one system of the literature.
+
+A recipe is one TOML file in ``core/recipes``, validated here. Adding a system is adding
+a file. All records are frozen and refuse unknown keys, so a misspelt setting is an error
+and never a default.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from core.networks import networks
+
+RECIPES = Path(__file__).parent / "recipes"
+COMPARED = "+"  # "<recipe>+<network>" is a comparison run
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class RecipeError(ValueError):
+    """A recipe is unknown or its file is not valid; the text says which and why."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Source(_Record):
+    """The paper a recipe follows."""
+
+    title: str
+    authors: str = ""
+    year: int | None = None
+    venue: str = ""
+    doi: str = ""
+    url: str = ""
+
+
+class Data(_Record):
+    """Which data set, and how it is split: shares of train, validation and test."""
+
+    dataset: str
+    fractions: tuple[Fraction, Fraction, Fraction]
+
+    @model_validator(mode="after")
+    def _sums_to_one(self) -> Data:
+        if abs(sum(self.fractions) - 1) > 1e-6:
+            raise ValueError(f"the split fractions {self.fractions} do not sum to 1")
+        return self
+
+
+class Overlay(_Record):
+    """How a lesion mask is blended into training images: tissue outside it is dimmed.
+
+    ``I' = I*M + (1 - dimming) * I*(1 - M)``, for a share ``probability`` of the images.
+    """
+
+    dimming: Fraction
+    probability: Fraction = 1.0
+
+
+class Preprocessing(_Record):
+    """From scan to network input.
+
+    ``value_range``: ``byte`` 0..255; ``unit`` 0..1; ``signed`` -1..1; ``imagenet`` the unit
+    range minus the ImageNet mean, divided by the ImageNet standard deviation. ``polarity``:
+    ``any`` as the image is; ``dark_air`` negatives are inverted (``core.polarity``).
+    """
+
+    size: tuple[Count, Count]
+    value_range: Literal["byte", "unit", "signed", "imagenet"]
+    region: Literal["none", "mask"] = "none"
+    polarity: Literal["any", "dark_air"] = "any"
+    training_overlay: Overlay | None = None
+
+
+class Augmentation(_Record):
+    """Random changes to training images; every amount is the largest one drawn.
+
+    Shifts are shares of the side, angles are degrees, ``brightness``, ``contrast`` and
+    ``saturation`` scale by a factor in ``1 +- amount``, ``hue`` is a share of the colour
+    circle. ``applies_to`` tells whether all images are changed or only the copies that
+    resampling added, beside which the originals stay as they are.
+    """
+
+    applies_to: Literal["all", "copies"] = "all"
+    horizontal_flip: Fraction = 0.0
+    rotation: float = 0.0
+    shift: Fraction = 0.0
+    shear: float = 0.0
+    zoom: Fraction = 0.0
+    brightness: Fraction = 0.0
+    contrast: Fraction = 0.0
+    saturation: Fraction = 0.0
+    hue: Fraction = 0.0
+
+
+class Architecture(_Record):
+    """A network of ``core/networks.toml`` and its parameters."""
+
+    framework: Literal["torch", "keras"]
+    name: str
+    parameters: dict[str, int | float | str] = {}
+
+
+class Phase(_Record):
+    """One stretch of training: what learns, how long, how fast.
+
+    ``trainable`` is ``head``, ``all`` or the beginnings of names of layers. An epoch takes at most
+    ``steps`` batches, others each time, or all images. The rate is multiplied by
+    ``decay_factor`` every ``decay_every`` epochs; the phase ends when the validation loss has not
+    improved for ``patience`` epochs.
+    """
+
+    trainable: Literal["head", "all"] | tuple[str, ...]
+    epochs: Count
+    steps: Count | None = None
+    learning_rate: Positive
+    decay_factor: Positive = 1.0
+    decay_every: Count = 1
+    patience: Count | None = None
+
+
+class Training(_Record):
+    """Optimiser, batch, phases and what is done about unequal class sizes."""
+
+    optimizer: Literal["adam", "nadam", "adamw", "sgd"]
+    batch_size: Count
+    phases: tuple[Phase, ...] = Field(min_length=1)
+    resampling: Literal["none", "random", "smote"] = "none"
+
+
+class Recipe(_Record):
+    """One system: data, preprocessing, network, training, published figures and source."""
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*(\+[a-z0-9_-]+)?$")
+    title: str
+    summary: str
+    modality: str
+    trained_on: str
+    limits: tuple[str, ...] = ()
+    departures: tuple[str, ...] = ()
+    classes: tuple[str, ...] = Field(min_length=2)
+    malignant_classes: tuple[str, ...]
+    source: Source
+    published: dict[str, float] = {}
+    published_confusion: tuple[tuple[int, ...], ...] | None = None
+    data: Data
+    preprocessing: Preprocessing
+    augmentation: Augmentation = Augmentation()
+    architecture: Architecture
+    training: Training
+
+    @model_validator(mode="after")
+    def _names_known_classes(self) -> Recipe:
+        unknown = set(self.malignant_classes) - set(self.classes)
+        if unknown:
+            known = list(self.classes)
+            raise ValueError(f"malignant_classes: {sorted(unknown)} not among {known}")
+        return self
+
+    def method(self) -> dict:
+        """What decides the result of a training; the prose and the published figures do not."""
+        decisive = {"classes", "data", "preprocessing", "augmentation", "architecture", "training"}
+        method = self.model_dump(mode="json", include=decisive)
+        if self.preprocessing.polarity == "any":  # as it was before there was a choice
+            del method["preprocessing"]["polarity"]
+        return method
+
+
+def parse_recipe(text: str, name: str = "recipe") -> Recipe:
+    """Validate the text of a TOML file. Raises RecipeError naming file and field."""
+    try:
+        return Recipe(**tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{name} is not valid TOML: {error}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        where = f"field '{field}'" if field else "the recipe"
+        raise RecipeError(f"{name} is not a valid recipe: {where}: {first['msg']}.") from error
+
+
+def recipe_file(recipe_id: str) -> Path:
+    """The TOML file of a recipe. Raises RecipeError for an unknown id."""
+    path = RECIPES / f"{recipe_id}.toml"
+    if path.stem != recipe_id or not path.is_file():
+        known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
+        raise RecipeError(f"There is no recipe '{recipe_id}'. Choose one of: {known}.")
+    return path
+
+
+@lru_cache(maxsize=256)
+def load_recipe(recipe_id: str) -> Recipe:
+    """The recipe with this id; ``<recipe>+<network>`` is that recipe with another network.
+
+    Raises RecipeError if it is unknown or not valid.
+    """
+    base, compared, network = recipe_id.partition(COMPARED)
+    if compared:
+        return compare(load_recipe(base), network)
+    path = recipe_file(recipe_id)
+    recipe = parse_recipe(path.read_text(encoding="utf-8"), path.name)
+    if recipe.id != recipe_id:
+        raise RecipeError(f"{path.name} names itself '{recipe.id}'; id and file name must agree.")
+    return recipe
+
+
+def compare(recipe: Recipe, network: str) -> Recipe:
+    """A comparison run: the recipe's method with another network, of either framework.
+
+    The network gets pixels in the range its ImageNet weights were made for and its default
+    settings, but for the recipe's dropout; where the recipe trains layers of its own network by
+    name, all layers train. The paper's figures are left out: they belong to its own network.
+    Raises RecipeError for an unknown network.
+    """
+    if network not in networks():
+        known = ", ".join(sorted(networks()))
+        raise RecipeError(f"There is no network '{network}'. Choose one of: {known}.")
+    other = networks()[network]
+    kept = {k: v for k, v in recipe.architecture.parameters.items() if k == "dropout"}
+    architecture = Architecture(framework=other.framework, name=network, parameters=kept)
+    preprocessing = recipe.preprocessing.model_copy(update={"value_range": other.value_range})
+    phases = tuple(
+        phase if isinstance(phase.trainable, str) else phase.model_copy(update={"trainable": "all"})
+        for phase in recipe.training.phases
+    )
+    changes = {
+        "id": f"{recipe.id}{COMPARED}{network}",
+        "title": f"{other.title} in place of {recipe.title}",
+        "departures": (
+            *recipe.departures,
+            f"A comparison run: {other.title} in place of the paper's network, trained alike.",
+        ),
+        "published": {},
+        "published_confusion": None,
+        "preprocessing": preprocessing,
+        "architecture": architecture,
+        "training": recipe.training.model_copy(update={"phases": phases}),
+    }
+    return recipe.model_copy(update=changes)
+
+
+def list_recipes() -> tuple[Recipe, ...]:
+    """All recipes, sorted by id."""
+    return tuple(load_recipe(name) for name in sorted(path.stem for path in RECIPES.glob("*.toml")))

@@ -1,0 +1,243 @@
+"""Rows of results as a table for the terminal and as a page in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+
+from core.card import PROTOCOLS
+
+if TYPE_CHECKING:
+    from core.results import Row
+
+WIDTH = 120
+MISSING = "–"
+
+# Column -> metric; {malignant} stands for each malignant class of the recipe.
+SUMMARY = {
+    "Accuracy": "accuracy",
+    "ROC-AUC, macro": "macro_auc",
+    "F1, macro": "macro_f1",
+    "MCC": "mcc",
+    "Sensitivity, malignant": "sensitivity_{malignant}",
+    "Precision, malignant": "precision_{malignant}",
+}
+
+TITLES = {
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "macro_precision": "Precision (PPV), macro",
+    "macro_sensitivity": "Sensitivity, macro",
+    "macro_specificity": "Specificity, macro",
+    "macro_npv": "NPV, macro",
+    "macro_f1": "F1, macro",
+    "weighted_f1": "F1, weighted",
+    "macro_auc": "ROC-AUC, macro",
+    "macro_pr_auc": "PR-AUC, macro",
+    "mcc": "MCC",
+    "kappa": "Cohen's kappa",
+    "gmean": "G-mean",
+    "iba": "Index of balanced accuracy",
+    "precision_at_half": "Precision at p > 0.5, all classes",
+    "sensitivity_at_half": "Sensitivity at p > 0.5, all classes",
+    "log_loss": "Log-loss",
+    "brier": "Brier score",
+    "ece": "Expected calibration error",
+    "mse_index": "MSE, class index",
+    "rmse_index": "RMSE, class index",
+    "mae_index": "MAE, class index",
+    "mse_onehot": "MSE, one-hot",
+    "rmse_onehot": "RMSE, one-hot",
+    "mae_onehot": "MAE, one-hot",
+}
+
+CLASS_TITLES = {
+    "precision": "Precision (PPV)",
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+    "npv": "NPV",
+    "f1": "F1",
+    "auc": "ROC-AUC",
+    "pr_auc": "PR-AUC",
+}
+
+NAMES = {"paper": "paper", "published": "published split", "grouped": "grouped split"}
+
+_SOURCES = {"paper": "figures printed in the paper, on its own test images"} | {
+    name: f"measured here; {PROTOCOLS[name]}" for name in reversed(PROTOCOLS)
+}
+
+_READING = (
+    "Ranges are 95 % intervals, bootstrapped over groups of test images (near-duplicates, "
+    "patient or source), one training run each. An interval without width means that no error "
+    "was seen or that the groups are too few to differ, not that the figure is certain. "
+    "Papers give no intervals, and their test images differ "
+    "from those here. Where a system tells several malignant classes apart, the lowest of their "
+    "figures is shown."
+)
+
+_DEFINITIONS = (
+    "Macro figures are unweighted means over classes, each against the rest. PR-AUC is average "
+    "precision. Class index errors count the classes in the order of the confusion matrix. The "
+    "Brier score is the sum over classes of the squared error, from 0 to 2. Expected calibration "
+    "error: 15 bins of equal width of the likeliest class's probability; chance raises it in small "
+    "samples, and again in bootstrap samples, so that its interval lies too high. G-mean: "
+    "geometric mean of the sensitivities. Index of balanced accuracy: its square, times "
+    "1 + 0.1 (macro sensitivity - macro specificity)."
+)
+
+
+def terminal_table(rows: Sequence[Row]) -> Table:
+    """One line a recipe and source of figures, intervals below the values."""
+    table = Table(box=box.SIMPLE_HEAD, padding=0, caption_justify="left", caption=_caption())
+    table.add_column("Recipe", overflow="fold")
+    table.add_column("Figures", no_wrap=True)
+    for head in ("Images (groups)", *SUMMARY):
+        table.add_column(
+            head.replace(" (", "\n(").replace(", ", "\n"), justify="right", no_wrap=True
+        )
+    for _, group in groupby(rows, key=lambda row: row.recipe.id):
+        for number, row in enumerate(group):
+            first = row.recipe.id if number == 0 else ""
+            cells = [_two_lines(figure) for figure in _summary(row)]
+            table.add_row(first, NAMES[row.figures], _images(row), *cells)
+        table.add_section()
+    return table
+
+
+def page(rows: Sequence[Row]) -> str:
+    """The results as a page in Markdown: a summary, then every figure of every recipe."""
+    parts = [
+        "# Results",
+        "Made by `python -m core.results --write` from the shipped checkpoints; do not edit.",
+        "\n".join(f"- **{NAMES[name]}**: {text}." for name, text in _SOURCES.items()),
+        _READING,
+        markdown_table(
+            ["Recipe", "Figures", "Images (groups)", *SUMMARY],
+            [_summary_line(row) for row in rows],
+        ),
+        "## Every figure",
+        _DEFINITIONS,
+    ]
+    for _, group in groupby(rows, key=lambda row: row.recipe.id):
+        parts += _details(list(group))
+    return "\n\n".join(parts) + "\n"
+
+
+def metric_title(name: str, classes: Sequence[str]) -> str:
+    """A metric's name for readers: ``npv_benign`` is "NPV, benign"."""
+    for label in classes:
+        prefix = name.removesuffix(f"_{label}")
+        if prefix != name and prefix in CLASS_TITLES:
+            return f"{CLASS_TITLES[prefix]}, {label}"
+    return TITLES.get(name, name)
+
+
+def _summary_line(row: Row) -> list[str]:
+    cells = [_one_line(figure) for figure in _summary(row)]
+    return [f"`{row.recipe.id}`", NAMES[row.figures], _images(row), *cells]
+
+
+def _summary(row: Row) -> list[dict | None]:
+    return [lowest(row, metric) for metric in SUMMARY.values()]
+
+
+def lowest(row: Row, metric: str) -> dict | None:
+    """A metric's value, low and high; of several malignant classes in place of ``{malignant}``,
+    the lowest. None where it is not known, its ``value`` None where it is not defined."""
+    names = [metric.format(malignant=label) for label in row.recipe.malignant_classes]
+    known = [row.values[name] for name in names if name in row.values]
+    defined = [figure for figure in known if figure["value"] is not None]
+    if not defined:
+        return known[0] if known else None
+    return min(defined, key=lambda figure: figure["value"])
+
+
+def _details(rows: list[Row]) -> list[str]:
+    recipe = rows[0].recipe
+    names = dict.fromkeys(name for row in rows for name in row.values)
+    by_title = {metric_title(name, recipe.classes): name for name in names}
+    order = [*TITLES.values(), *_class_titles(recipe.classes), *by_title]
+    titles = sorted(by_title, key=order.index)
+    lines = [[t, *(_one_line(row.values.get(by_title[t])) for row in rows)] for t in titles]
+    heads = [_head(row) for row in rows]
+    matrices = [_matrix(row) for row in rows if row.confusion]
+    spreads = [_spread(row) for row in rows if row.over_seeds]
+    table = markdown_table(["", *heads], lines)
+    return [f"### `{recipe.id}`: {recipe.title}", table, *spreads, *matrices]
+
+
+def _spread(row: Row) -> str:
+    """Mean and standard deviation of the summary's figures over several seeds."""
+    names = [m.format(malignant=c) for m in SUMMARY.values() for c in row.recipe.malignant_classes]
+    found = {name: row.over_seeds["values"].get(name) for name in dict.fromkeys(names)}
+    parts = [
+        f"{metric_title(name, row.recipe.classes)} {figure['mean']:.3f} ± {figure['sd']:.3f}"
+        for name, figure in found.items()
+        if figure
+    ]
+    runs = len(row.over_seeds["seeds"])
+    head = f"{NAMES[row.figures]}, mean ± standard deviation over {runs} seeds, each its own split"
+    return f"{head}: {'; '.join(parts)}."
+
+
+def _class_titles(classes: Sequence[str]) -> list[str]:
+    return [f"{title}, {label}" for title in CLASS_TITLES.values() for label in classes]
+
+
+def _head(row: Row) -> str:
+    return f"{NAMES[row.figures]}: {_images(row)}"
+
+
+def _matrix(row: Row) -> str:
+    classes = row.recipe.classes
+    lines = [
+        [f"**{label}**", *map(str, counts)]
+        for label, counts in zip(classes, row.confusion, strict=True)
+    ]
+    head = f"Confusion matrix, {NAMES[row.figures]} (rows true, columns predicted):"
+    return f"{head}\n\n{markdown_table(['', *classes], lines)}"
+
+
+def markdown_table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    rule = ["---"] * len(heads)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, rule, *lines))
+
+
+def _images(row: Row) -> str:
+    if row.n is None:
+        return "not printed" if row.status == "paper" else row.status
+    return f"{row.n}" if row.n_groups is None else f"{row.n} ({row.n_groups})"
+
+
+def _one_line(figure: dict | None) -> str:
+    return " ".join(part for part in _parts(figure, "({:.3f} to {:.3f})") if part)
+
+
+def _two_lines(figure: dict | None) -> str:
+    return "\n".join(part for part in _parts(figure, "{:.2f}–{:.2f}") if part)
+
+
+def _parts(figure: dict | None, interval: str) -> tuple[str, str]:
+    """Value and interval as text."""
+    if figure is None:
+        return MISSING, ""
+    if figure["value"] is None:
+        return "undefined", ""
+    if figure["low"] is None:
+        return _printed(figure["value"]), ""
+    return f"{figure['value']:.3f}", interval.format(figure["low"], figure["high"])
+
+
+def _printed(value: float) -> str:
+    """A figure of a paper with the digits it was printed with, at least two."""
+    return f"{value:.2f}" if round(value, 2) == value else f"{value:g}"
+
+
+def _caption() -> str:
+    return "\n".join([*(f"{NAMES[name]}: {text}." for name, text in _SOURCES.items()), _READING])

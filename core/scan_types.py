@@ -1,0 +1,95 @@
+"""What every reader of scans shares: the record, the refusal and the limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from core.windowing import Window, apply_window
+
+MAX_BYTES = 200 * 2**20
+MAX_PIXELS = 80_000_000
+"""Over all frames of a scan; checked from the headers, before anything is decoded."""
+MAX_FRAMES = 256
+
+TOO_LARGE = (
+    f"The image is larger than the limit of {MAX_PIXELS // 10**6} million pixels, counted over "
+    "all its frames. Crop it, shrink it or export fewer frames."
+)
+TOO_MANY = (
+    f"The file has more frames than the limit of {MAX_FRAMES}. Export the part of the sequence "
+    "that you need."
+)
+
+
+class ScanError(ValueError):
+    """A file is not accepted; the text is a sentence for the user: what is wrong, what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Grey:
+    """The values behind a grey scan, before any window.
+
+    ``values`` (frames, H, W), integers or float32, in ``unit`` if the file names one; read-only.
+    ``windows`` are those the file proposes, or the one from the smallest to the largest value;
+    the first is that of ``Scan.pixels``, unless the file maps its values by a curve (VOI LUT).
+    ``inverted``: low values are white (MONOCHROME1).
+    """
+
+    values: np.ndarray
+    windows: tuple[Window, ...]
+    inverted: bool = False
+    unit: str = ""
+
+    def __post_init__(self) -> None:
+        self.values.flags.writeable = False
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """One examination image.
+
+    ``pixels`` uint8 (frames, H, W, 3), RGB, read-only; ``spacing_mm`` height and width of a
+    pixel in the body, in millimetres, or None where the file does not tell; ``modality`` as the
+    file tells it, or None. ``grey`` where the file holds more than ``pixels`` shows. ``overlay``
+    bool (1 or frames, H, W): drawings that the file keeps beside the picture, never part of
+    ``pixels``. ``frame_ms`` milliseconds from frame to frame of a cine. ``personal``: kinds of
+    data in the file that tell of a person, such as "name", never the data; ``text_risk``: why the
+    picture itself may show such data, or None. ``dicom``: whether it came from DICOM.
+    """
+
+    pixels: np.ndarray
+    spacing_mm: tuple[float, float] | None = None
+    modality: str | None = None
+    grey: Grey | None = None
+    overlay: np.ndarray | None = None
+    frame_ms: float | None = None
+    personal: tuple[str, ...] = ()
+    text_risk: str | None = None
+    dicom: bool = False
+
+    def __post_init__(self) -> None:
+        self.pixels.flags.writeable = False
+
+    def view(self, frame: int, window: Window, inverted: bool = False) -> np.ndarray:
+        """A frame, uint8 (H, W, 3), through another window; ``inverted`` on top of the scan's.
+
+        Scans without ``grey`` are windowed in the 8 bits of ``pixels``, each colour alike.
+        """
+        if self.grey is None:
+            return apply_window(self.pixels[frame], window, inverted)
+        greys = apply_window(self.grey.values[frame], window, inverted != self.grey.inverted)
+        return rgb(greys)
+
+    def seen_through(self, frame: int, window: Window, inverted: bool = False) -> Scan:
+        """The scan reduced to one frame, whose ``pixels`` are those of ``view``."""
+        pixels = self.view(frame, window, inverted)[None]
+        return replace(self, pixels=pixels, grey=None, overlay=None)
+
+
+def rgb(greys: np.ndarray) -> np.ndarray:
+    """Greys uint8 (..., H, W) as contiguous RGB (..., H, W, 3)."""
+    rows = greys.reshape(-1, greys.shape[-1])
+    return cv2.cvtColor(rows, cv2.COLOR_GRAY2RGB).reshape(*greys.shape, 3)

@@ -1,0 +1,94 @@
+"""The images of one run, held at the network's size and drawn in seeded batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from core import augmentation, preprocessing
+from core.datasets import read_mask, read_pixels
+from core.recipe import Recipe
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Images uint8 (N, h, w, 3), lesion masks bool (N, h, w) and class indices int64 (N,).
+
+    The first ``originals`` of them come from the data set; resampling added the others.
+    """
+
+    images: np.ndarray
+    masks: np.ndarray
+    labels: np.ndarray
+    originals: int
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def read_images(table: pd.DataFrame, recipe: Recipe) -> ImageSet:
+    """All images of a table, cut and resized as the recipe says."""
+    prep = recipe.preprocessing
+    images, masks = [], []
+    for row in table.itertuples():
+        mask = read_mask(row)
+        images.append(preprocessing.fit(read_pixels(row), prep, mask))
+        masks.append(
+            np.zeros(prep.size, bool) if mask is None else preprocessing.fit_mask(mask, prep)
+        )
+    labels = table["label"].map(recipe.classes.index).to_numpy(np.int64)
+    return ImageSet(np.stack(images), np.stack(masks), labels, len(labels))
+
+
+def subset(images: ImageSet, chosen: np.ndarray) -> ImageSet:
+    """The images at a boolean or integer index."""
+    labels = images.labels[chosen]
+    return ImageSet(images.images[chosen], images.masks[chosen], labels, len(labels))
+
+
+def balance(images: ImageSet, recipe: Recipe, seed: int) -> ImageSet:
+    """Resample the classes as the recipe says; masks go with their images."""
+    stacked = np.concatenate([images.images, images.masks[..., None] * np.uint8(255)], axis=-1)
+    stacked, labels = augmentation.resample(
+        stacked, images.labels, recipe.training.resampling, seed
+    )
+    return ImageSet(stacked[..., :3].copy(), stacked[..., 3] > 127, labels, images.originals)
+
+
+def training_batches(
+    images: ImageSet, recipe: Recipe, seed: int, epoch: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Augmented batches of one epoch in random order: float32 (n, h, w, 3) and labels (n,).
+
+    What is drawn depends on the seed, the epoch and the image alone. A last batch of a single
+    image is left out, since batch norms cannot learn from it.
+    """
+    order = np.random.default_rng([seed, epoch]).permutation(len(images))
+    size = recipe.training.batch_size
+    for start in range(0, len(order), size):
+        chosen = order[start : start + size]
+        if len(chosen) > 1:
+            batch = np.stack([_training_image(images, i, recipe, seed, epoch) for i in chosen])
+            yield preprocessing.scale(batch, recipe.preprocessing), images.labels[chosen]
+
+
+def evaluation_batches(images: ImageSet, recipe: Recipe, size: int = 32) -> Iterator[np.ndarray]:
+    """Unchanged batches in order, float32 (n, h, w, 3)."""
+    for start in range(0, len(images), size):
+        yield preprocessing.scale(images.images[start : start + size], recipe.preprocessing)
+
+
+def _training_image(
+    images: ImageSet, index: int, recipe: Recipe, seed: int, epoch: int
+) -> np.ndarray:
+    rng = np.random.default_rng([seed, epoch, int(index)])
+    image = images.images[index]
+    overlay = recipe.preprocessing.training_overlay
+    if overlay is not None and rng.random() < overlay.probability:
+        image = preprocessing.overlay_mask(image, images.masks[index], overlay.dimming)
+    if recipe.augmentation.applies_to == "all" or index >= images.originals:
+        image = augmentation.augment(image, recipe.augmentation, rng)
+    return image

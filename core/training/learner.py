@@ -1,0 +1,50 @@
+"""What the training loop asks of a framework."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from importlib import import_module
+
+import numpy as np
+
+from core.recipe import Phase, Recipe
+
+_CLASSES = {"torch": "TorchLearner", "keras": "KerasLearner"}
+
+
+class Learner(ABC):
+    """A network in training. Batches are float32 (N, H, W, 3) in the recipe's value range."""
+
+    network = None
+    """The staged network, whose ``to_arrays`` and ``from_arrays`` give and take all weights."""
+
+    @abstractmethod
+    def start_phase(self, phase: Phase) -> None:
+        """Choose what learns, and begin with a fresh optimiser."""
+
+    @abstractmethod
+    def step(self, batch: np.ndarray, labels: np.ndarray, rate: float) -> float:
+        """One optimiser step at this learning rate; mean cross-entropy before it."""
+
+    @abstractmethod
+    def logits(self, batch: np.ndarray) -> np.ndarray:
+        """Logits (N, C) in evaluation mode."""
+
+    @abstractmethod
+    def trained(self):
+        """The staged network as it will be used, in float32."""
+
+    @abstractmethod
+    def optimizer_arrays(self) -> dict[str, np.ndarray]:
+        """The optimiser's memory, by name."""
+
+    @abstractmethod
+    def restore_optimizer(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take the optimiser's memory back, after ``start_phase``."""
+
+
+def create_learner(recipe: Recipe, seed: int, pretrained: bool = True) -> Learner:
+    """A learner on the recipe's network, ImageNet-initialised or not, random parts seeded."""
+    framework = recipe.architecture.framework
+    module = import_module(f"core.training.{framework}_learner")
+    return getattr(module, _CLASSES[framework])(recipe, seed, pretrained)

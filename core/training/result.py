@@ -1,0 +1,209 @@
+"""From a trained network to its checkpoint folder."""
+
+from __future__ import annotations
+
+import io
+import json
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tomli_w
+from safetensors.numpy import save
+
+from core import card
+from core.checkpoints import (
+    EXPLANATIONS,
+    MANIFEST,
+    Checkpoint,
+    shrink,
+    update_checkpoint,
+    write_checkpoint,
+)
+from core.classifiers import probabilities, wrap
+from core.evaluation import evaluate
+from core.evaluation.calibration import calibrate
+from core.evaluation.seeds import over_seeds
+from core.recipe import Recipe
+from core.training.images import ImageSet, evaluation_batches, subset
+
+REMEMBERED = 1000  # training images whose predictions and features are kept
+SHIPPED = "grouped"  # the protocol whose weights are kept
+_LIBRARIES = {"torch": ("torch", "timm"), "keras": ("tensorflow", "keras")}
+_ALWAYS = ("numpy", "opencv-python-headless", "pandas", "scikit-learn", "imbalanced-learn")
+_RUN = ["protocol", "seed"]
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What one run leaves: the tables of all its images, the weights, features of its training
+    images."""
+
+    recipe: Recipe
+    protocol: str
+    seed: int
+    history: pd.DataFrame
+    predictions: pd.DataFrame
+    weights: dict[str, np.ndarray]
+    guard: dict[str, np.ndarray]
+
+
+def make_result(
+    network,
+    recipe: Recipe,
+    protocol: str,
+    seed: int,
+    history: list,
+    table: pd.DataFrame,
+    images: ImageSet,
+) -> Result:
+    """Predict the images of the table (columns image_id, label, group, split) with the weights as
+    they will be shipped, through the same classifier that the browser uses: all validation and
+    test images, and of more than ``REMEMBERED`` training images a part."""
+    weights = shrink(network.to_arrays())
+    network.from_arrays(weights)
+    classifier = wrap(recipe, network)
+    chosen = _chosen(table, seed)
+    table, images = table[chosen], subset(images, chosen)
+    logits, pooled = [], []
+    for batch in evaluation_batches(images, recipe):
+        features = classifier.features(batch)
+        logits.append(classifier.head(features, 0)[0])
+        pooled.append(features.mean(axis=(1, 2)))
+    run = {"protocol": protocol, "seed": seed}
+    share = probabilities(np.concatenate(logits)).astype(np.float32)
+    predictions = table[["split", "image_id", "label", "group"]].assign(**run)
+    predictions[list(recipe.classes)] = share
+    trained = (table["split"] == "train").to_numpy()
+    return Result(
+        recipe=recipe,
+        protocol=protocol,
+        seed=seed,
+        history=pd.DataFrame(history).assign(**run),
+        predictions=predictions[[*_RUN, *[c for c in predictions if c not in _RUN]]],
+        weights=weights,
+        guard={
+            "features": np.concatenate(pooled)[trained].astype(np.float16),
+            "labels": images.labels[trained],
+        },
+    )
+
+
+def _chosen(table: pd.DataFrame, seed: int) -> np.ndarray:
+    """Which rows are predicted, bool (N,). Training images are drawn so that as many groups as can
+    be are among them."""
+    chosen = (table["split"] != "train").to_numpy(copy=True)
+    trained = table[~chosen].sample(frac=1, random_state=seed)
+    nth_of_group = trained.groupby("group").cumcount()
+    chosen[table.index.get_indexer(nth_of_group.sort_values(kind="stable").index[:REMEMBERED])] = (
+        True
+    )
+    return chosen
+
+
+def add_to_checkpoint(result: Result, folder: Path, fingerprint: str) -> None:
+    """Write a run into a checkpoint folder beside the runs that it holds already.
+
+    Runs of another method or other data are dropped: figures of one folder belong to one system
+    and one data set. Weights are those of the ``grouped`` run, or of any run until then.
+    """
+    recipe = result.recipe
+    old = _existing(folder, recipe, fingerprint)
+    arrays = {"weights.safetensors": result.weights, "guard.safetensors": result.guard}
+    if old is None or _outranks(result, old.manifest["weights"]):
+        kept = {name: save(array) for name, array in arrays.items()}
+        weights = {"protocol": result.protocol, "seed": result.seed}
+    else:
+        of_weights = [n for n in (*arrays, EXPLANATIONS) if n in old.manifest["files"]]
+        kept = {name: old.verified(name) for name in of_weights}
+        weights = old.manifest["weights"]
+    predictions = _merge(result.predictions, old and old.predictions())
+    history = _merge(result.history, old and old.history())
+    kept |= {
+        "history.csv": history.to_csv(index=False).encode(),
+        "predictions.parquet": _parquet(predictions),
+    }
+    manifest = {
+        "format": 1,
+        "recipe": recipe.id,
+        "weights": weights,
+        "data": {"dataset": recipe.data.dataset, "fingerprint": fingerprint},
+        "versions": _versions(recipe.architecture.framework),
+    }
+    write_checkpoint(folder, kept | _derived(recipe, predictions), manifest)
+
+
+def refresh(checkpoint: Checkpoint, recipe: Recipe) -> None:
+    """Rewrite what follows from the predictions and the recipe's prose: figures and card.
+
+    Raises ValueError if the recipe's method is no longer the one that was trained.
+    """
+    if checkpoint.recipe.method() != recipe.method():
+        raise ValueError(f"The method of {recipe.id} has changed since: train it again.")
+    update_checkpoint(checkpoint, _derived(recipe, checkpoint.predictions()))
+
+
+def _derived(recipe: Recipe, predictions: pd.DataFrame) -> dict[str, bytes]:
+    by_protocol = predictions.groupby("protocol")
+    metrics = {protocol: evaluate_run(rows, recipe) for protocol, rows in by_protocol}
+    return {
+        "recipe.toml": tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True)).encode(),
+        "metrics.json": json.dumps(metrics, indent=1, sort_keys=True, allow_nan=False).encode(),
+        "card.md": card.render(recipe, metrics).encode(),
+    }
+
+
+def evaluate_run(rows: pd.DataFrame, recipe: Recipe) -> dict:
+    """Test figures of a protocol's first seed, with the calibration found on validation images,
+    and mean and spread over all its seeds, if there are several."""
+    spread = over_seeds(rows[rows["split"] == "test"], recipe.classes)
+    seed = int(rows["seed"].min())
+    splits = dict(list(rows[rows["seed"] == seed].groupby("split")))
+    test = splits["test"]
+    calibration = calibrate(splits["validation"], test, recipe.classes, recipe.malignant_classes)
+    figures = evaluate(test, recipe.classes)
+    run = {"seed": seed, "split": "test", "calibration": calibration}
+    return figures | run | ({"over_seeds": spread} if spread else {})
+
+
+def _outranks(result: Result, shipped: dict) -> bool:
+    """Whether a run's weights replace the shipped ones: grouped first, then the lowest seed."""
+    new, old = (
+        (protocol != SHIPPED, seed)
+        for protocol, seed in (
+            (result.protocol, result.seed),
+            (shipped["protocol"], shipped["seed"]),
+        )
+    )
+    return new <= old
+
+
+def _existing(folder: Path, recipe: Recipe, fingerprint: str) -> Checkpoint | None:
+    if not (folder / MANIFEST).is_file():
+        return None
+    old = Checkpoint(folder)
+    same_data = old.manifest["data"]["fingerprint"] == fingerprint
+    return old if same_data and old.recipe.method() == recipe.method() else None
+
+
+def _merge(new: pd.DataFrame, old: pd.DataFrame | None) -> pd.DataFrame:
+    """Both tables; a run that is in both is taken from the new one."""
+    if old is None:
+        return new
+    protocol, seed = new.iloc[0][_RUN]
+    kept = old[(old["protocol"] != protocol) | (old["seed"] != seed)]
+    return pd.concat([kept, new], ignore_index=True).sort_values(_RUN, kind="stable")
+
+
+def _parquet(table: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False, compression="zstd")
+    return buffer.getvalue()
+
+
+def _versions(framework: str) -> dict[str, str]:
+    names = (*_ALWAYS, *_LIBRARIES[framework])
+    return {"python": platform.python_version()} | {name: version(name) for name in names}

@@ -1,0 +1,75 @@
+"""What a run leaves on disk after each epoch, so that it can be interrupted and resumed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load_file, save_file
+
+LAST, BEST = "last.safetensors", "best.safetensors"
+
+
+@dataclass
+class Progress:
+    """Where a run stands. Epochs count from 0 over all phases."""
+
+    phase: int = 0
+    epoch: int = 0
+    epoch_of_phase: int = 0
+    best_loss: float = float("inf")
+    epochs_without_gain: int = 0
+    finished: bool = False
+    history: list[dict] = field(default_factory=list)
+
+
+class RunFolder:
+    """The folder of one run. Files are replaced whole, never half written."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def save(self, progress: Progress, weights: dict, optimizer: dict) -> None:
+        """Keep the state after an epoch."""
+        arrays = {f"weights/{k}": v for k, v in weights.items()}
+        arrays |= {f"optimizer/{k}": v for k, v in optimizer.items()}
+        _replace(self.folder / LAST, arrays, {"progress": json.dumps(asdict(progress))})
+
+    def load(self) -> tuple[Progress, dict, dict] | None:
+        """State, weights and optimiser memory after the last full epoch, or None."""
+        path = self.folder / LAST
+        try:
+            with safe_open(path, framework="numpy") as file:
+                progress = Progress(**json.loads(file.metadata()["progress"]))
+        except (FileNotFoundError, SafetensorError):
+            return None
+        arrays = load_file(path)
+        return progress, _below("weights/", arrays), _below("optimizer/", arrays)
+
+    def save_best(self, weights: dict) -> None:
+        """Keep the weights with the lowest validation loss so far."""
+        _replace(self.folder / BEST, weights, None)
+
+    def load_best(self) -> dict[str, np.ndarray]:
+        """The weights with the lowest validation loss."""
+        return load_file(self.folder / BEST)
+
+    def clear(self) -> None:
+        """Forget the run."""
+        for name in (LAST, BEST):
+            (self.folder / name).unlink(missing_ok=True)
+
+
+def _below(prefix: str, arrays: dict) -> dict:
+    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+
+
+def _replace(path: Path, arrays: dict, metadata: dict | None) -> None:
+    temporary = path.with_suffix(".part")
+    # asarray and not ascontiguousarray, which would give an optimiser's step count a dimension.
+    save_file({name: np.asarray(a, order="C") for name, a in arrays.items()}, temporary, metadata)
+    temporary.replace(path)

@@ -1,0 +1,176 @@
+"""Looking at a scan: two linked pictures with a ruler, areas, and a moving picture of a cine."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import plotly.graph_objects as go
+
+from core.figures import axis_suffix, panel_axis, panel_title, picture_trace
+from core.scan_types import Scan
+from core.windowing import WHOLE_BYTE, Window, window_between
+
+PANEL_WIDTH = 330
+LARGEST_CINE_SIDE = 640
+DEFAULT_FRAME_MS = 60.0
+_PANELS = ((0.0, 0.496, "right"), (0.504, 1.0, "left"))
+_MARGIN = {"l": 0, "r": 0, "t": 30, "b": 4}
+_CLEAR = "rgba(0,0,0,0)"
+_LINE = {"color": "#ffd21f", "width": 2}
+
+TOOLS = {"Move": "pan", "Ruler": "drawline", "Box": "select", "Lasso": "lasso"}
+"""Name of a tool -> Plotly's drag mode."""
+VIEWING_CONFIG = {
+    "scrollZoom": True,
+    "displaylogo": False,
+    "modeBarButtons": [["zoomIn2d", "zoomOut2d", "resetScale2d", "eraseshape"]],
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A marked area: its size in mm² (pixels where the spacing is unknown), and the mean and the
+    standard deviation of the values in it."""
+
+    area: float
+    mean: float
+    deviation: float
+
+
+def windows_of(scan: Scan) -> dict[str, Window]:
+    """Windows to choose from by name: the file's own, first that of the scan; all values."""
+    if scan.grey is None:
+        return {"As stored": WHOLE_BYTE}
+    proposed = scan.grey.windows
+    low, high = value_range(scan)
+    whole = window_between(low, high)
+    named = {
+        one.name or ("As in the file" if number == 1 else f"Window {number} of the file"): one
+        for number, one in enumerate(proposed, start=1)
+        if one != whole
+    }
+    return named | {"All values": whole}
+
+
+def value_range(scan: Scan) -> tuple[float, float]:
+    """Smallest and largest value that a window may be set to."""
+    if scan.grey is None:
+        return 0.0, 255.0
+    values = scan.grey.values
+    if values.dtype.kind == "f":
+        values = values[np.isfinite(values)]
+    return float(values.min()), float(values.max())
+
+
+def viewing_panels(
+    original: np.ndarray,
+    view: np.ndarray,
+    spacing_mm: tuple[float, float] | None,
+    tool: str,
+    drawing: np.ndarray | None = None,
+) -> go.Figure:
+    """The picture that the file asks for beside another view of it, with one zoom and pan.
+
+    Both pictures uint8 (H, W, 3); axes in millimetres, or in pixels where the spacing is not
+    known. ``tool`` is one of TOOLS; lines carry their length. ``drawing`` bool (H, W) is laid
+    over the view.
+    """
+    height, width = original.shape[:2]
+    down, across = spacing_mm or (1.0, 1.0)
+    if drawing is not None:
+        view = np.where(drawing[..., None], np.uint8([255, 210, 31]), view)
+    figure = go.Figure()
+    for number, pixels in enumerate((original, view), start=1):
+        axes = {"xaxis": f"x{axis_suffix(number)}", "yaxis": f"y{axis_suffix(number)}"}
+        figure.add_trace(go.Image(**_scaled(picture_trace(pixels), down, across), **axes))
+        # Plotly tells of a marked area only where there is something that could be in it.
+        middle = {"x": [width / 2 * across], "y": [height / 2 * down]}
+        figure.add_trace(go.Scatter(**middle, **axes, mode="markers", opacity=0, hoverinfo="skip"))
+        left, right, toward = _PANELS[number - 1]
+        x = panel_axis(width, [left, right], toward, number, "x")
+        y = panel_axis(height, [0, 1], "top", number, "y")
+        suffix = axis_suffix(number)
+        figure.layout[f"xaxis{suffix}"] = _scaled_axis(x, across)
+        figure.layout[f"yaxis{suffix}"] = _scaled_axis(y, down)
+    unit = "mm" if spacing_mm else "px"
+    label = {"texttemplate": f"%{{length:.1f}} {unit}", "font": {"size": 16, "color": "#ffd21f"}}
+    figure.update_layout(
+        height=_panel_height(width * across, height * down) + _MARGIN["t"] + _MARGIN["b"],
+        margin=_MARGIN,
+        annotations=[panel_title("Original", 1), panel_title("Your view", 2)],
+        dragmode=TOOLS[tool],
+        newshape={"line": _LINE, "label": label},
+        newselection={"line": _LINE},
+        showlegend=False,
+        uirevision=f"{width} {height} {spacing_mm}",
+        modebar={"bgcolor": _CLEAR, "orientation": "h"},
+        paper_bgcolor=_CLEAR,
+        plot_bgcolor=_CLEAR,
+    )
+    return figure
+
+
+def measure(
+    x: list[float], y: list[float], values: np.ndarray, spacing_mm: tuple[float, float] | None
+) -> Measured | None:
+    """The area within a polygon, its corners in the units of ``viewing_panels``.
+
+    ``values`` (H, W) or (H, W, 3). None if no pixel's centre is in it.
+    """
+    down, across = spacing_mm or (1.0, 1.0)
+    corners = np.stack([np.array(x) / across, np.array(y) / down], axis=1)
+    mask = np.zeros(values.shape[:2], np.uint8)
+    cv2.fillPoly(mask, [np.rint(corners).astype(np.int32)], 1)
+    inside = values[mask.astype(bool)].astype(float)
+    if not inside.size:
+        return None
+    return Measured(_polygon_area(x, y), float(inside.mean()), float(inside.std()))
+
+
+def _polygon_area(x: list[float], y: list[float]) -> float:
+    """Area of a polygon by the shoelace formula."""
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
+
+
+def moving_picture(scan: Scan, window: Window, inverted: bool) -> bytes:
+    """All frames of a scan as an animated WebP that repeats, in the cine's own rhythm."""
+    from PIL import Image
+
+    height, width = scan.pixels.shape[1:3]
+    shrink = min(1.0, LARGEST_CINE_SIDE / max(height, width))
+    size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+    frames = [
+        Image.fromarray(cv2.resize(scan.view(number, window, inverted), size, interpolation=3))
+        for number in range(len(scan.pixels))
+    ]
+    file = io.BytesIO()
+    frames[0].save(
+        file,
+        "WEBP",
+        save_all=True,
+        append_images=frames[1:],
+        duration=round(scan.frame_ms or DEFAULT_FRAME_MS),
+        loop=0,
+        quality=80,
+        method=0,
+    )
+    return file.getvalue()
+
+
+def _panel_height(width: float, height: float) -> int:
+    return int(np.clip(PANEL_WIDTH * height / width, 200, 520))
+
+
+def _scaled(trace: dict, down: float, across: float) -> dict:
+    """An image trace in millimetres; like the axes it begins half a pixel before the first."""
+    factors = {"x0": across, "dx": across, "y0": down, "dy": down}
+    return trace | {name: trace[name] * factor for name, factor in factors.items()}
+
+
+def _scaled_axis(axis: dict, factor: float) -> dict:
+    limits = {name: axis[name] * factor for name in ("minallowed", "maxallowed")}
+    return axis | limits | {"range": [one * factor for one in axis["range"]]}

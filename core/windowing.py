@@ -1,0 +1,77 @@
+"""Window and level: from the values a scanner stored to the 256 greys of a screen.
+
+DICOM PS3.3 C.11.2.1.2 and C.11.2.1.3, with the output range 0..255.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+TABLE_SIZE = 2**17
+"""Integers that span less are looked up in a table, others are computed one by one."""
+_BLOCK = 2**20
+
+
+@dataclass(frozen=True)
+class Window:
+    """Which values are spread over the greys: ``width`` of them around ``center``.
+
+    ``shape`` as DICOM names it: LINEAR, LINEAR_EXACT or SIGMOID; ``name`` as the file tells it.
+    """
+
+    center: float
+    width: float
+    shape: str = "LINEAR"
+    name: str = ""
+
+
+def window_between(low: float, high: float, name: str = "") -> Window:
+    """The window in which ``low`` is black and ``high`` white; all black if they are the same."""
+    if low == high:
+        return Window(low + 1, 1, name=name)
+    if high - low >= 1:
+        return Window((low + high + 1) / 2, high - low + 1, name=name)
+    return Window((low + high) / 2, high - low, "LINEAR_EXACT", name)
+
+
+WHOLE_BYTE = window_between(0, 255)
+"""The window that leaves 8-bit greys as they are."""
+
+
+def apply_window(values: np.ndarray, window: Window, inverted: bool = False) -> np.ndarray:
+    """Greys uint8 of values of any type and shape; ``inverted`` swaps black and white."""
+    low = 0
+    if values.dtype.kind in "iu" and values.size:
+        low = int(values.min())
+        count = int(values.max()) - low + 1
+        if count <= min(TABLE_SIZE, values.size):
+            table = _greys(np.arange(low, low + count), window, inverted)
+            return table[values.astype(np.int32) - low if low else values]
+    flat, greys = values.reshape(-1), np.empty(values.size, np.uint8)
+    for start in range(0, flat.size, _BLOCK):
+        block = slice(start, start + _BLOCK)
+        greys[block] = _greys(flat[block], window, inverted)
+    return greys.reshape(values.shape)
+
+
+def _greys(values: np.ndarray, window: Window, inverted: bool) -> np.ndarray:
+    """Greys uint8 of numbers; what is no number is black."""
+    levels = _levels(values.astype(np.float64), window)
+    greys = np.rint(np.clip(np.nan_to_num(levels), 0, 255)).astype(np.uint8)
+    return 255 - greys if inverted else greys
+
+
+def _levels(values: np.ndarray, window: Window) -> np.ndarray:
+    """Where values stand between black, 0, and white, 255, unclipped."""
+    center, width = window.center, window.width
+    if window.shape == "SIGMOID":
+        exponent = np.clip(-4 * (values - center) / width, -700, 700)
+        return 255 / (1 + np.exp(exponent))
+    above_black = values - (center - width / 2)
+    if window.shape == "LINEAR_EXACT":
+        return above_black * 255 / width
+    if width <= 1:
+        return np.where(values > center - 0.5, 255.0, 0.0)
+    return above_black * 255 / (width - 1)

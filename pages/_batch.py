@@ -1,0 +1,137 @@
+"""The table of many scans: its rows, its CSV, and the choice of one row to look at."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from core.figures import MALIGNANT_SCALE, MALIGNANT_SIGN, OTHER_SCALE
+from core.recipe import Recipe
+from pages._work import Item, Verdict
+
+PROBLEMS = ("error", "warning")
+NAMES = "A file's name may be a patient's. Without a tick the scans are numbered as in the table."
+# A spreadsheet would run a cell that starts like this as a formula.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+ROWS_SHOWN = 6.5
+ROW_HEIGHT = 33
+FULL_HEIGHT = int((ROWS_SHOWN + 1) * ROW_HEIGHT) + 3
+
+
+def batch_table(items: list[Item], verdicts: list[Verdict], recipe: Recipe) -> pd.DataFrame:
+    """One row a scan: file, label, one probability in [0, 1] a class, error, warning."""
+    rows = [
+        {
+            "file": item.name,
+            "label": found.label,
+            **dict(zip(recipe.classes, found.probabilities, strict=False)),
+            "error": found.error,
+            "warning": found.warning,
+        }
+        for item, found in zip(items, verdicts, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["file", "label", *recipe.classes, *PROBLEMS])
+
+
+def batch_csv(table: pd.DataFrame, recipe: Recipe, names: bool = False) -> bytes:
+    """The table as UTF-8 CSV, with the system's id in a column and no cell that is a formula.
+
+    Without ``names`` scans are numbered in the order of the table: a file's name may be a
+    patient's.
+    """
+    files = table["file"] if names else [f"scan {number}" for number in range(1, len(table) + 1)]
+    safe = table.assign(
+        file=["'" + name if name.startswith(FORMULA_STARTS) else name for name in files]
+    )
+    safe.insert(1, "recipe", recipe.id)
+    return safe.to_csv(index=False).encode("utf-8")
+
+
+def choose_item(table: pd.DataFrame, recipe: Recipe) -> int:
+    """Show the table; the row to look at, chosen by a click on it or from the list below it."""
+    st.session_state["shown"] = min(st.session_state.get("shown") or 0, len(table) - 1)
+    _show_count(table)
+    st.dataframe(
+        _for_people(table, recipe),
+        hide_index=True,
+        height="content" if len(table) <= ROWS_SHOWN else FULL_HEIGHT,
+        row_height=ROW_HEIGHT,
+        column_config=_columns(recipe),
+        key="batch",
+        on_select=_row_chosen,
+        selection_mode="single-row",
+        placeholder="",
+        alt=f"Table of {len(table)} scans: file, likeliest class, probabilities and problems",
+    )
+    with st.container(horizontal=True, horizontal_alignment="distribute"):
+        row = st.selectbox(
+            "Scan to look at",
+            range(len(table)),
+            format_func=lambda row: f"Scan {row + 1}: {table['file'].iloc[row]}",
+            key="shown",
+            on_change=_list_chosen,
+            label_visibility="collapsed",
+            width=380,
+        )
+        names = st.checkbox("With file names", key="csv names", help=NAMES)
+        st.download_button(
+            "Download CSV",
+            batch_csv(table, recipe, names),
+            file_name=f"lesionlens-{recipe.id}.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+    return row
+
+
+def _show_count(table: pd.DataFrame) -> None:
+    refused, doubtful = (int(table[name].notna().sum()) for name in PROBLEMS)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader(f"{len(table)} scans", anchor=False, width="content")
+        if refused:
+            st.badge(f"{refused} not examined", color="orange", icon=":material/warning:")
+        if doubtful:
+            st.badge(f"{doubtful} of another kind", color="orange", icon=":material/help:")
+
+
+def _for_people(table: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
+    """Percentages in place of probabilities; the column of problems only where there is one."""
+    shown = table.assign(
+        label=table["label"].fillna("not examined"),
+        **{name: 100 * table[name] for name in recipe.classes},
+        error=table["error"].fillna(table["warning"]),
+        warning=None,
+    )
+    return shown.dropna(axis="columns", how="all")
+
+
+def _columns(recipe: Recipe) -> dict:
+    malignant = recipe.malignant_classes
+    shares = {
+        name: st.column_config.ProgressColumn(
+            f"{name} {MALIGNANT_SIGN}" if name in malignant else name,
+            format="%.0f %%",
+            min_value=0,
+            max_value=100,
+            color=MALIGNANT_SCALE[-1] if name in malignant else OTHER_SCALE[-1],
+        )
+        for name in recipe.classes
+    }
+    return {
+        "file": st.column_config.TextColumn("File", pinned=True),
+        "label": st.column_config.TextColumn("Most likely"),
+        **shares,
+        "error": st.column_config.TextColumn("Problem", width="large"),
+    }
+
+
+def _row_chosen() -> None:
+    rows = st.session_state["batch"]["selection"]["rows"]
+    if rows:
+        st.session_state["shown"] = rows[0]
+
+
+def _list_chosen() -> None:
+    selection = {"rows": [st.session_state["shown"]], "columns": [], "cells": []}
+    st.session_state["batch"] = {"selection": selection}

@@ -1,0 +1,197 @@
+"""What stands below the compared maps: their figures, their downloads, and what the methods are."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.evaluation.faithfulness import Faithfulness
+from core.evaluation.localisation import Localisation, localisation
+from core.explain import METHODS, Method
+from core.recipe import load_recipe
+from pages._frame import plain, quiet
+from pages._maps import INSTANT, Aim, Answer, Outline
+
+SHOWN = {
+    "iou": "IoU",
+    "dice": "Dice",
+    "recall": "Recall",
+    "precision": "Precision",
+    "energy_inside": "Energy inside",
+    "pointing": "Peak inside",
+}
+"""Figure of ``Localisation`` -> its heading."""
+JUDGED = {"deletion": "Deletion", "insertion": "Insertion"}
+"""Figure of ``Faithfulness`` -> its heading."""
+WHAT_IT_MEASURES = {
+    "iou": "Pixels where the map is at least 0.5 and inside the outline, over those of either.",
+    "dice": "Twice the shared pixels over the sum of both areas.",
+    "recall": "Share of the outlined lesion where the map is at least 0.5.",
+    "precision": "Share of the region of at least 0.5 that lies inside the outline.",
+    "energy_inside": "Share of the map's total that lies inside the outline; needs no threshold.",
+    "pointing": "1 if the map is largest inside the outline.",
+    "deletion": "Mean score of the class while the places the map marks are hidden, strongest "
+    "first. Lower is better.",
+    "insertion": "Mean score of the class while they are put sharp into a blurred scan. Higher "
+    "is better.",
+}
+COSTS = {INSTANT: "at once", "seconds": "seconds a map", "minutes": "up to minutes a map"}
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One map of the comparison; ``answer`` is None while it is awaited."""
+
+    recipe_id: str
+    method_id: str
+    score: float
+    answer: Answer | None
+    located: Localisation | None = None
+    judged: Faithfulness | None = None
+
+
+def entry(
+    recipe_id: str,
+    method_id: str,
+    score: float,
+    answer: Answer | None,
+    outline: Outline | None,
+    judged: Faithfulness | None = None,
+) -> Entry:
+    """An entry, measured against the outline if there is one."""
+    heatmap = answer.heatmap if answer else None
+    located = localisation(heatmap, outline.mask) if heatmap and outline else None
+    return Entry(recipe_id, method_id, score, answer, located, judged)
+
+
+def comparison_table(entries: Sequence[Entry], aim: Aim) -> pd.DataFrame:
+    """One row a system and method: score of the class in [0, 1], seconds, and the figures."""
+    return pd.DataFrame([_row(one, aim) for one in entries])
+
+
+def show_table(entries: Sequence[Entry], aim: Aim) -> None:
+    """The table, for people."""
+    table = comparison_table(entries, aim).drop(columns=["recipe", "explained"])
+    table["score"] *= 100
+    located = any(one.located for one in entries)
+    hidden = [] if located else [*SHOWN]
+    hidden += [] if any(one.judged for one in entries) else [*JUDGED]
+    hidden += ["note"] if table["note"].isna().all() else []
+    st.dataframe(
+        table.drop(columns=hidden),
+        hide_index=True,
+        height="content",
+        row_height=33,
+        column_config=_columns(aim),
+        placeholder="–",
+        alt=f"Table of {len(table)} maps: system, method, score, seconds"
+        + (", and how well each map lies on the lesion" if located else ""),
+    )
+
+
+def show_downloads(entries: Sequence[Entry], aim: Aim, outline: Outline | None) -> None:
+    """Buttons for the table and the raw maps."""
+    st.download_button(
+        "Table (CSV)",
+        comparison_table(entries, aim).to_csv(index=False).encode("utf-8"),
+        file_name="lesionlens-comparison.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+    st.download_button(
+        "Maps (NPZ)",
+        lambda: maps_archive(entries, aim, outline),
+        file_name="lesionlens-maps.npz",
+        mime="application/octet-stream",
+        icon=":material/download:",
+        on_click="ignore",
+        help="NumPy archive: each map as float32 in [0, 1] at the resolution of its layer.",
+    )
+
+
+def maps_archive(entries: Sequence[Entry], aim: Aim, outline: Outline | None) -> bytes:
+    """All maps as a NumPy archive.
+
+    ``<recipe>.<method>`` float32 (h, w) in [0, 1]; ``lesion`` bool (H, W) if known; ``about`` is
+    JSON text: what is explained, and by map the raw maximum, the seconds and the score.
+    """
+    maps = {f"{one.recipe_id}.{one.method_id}": one for one in entries if _heatmap(one)}
+    about = {
+        name: {"maximum": _heatmap(one).maximum, "seconds": one.answer.seconds, "score": one.score}
+        for name, one in maps.items()
+    }
+    arrays = {name: _heatmap(one).values for name, one in maps.items()}
+    if outline:
+        arrays["lesion"] = outline.mask
+    arrays["about"] = np.array(json.dumps({"explained": str(aim), "maps": about}))
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
+
+
+def show_methods() -> None:
+    """Name, paper, cost and equation of every method."""
+    with st.expander("What these methods are"):
+        st.markdown(
+            "Each turns features of one layer of the network, and what the class makes of them, "
+            "into a map of the scan. A map says what the system used; it is relative to the rest "
+            "of the same scan, and two good methods may differ. On the last layer of a network "
+            "that ends in average pooling and one linear layer, Grad-CAM, HiRes-CAM and XGrad-CAM "
+            "are the same map by their definitions."
+        )
+        for method in METHODS.values():
+            _show_method(method)
+
+
+def _show_method(method: Method) -> None:
+    left, right = st.columns([1, 2], vertical_alignment="center")
+    left.markdown(f"**{plain(method.name)}**, {COSTS[method.cost]}")
+    with left:
+        quiet(plain(method.paper))
+    right.latex(method.equation)
+
+
+def _heatmap(one: Entry):
+    return one.answer.heatmap if one.answer else None
+
+
+def _row(one: Entry, aim: Aim) -> dict:
+    located = asdict(one.located) if one.located else {}
+    judged = asdict(one.judged) if one.judged else {}
+    return {
+        "recipe": one.recipe_id,
+        "system": load_recipe(one.recipe_id).title,
+        "method": METHODS[one.method_id].name,
+        "explained": str(aim),
+        "score": one.score,
+        "seconds": one.answer.seconds if one.answer else None,
+        **{name: located.get(name) for name in SHOWN},
+        **{name: judged.get(name) for name in JUDGED},
+        "note": one.answer.note if one.answer else "waiting",
+    }
+
+
+def _columns(aim: Aim) -> dict:
+    figures = {
+        name: st.column_config.NumberColumn(heading, format="%.2f", help=WHAT_IT_MEASURES[name])
+        for name, heading in (SHOWN | JUDGED).items()
+    }
+    return {
+        "system": st.column_config.TextColumn("System"),
+        "method": st.column_config.TextColumn("Method"),
+        "score": st.column_config.NumberColumn(
+            aim.name, format="%.0f %%", help="The system's estimate for this class."
+        ),
+        "seconds": st.column_config.NumberColumn(
+            "Time", format="%.3f s", help="Beyond the one pass that all maps of a system share."
+        ),
+        **figures,
+        "note": st.column_config.TextColumn("Note"),
+    }

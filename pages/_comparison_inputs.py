@@ -1,0 +1,204 @@
+"""What is compared, as chosen by the user: scan, systems, methods, class, layers, parameters."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.drawn_region import DRAWING_CONFIG, drawing_figure, drawn_mask
+from core.explain import METHODS, Parameter
+from core.recipe import load_recipe
+from core.scans import ScanError
+from pages import _work as work
+from pages._frame import plain, quiet, themed
+from pages._maps import (
+    INSTANT,
+    Aim,
+    Outline,
+    View,
+    look,
+    outline_of,
+    read_outline,
+    sample_outline,
+)
+from pages._test_images import as_item, held_out, offering
+
+FIRST_SAMPLE = "Malignant phantom 1"
+DEFAULT_SYSTEMS = 3
+HELD_OUT = (
+    "An image of the data set on this computer, with its outline, that the system was tested on "
+    "and not trained on."
+)
+HOW_TO_DRAW = (
+    "Drag around the lesion. Box and lasso are chosen above the scan, Shift adds a region, and a "
+    "double-click takes all away."
+)
+
+
+def choose_scan(systems: tuple[str, ...]) -> tuple[work.Item, Outline | None]:
+    """The scan, and the outline of its lesion if that is known.
+
+    Raises CheckpointError or DatasetError if the test images of a data set cannot be listed.
+    """
+    upload = st.file_uploader(
+        "Scan",
+        key="compare upload",
+        help="DICOM, PNG, JPEG, BMP, TIFF or WebP. It stays in this computer's memory.",
+    )
+    if upload:
+        item = work.uploaded(upload)
+        return item, _choose_mask(item)
+    tester = offering(systems)
+    if tester and st.toggle("Choose a test image", key="compare tests", help=HELD_OUT):
+        rows = held_out(tester)
+        return as_item(rows[st.selectbox("Test image", list(rows), key=f"compare test {tester}")])
+    name = st.selectbox(
+        "Or a synthetic sample",
+        list(work.SAMPLES),
+        index=list(work.SAMPLES).index(FIRST_SAMPLE),
+        key="compare sample",
+        help="Drawn by a computer, of no patient; the outline of its lesion is known.",
+    )
+    return work.sample(name), sample_outline(name)
+
+
+def _choose_mask(item: work.Item) -> Outline | None:
+    mask = st.file_uploader(
+        "Mask of its lesion, if you have one",
+        key="compare mask",
+        help="A picture of the same size as the scan, white inside the lesion and black outside.",
+    )
+    try:
+        return read_outline(work.uploaded(mask), item) if mask else None
+    except ScanError as error:
+        st.error(plain(str(error)), icon=":material/broken_image:")
+        return None
+
+
+def draw_outline(item: work.Item, frame: int) -> Outline | None:
+    """The scan to draw on, if that is wanted, and the outline that is drawn."""
+    if not st.session_state["compare draw"]:
+        return None
+    pixels = work.scan_of(item.digest, item.read).pixels[frame]
+    quiet(HOW_TO_DRAW)
+    drawn = st.plotly_chart(
+        themed(drawing_figure(pixels)),
+        key=f"compare drawing {item.digest} {frame}",
+        on_select="rerun",
+        selection_mode=("box", "lasso"),
+        config=DRAWING_CONFIG,
+        alt="The scan, on which the lesion can be drawn",
+    ).selection
+    return outline_of(drawn_mask(drawn.box, drawn.lasso, *pixels.shape[:2]))
+
+
+def choose_systems(systems: tuple[str, ...]) -> list[str]:
+    """Ids of the systems, one row of maps each."""
+    chosen = st.pills(
+        "Systems",
+        systems,
+        selection_mode="multi",
+        default=systems[:DEFAULT_SYSTEMS],
+        format_func=lambda one: load_recipe(one).title,
+        key="compare systems",
+    )
+    if len(chosen) > work.MAX_SYSTEMS:
+        quiet(f"The first {work.MAX_SYSTEMS} of them are shown.")
+    return [one for one in systems if one in chosen][: work.MAX_SYSTEMS]
+
+
+def choose_methods() -> list[str]:
+    """Ids of the methods in the order of the registry; slow ones are marked and not chosen yet."""
+    chosen = st.pills(
+        "Methods",
+        list(METHODS),
+        selection_mode="multi",
+        default=[name for name, method in METHODS.items() if method.cost == INSTANT],
+        format_func=_method_label,
+        key="compare methods",
+        help="Those with an hourglass take seconds to minutes a map; the others come at once.",
+    )
+    return [name for name in METHODS if name in chosen]
+
+
+def choose_aim(
+    item: work.Item, frame: int, recipe_ids: list[str], outline: Outline | None
+) -> Aim | None:
+    """The class to explain among those all systems know; the likeliest of the first to start."""
+    classes = common_classes(recipe_ids)
+    if not classes:
+        st.info(
+            "These systems share no class that could be explained side by side. Choose others.",
+            icon=":material/info:",
+        )
+        return None
+    name = st.segmented_control(
+        "Class to explain",
+        classes,
+        default=likeliest(View(item, frame, recipe_ids[0], outline=outline), classes),
+        required=True,
+        key=f"compare explained {item.digest} {frame} {' '.join(classes)}",
+        label_visibility="collapsed",
+    )
+    others = [one for one in classes if one != name]
+    rather_than = st.selectbox(
+        "Rather than",
+        others,
+        index=None,
+        format_func=lambda one: f"rather than {one}",
+        placeholder="rather than …",
+        key=f"compare instead {name} {' '.join(classes)}",
+        label_visibility="collapsed",
+        width=200,
+    )
+    return Aim(name, rather_than)
+
+
+def common_classes(recipe_ids: list[str]) -> list[str]:
+    """Classes that all systems know, in the order of the first."""
+    first, *others = (load_recipe(one).classes for one in recipe_ids)
+    return [name for name in first if all(name in classes for classes in others)]
+
+
+def likeliest(view: View, classes: list[str]) -> str:
+    """That of the classes to which the system gives the highest probability."""
+    shares = dict(zip(load_recipe(view.recipe_id).classes, look(view).probabilities, strict=True))
+    return max(classes, key=shares.__getitem__)
+
+
+def choose_layer(recipe_id: str) -> str | None:
+    """The explained layer of a system; None for its last."""
+    last, *others = reversed(work.classifier(recipe_id).layers)
+    layer = st.selectbox(
+        f"Layer of {load_recipe(recipe_id).title}",
+        [last, *others],
+        format_func=lambda one: f"{one} (last)" if one == last else one,
+        key=f"compare layer {recipe_id}",
+    )
+    return None if layer == last else layer
+
+
+def choose_parameters(method_id: str) -> tuple[tuple[str, float], ...]:
+    """Names and values of a method's parameters."""
+    method = METHODS[method_id]
+    if method.parameters:
+        st.markdown(f"**{plain(method.name)}**")
+    return tuple((one.name, _choose_number(method_id, one)) for one in method.parameters)
+
+
+def _choose_number(method_id: str, one: Parameter) -> float:
+    numbers = (one.low, one.high, one.default, one.step)
+    whole = all(float(number).is_integer() for number in numbers)
+    low, high, default, step = map(int if whole else float, numbers)
+    key = f"compare {method_id} {one.name}"
+    return st.slider(one.label, low, high, default, step, help=one.help, key=key)
+
+
+def choose_frame(item: work.Item) -> int:
+    """Index of the frame to look at: a slider where the scan holds several, counted from 1."""
+    count = len(work.scan_of(item.digest, item.read).pixels)
+    return st.slider("Frame", 1, count, key=f"compare {item.digest}") - 1 if count > 1 else 0
+
+
+def _method_label(method_id: str) -> str:
+    method = METHODS[method_id]
+    return method.name if method.cost == INSTANT else f"{method.name} :material/hourglass:"

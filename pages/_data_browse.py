@@ -1,0 +1,99 @@
+"""The images themselves, by class, split, group and what is remarkable about them."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from pages._data_overview import download
+from pages._data_pictures import show_open_picture, show_picture, sides_of
+from pages._data_source import Source, known_audit
+from pages._frame import plain, quiet
+
+PER_PAGE = 20
+FLAGS = {
+    "near_duplicate": "Near-duplicate",
+    "two_labels": "Two labels in its group",
+    "crosses": "Group on both sides",
+    "outlined": "Has a mask",
+    "unreadable": "Cannot be read",
+}
+
+
+def show_browse(source: Source) -> None:
+    """Filters, then a page of thumbnails."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        label = _choose("Class", source.table["label"].unique(), "data label")
+        split, side = _choose_side(source)
+    table = add_flags(source, split)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        sizes = table["group"].value_counts()
+        group = _choose("Group", sizes[sizes > 1].index, "data group")
+        flags = st.pills(
+            "Only those with",
+            [flag for flag in FLAGS if flag in table and table[flag].any()],
+            format_func=FLAGS.get,
+            selection_mode="multi",
+            key="data flags",
+        )
+    if known_audit(source) is None:
+        quiet("Groups are those that the data set's reader knows. Open Leakage once for more.")
+    show_images(source, select(table, flags, label=label, split=side, group=group))
+    show_open_picture(source)
+
+
+def add_flags(source: Source, split: str | None) -> pd.DataFrame:
+    """The table with the columns group, split (the side) and FLAGS; the groups are those of the
+    audit, if it was made before."""
+    found = known_audit(source)
+    table = source.table.reset_index(drop=True)
+    side = sides_of(source, split).reindex(table["image_id"])
+    table = table.assign(split=side.to_numpy())
+    if found is not None:
+        groups = pd.Series(found.groups.reindex(table["image_id"]).to_numpy())
+        table["group"] = groups.fillna(table["image_id"])
+        table["unreadable"] = table["image_id"].isin(list(found.unreadable))
+    by_group = table.groupby("group")
+    return table.assign(
+        near_duplicate=by_group["image_id"].transform("size") > 1,
+        two_labels=by_group["label"].transform("nunique") > 1,
+        crosses=by_group["split"].transform("nunique") > 1,
+        outlined=source.synthetic | (table["masks"].map(len) > 0),
+    )
+
+
+def select(table: pd.DataFrame, flags: list[str], **values: str | None) -> pd.DataFrame:
+    """The rows that have all the flags and the values; None stands for any."""
+    keep = pd.Series(True, index=table.index)
+    for column, value in values.items():
+        if value is not None:
+            keep &= table[column] == value
+    for flag in flags:
+        keep &= table[flag]
+    return table[keep]
+
+
+def show_images(source: Source, table: pd.DataFrame) -> None:
+    """A page of thumbnails, and the list to take away."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"{len(table):,} of {len(source.table):,} images", width="content")
+        download("List (CSV)", table.drop(columns=["path", "masks"]), "images")
+    pages = max(1, -(-len(table) // PER_PAGE))
+    page = st.pagination(pages, key=f"data page {len(table)}") if pages > 1 else 1
+    grid = st.grid(5, min_column_width=150, gap="small")
+    for row in table.iloc[(page - 1) * PER_PAGE : page * PER_PAGE].itertuples():
+        with grid.cell(), st.container(border=True, gap="xsmall"):
+            told = plain(row.label) + (f", {row.split}" if pd.notna(row.split) else "")
+            show_picture(source, row.image_id, told)
+
+
+def _choose(name: str, options, key: str) -> str | None:
+    return st.selectbox(name, options, index=None, placeholder="any", key=key, width=200)
+
+
+def _choose_side(source: Source) -> tuple[str | None, str | None]:
+    """A split and one of its sides."""
+    if not len(source.splits.columns):
+        return None, None
+    split = st.selectbox("Split", list(source.splits), key="data browse split", width=260)
+    return split, _choose("Side", source.splits[split].dropna().unique(), "data side")

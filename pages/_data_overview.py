@@ -1,0 +1,141 @@
+"""What is in the data set: classes, splits, masks, sizes."""
+
+from __future__ import annotations
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from core import dataset_figures as figures
+from core.spreadsheet import safe_csv
+from pages._data_source import PICTURE, Source, measured, show_unreadable
+from pages._frame import plain, themed
+
+
+def show_overview(source: Source) -> None:
+    """Counts at once; sizes and areas when the images have been measured."""
+    counts = source.table["label"].value_counts(sort=False)
+    left, right = st.columns([1.4, 1], gap="large")
+    with left:
+        show_figure("Images a class", figures.class_bars(counts), "classes", _told(counts))
+    with right:
+        show_figure("Shares", figures.class_pie(counts), "shares", _told(counts / counts.sum()))
+    show_splits(source)
+    facts = measured(source).facts
+    show_unreadable(facts.loc[facts["problem"] != ""].set_index("image_id")["problem"].to_dict())
+    show_sizes(facts[facts["problem"] == ""])
+    show_summary(source, facts)
+
+
+def show_splits(source: Source) -> None:
+    """How many images of a class each side of a split has."""
+    if source.splits.empty or not len(source.splits.columns):
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader("Split", anchor=False, width="content")
+        name = choose_split(source, "data overview split")
+    sides = source.splits[name].reindex(source.table["image_id"])
+    counts = pd.crosstab(sides.to_numpy(), source.table["label"].to_numpy())
+    counts = counts.reindex([one for one in figures.SPLIT_ORDER if one in counts.index])
+    counts = counts.reindex(columns=source.table["label"].unique())
+    told = "; ".join(f"{side}: {_told(row)}" for side, row in counts.iterrows())
+    draw(figures.split_bars(counts), "splits", f"Images a split and class. {told}")
+
+
+def choose_split(source: Source, key: str) -> str:
+    """Name of a split that is known."""
+    return st.selectbox(
+        "Split", list(source.splits), key=key, label_visibility="collapsed", width=320
+    )
+
+
+def show_sizes(facts: pd.DataFrame) -> None:
+    """Sizes in pixels, and how much of each image is lesion."""
+    left, right = st.columns(2, gap="large")
+    sizes = facts.groupby(["width", "height"]).size()
+    told = f"{len(sizes)} different sizes, from {_size(facts, 'min')} to {_size(facts, 'max')}."
+    with left:
+        show_figure("Image sizes", figures.sizes(facts), "sizes", told)
+    if facts["area"].notna().any():
+        area = facts.assign(area=100 * facts["area"])
+        told = ", ".join(
+            f"{label} {part['area'].median():.1f} %" for label, part in area.groupby("label")
+        )
+        with right:
+            figure = figures.boxes(area, "area", "Lesion, % of the image")
+            show_figure("Lesion areas", figure, "areas", f"Median areas: {told}.")
+
+
+def show_summary(source: Source, facts: pd.DataFrame) -> None:
+    """One row a class, to read and to take away."""
+    st.subheader("In numbers", anchor=False)
+    table = summary(source.table, facts)
+    st.dataframe(
+        table,
+        hide_index=True,
+        height="content",
+        placeholder="–",
+        alt="One row a class, in numbers.",
+    )
+    download("Table (CSV)", table, "classes")
+
+
+def summary(table: pd.DataFrame, facts: pd.DataFrame) -> pd.DataFrame:
+    """One row a class: images, groups, images with an outlined lesion, sizes, lesion areas."""
+    both = table.assign(**{name: facts[name].to_numpy() for name in ("width", "height", "area")})
+    rows = []
+    for label, part in both.groupby("label", sort=False):
+        rows.append(
+            {
+                "Class": label,
+                "Images": len(part),
+                "Groups": part["group"].nunique(),
+                "Mask files": int(part["masks"].map(len).sum()),
+                "Outlined lesions": int(part["area"].notna().sum()),
+                "Median width": part["width"].median(),
+                "Median height": part["height"].median(),
+                "Median lesion area (%)": round(100 * part["area"].median(), 2),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def show_figure(heading: str, figure: go.Figure, name: str, told: str) -> None:
+    """A figure under its heading."""
+    st.subheader(heading, anchor=False)
+    draw(figure, name, f"{heading}. {told}")
+
+
+def draw(figure: go.Figure, name: str, alt: str) -> None:
+    """A figure that its camera button saves in the format that was chosen for the page."""
+    kind = st.session_state[PICTURE].lower()
+    config = {
+        "displaylogo": False,
+        "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
+        "toImageButtonOptions": {"format": kind, "filename": f"lesionlens-{name}", "scale": 2},
+    }
+    st.plotly_chart(themed(figure), config=config, key=f"data figure {name}", alt=alt)
+
+
+def download(label: str, table: pd.DataFrame, name: str) -> None:
+    """A button for a table."""
+    st.download_button(
+        label,
+        lambda: safe_csv(table),
+        file_name=f"lesionlens-{name}.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+        key=f"data csv {name}",
+    )
+
+
+def _told(counts: pd.Series) -> str:
+    return ", ".join(
+        f"{plain(str(label))} {count:,.0f}" if count > 1 else f"{plain(str(label))} {count:.0%}"
+        for label, count in counts.items()
+    )
+
+
+def _size(facts: pd.DataFrame, which: str) -> str:
+    return f"{getattr(facts['width'], which)():.0f} x {getattr(facts['height'], which)():.0f}"

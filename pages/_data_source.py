@@ -1,0 +1,213 @@
+"""Which data set is looked at, and what is kept of it: its table, measurements and audit."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from core.datasets import (
+    READERS,
+    find_folder,
+    folder,
+    load_table,
+    read_mask,
+    read_pixels,
+)
+from core.datasets.archive import ArchivedFolder
+from core.datasets.audit import Audit, audit
+from core.datasets.intensity import Measurements, measure
+from core.datasets.known_splits import known_splits
+from pages._frame import plain, quiet
+from pages._work import KEPT
+
+PHANTOMS = "phantoms"
+PICTURES, PICTURE = ("PNG", "SVG"), "data picture"
+LOCAL = ("localhost", "127.0.0.1", "::1")
+NAMELESS = (
+    "For others, set LESIONLENS_DATA to the folder that holds them before the server is started."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A data set to look at. `key` changes with its content; `dataset_id` is None for a folder or
+    an archive of the user's own."""
+
+    key: str
+    title: str
+    table: pd.DataFrame
+    splits: pd.DataFrame
+    dataset_id: str | None = None
+    remark: str = ""
+
+    @property
+    def synthetic(self) -> bool:
+        return self.dataset_id == PHANTOMS
+
+
+def choose() -> Callable[[], Source]:
+    """Widgets; what they return reads the chosen data set, which may take seconds, and raises
+    DatasetError if it cannot be read."""
+    present = [one for one in READERS if one == PHANTOMS or find_folder(one)]
+    present.sort(key=lambda one: one != PHANTOMS)
+    dataset_id = st.selectbox(
+        "Data set",
+        present,
+        format_func=lambda one: READERS[one].title,
+        key="data set",
+        help=NAMELESS,
+    )
+    upload = st.file_uploader(
+        "Or your own, as a .zip file",
+        type="zip",
+        key="data upload",
+        help=f"{folder.LAYOUT} It stays in this computer's memory.",
+    )
+    path = st.text_input("Or a folder on this computer", key="data folder") if is_local() else ""
+    st.segmented_control(
+        "Save figures as", PICTURES, default=PICTURES[0], required=True, key=PICTURE
+    )
+    if upload:
+        return lambda: _of_archive(upload)
+    if path.strip():
+        return lambda: _of_folder(Path(path.strip()).expanduser())
+    return lambda: _of_reader(dataset_id)
+
+
+def is_local() -> bool:
+    """Whether server and browser are on one computer, so that its folders are the user's own."""
+    host = (st.context.headers.get("Host") or LOCAL[0]).rpartition(":")[0] or LOCAL[0]
+    return st.get_option("server.address") in LOCAL and host.strip("[]") in LOCAL
+
+
+def measured(source: Source) -> Measurements:
+    """Facts and histograms of every image, from memory or measured now, with a bar."""
+    return _remembered(
+        (source.key, "measured"),
+        "Measuring the images",
+        lambda progress: measure(source.table, read_pixels, read_mask, progress),
+    )
+
+
+def audited(source: Source) -> Audit:
+    """The leakage audit, from memory or made now, with a bar."""
+    return _remembered(
+        (source.key, "audited"),
+        "Looking for copies",
+        lambda progress: audit(source.table, read_pixels, progress),
+    )
+
+
+def known_audit(source: Source) -> Audit | None:
+    """The leakage audit, if it was made before."""
+    return _recalled((source.key, "audited"))
+
+
+def _of_reader(dataset_id: str) -> Source:
+    place = find_folder(dataset_id)
+    key = f"{dataset_id} {_stamp(str(place)) if place else ''}"
+    table = _table(key, dataset_id)
+    return Source(
+        key, READERS[dataset_id].title, table, _splits(key, dataset_id, table), dataset_id
+    )
+
+
+def _of_folder(path: Path) -> Source:
+    table = folder.read(path)
+    key = _stamp(str(path))
+    return Source(key, path.name, table, known_splits(table))
+
+
+def _of_archive(upload) -> Source:
+    kept = _archive(upload.file_id, upload)
+    left = kept.left_out
+    remark = f"{counted(left, 'file')} left out that cannot be an image." if left else ""
+    table = kept.table
+    return Source(kept.digest, upload.name, table, known_splits(table), remark=remark)
+
+
+@st.cache_data(max_entries=8, show_spinner="Reading the data set …")
+def _table(key: str, dataset_id: str) -> pd.DataFrame:
+    return load_table(dataset_id)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _splits(key: str, dataset_id: str, _table: pd.DataFrame) -> pd.DataFrame:
+    return known_splits(_table, dataset_id)
+
+
+@st.cache_resource(max_entries=4, ttl=KEPT, scope="session", show_spinner="Opening the archive …")
+def _archive(file_id: str, _upload) -> ArchivedFolder:
+    return ArchivedFolder(_upload.getvalue())
+
+
+@st.cache_data(max_entries=32, ttl=60, show_spinner=False)
+def _stamp(path: str) -> str:
+    """Hash of the names, sizes and times of a folder's files."""
+    digest = hashlib.sha256(path.encode())
+    for file in sorted(Path(path).rglob("*")):
+        status = file.stat()
+        digest.update(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+class _UnknownError(Exception):
+    """It is not there yet."""
+
+
+@st.cache_resource(max_entries=8, ttl=KEPT, show_spinner=False)
+def _kept(key: tuple, _found):
+    """A store: an exception is not kept, so that asking in vain leaves no trace."""
+    if _found is None:
+        raise _UnknownError
+    return _found
+
+
+def _recalled(key: tuple):
+    try:
+        return _kept(key, None)
+    except _UnknownError:
+        return None
+
+
+def _remembered(key: tuple, text: str, work: Callable):
+    found = _recalled(key)
+    if found is not None:
+        return found
+    place = st.empty()
+    bar = place.progress(0.0, f"{text} …")
+    shown = 0.0
+
+    def progress(share: float) -> None:
+        nonlocal shown
+        if share - shown >= 0.01:
+            shown = share
+            bar.progress(min(share, 1.0), f"{text} …")
+
+    found = work(progress)
+    place.empty()
+    return _kept(key, found)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things.
+
+    >>> counted(1, "image"), counted(1200, "image")
+    ('1 image', '1,200 images')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def show_unreadable(problems: dict[str, str]) -> None:
+    """Which images cannot be read, if any."""
+    if not problems:
+        return
+    told = f"{counted(len(problems), 'image')} cannot be read"
+    with st.expander(told, icon=":material/broken_image:"):
+        for name, sentence in list(problems.items())[:50]:
+            quiet(f"**{plain(name)}**: {plain(sentence)}")

@@ -1,0 +1,199 @@
+"""One image, looked at closely: where the system looked, what it was thinking of, and notes."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.datasets import DatasetError, read_pixels
+from core.error_figures import thumbnail
+from core.evaluation.mistakes import Judged
+from core.explain import METHODS
+from core.figures import (
+    EVIDENCE_CONFIG,
+    describe_evidence,
+    describe_probabilities,
+    evidence_panels,
+    percent,
+    probability_bars,
+)
+from core.scans import ScanError
+from pages import _errors_run as runs
+from pages._errors_notes import show_note_form
+from pages._frame import guarded, plain, quiet, themed
+from pages._maps import Aim, answer
+from pages._maps import Question as MapQuestion
+
+OPEN, ORDER = "errors open", "errors order"
+NOT_KEPT = (
+    "The weights of this run were not kept, only its answers: heatmaps and similar images are "
+    "there for the grouped split of the shipped system."
+)
+
+
+def open_image(image_id: str) -> None:
+    """Look closer at an image from the next run of the page on."""
+    st.session_state[OPEN] = image_id
+
+
+def show_open_image(question: runs.Question, found: Judged) -> None:
+    """The dialog, if an image of this table is open."""
+    known = found.table.set_index("image_id", drop=False)
+    if st.session_state.get(OPEN) not in known.index:
+        return
+    dialog = st.dialog("Look closer", width="large", icon=":material/zoom_in:", on_dismiss=_close)
+    dialog(guarded(_show))(question, known)
+
+
+def _close() -> None:
+    st.session_state.pop(OPEN, None)
+
+
+def _show(question: runs.Question, known) -> None:
+    one = known.loc[st.session_state[OPEN]]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        _show_steps(one["image_id"])
+        sign = "a mistake" if one["wrong"] else "right"
+        st.markdown(
+            f"**{plain(one['image_id'])}**: labelled **{plain(one['label'])}**, called "
+            f"**{plain(one['predicted'])}** ({percent(one['confidence'])}), {sign}",
+            width="content",
+        )
+    _show_evidence(question, one)
+    left, right = st.columns([1, 1], gap="large")
+    with left:
+        _show_answer(question, one)
+        _show_similar(question, one)
+    with right:
+        show_note_form(question, one)
+
+
+def _show_steps(image_id: str) -> None:
+    order = st.session_state.get(ORDER, [])
+    if image_id not in order:
+        return
+    place = order.index(image_id)
+    for label, icon, step in (
+        ("Previous", ":material/arrow_back:", -1),
+        ("Next", ":material/arrow_forward:", 1),
+    ):
+        target = place + step
+        inside = 0 <= target < len(order)
+        st.button(
+            label,
+            key=f"errors {label}",
+            icon=icon,
+            disabled=not inside,
+            on_click=open_image,
+            args=(order[target] if inside else image_id,),
+        )
+    quiet(f"{place + 1} of {len(order)}")
+
+
+def _show_evidence(question: runs.Question, one) -> None:
+    if told := runs.missing(question):
+        quiet(plain(told))
+        return
+    try:
+        row = runs.images(question).get(one["image_id"])
+        if row is None:
+            quiet("This image is not in the data set on this computer.")
+        elif question.shipped:
+            _show_maps(question, one, row)
+        else:
+            st.image(thumbnail(read_pixels(row), size=(360, 450)), alt=f"Scan {one['image_id']}")
+            quiet(NOT_KEPT)
+    except (DatasetError, ScanError) as error:
+        st.error(plain(str(error)), icon=":material/broken_image:")
+
+
+def _show_maps(question: runs.Question, one, row) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown("Evidence for", width="content")
+        name = st.segmented_control(
+            "Evidence for",
+            question.recipe.classes,
+            default=one["predicted"],
+            required=True,
+            key=f"errors explained {question.key} {one['image_id']}",
+            label_visibility="collapsed",
+        )
+        method_id = st.selectbox(
+            "Method",
+            list(METHODS),
+            format_func=lambda one: METHODS[one].name,
+            key="errors method",
+            label_visibility="collapsed",
+            width=220,
+        )
+    place = st.empty()
+    with place.container():
+        bar = st.progress(0.0, f"{METHODS[method_id].name} …")
+        view = runs.view_of(question, row)
+        found = answer(view, MapQuestion(method_id, Aim(name)), bar.progress)
+    place.empty()
+    if found.heatmap is None:
+        st.warning(found.note)
+        return
+    figure = evidence_panels(read_pixels(row), found.heatmap.values, name, empty=found.note)
+    st.plotly_chart(
+        themed(figure),
+        key="errors evidence",
+        config=EVIDENCE_CONFIG,
+        alt=describe_evidence(one["image_id"], found.heatmap.values, name, found.note),
+    )
+
+
+def _show_answer(question: runs.Question, one) -> None:
+    recipe = question.recipe
+    shares = one[list(recipe.classes)].to_numpy(float)
+    st.plotly_chart(
+        themed(probability_bars(recipe.classes, shares, recipe.malignant_classes)),
+        key="errors bars",
+        config={"displayModeBar": False},
+        alt=describe_probabilities(recipe.classes, shares),
+    )
+    if one["likely_label"]:
+        st.markdown(
+            f":material/flag: Confident learning suggests the label "
+            f"**{plain(one['likely_label'])}**."
+        )
+    if one["other_labels"]:
+        names = plain(_brief(one["other_labels"]))
+        st.markdown(f":material/flag: In its group, with another label: {names}.")
+    if one["trained_relatives"]:
+        st.markdown(
+            f":material/flag: {one['trained_relatives']} images of its group were trained on."
+        )
+
+
+def _brief(names: str, most: int = 4) -> str:
+    parts = names.split("; ")
+    more = f" and {len(parts) - most} more" if len(parts) > most else ""
+    return ", ".join(parts[:most]) + more
+
+
+def _show_similar(question: runs.Question, one) -> None:
+    """What it was thinking of: the training images nearest in its features."""
+    if not question.shipped or runs.missing(question):
+        return
+    row = runs.images(question).get(one["image_id"])
+    if row is None:
+        return
+    found = runs.similar(question, row)
+    st.markdown(
+        "**Most alike among its training images**",
+        help="Cosine similarity of the pooled features of the last layer, from which the system "
+        "answers.",
+    )
+    trained = runs.training_pictures(question)
+    columns = st.columns(len(found))
+    for column, other in zip(columns, found.itertuples(), strict=True):
+        with column, st.container(gap="xsmall"):
+            if other.image_id in trained:
+                st.image(
+                    thumbnail(read_pixels(trained[other.image_id]), size=(150, 150)),
+                    width="stretch",
+                    alt=f"{other.image_id}, labelled {other.label}",
+                )
+            st.markdown(f"**{plain(other.label)}** {other.similarity:.2f}")
+            quiet(plain(other.image_id))

@@ -1,0 +1,363 @@
+"""The confusion matrix, what it selects, and those images: as pictures or as a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+import streamlit as st
+
+from core.datasets import read_pixels
+from core.error_figures import (
+    COUNTS,
+    FIGURE_CONFIG,
+    NORMALISED,
+    confusion_figure,
+    describe_confusion,
+    thumbnail,
+)
+from core.evaluation.mistakes import Judged, confusion_counts, most_confused
+from core.explain import METHODS
+from core.figures import percent
+from core.spreadsheet import safe_csv
+from pages import _errors_run as runs
+from pages._errors_detail import open_image, show_open_image
+from pages._frame import plain, quiet, themed
+from pages._maps import INSTANT, Aim, answer
+from pages._maps import Question as MapQuestion
+from pages._work import KEPT
+
+PER_PAGE = 12
+PAIRS_SHOWN = 5
+ORDERS = {
+    "Confidence": ("confidence", False, "the surest answers first"),
+    "Loss": ("loss", False, "those that least expected their label first"),
+    "Margin": ("margin", True, "the closest calls first"),
+    "Similarity": ("similarity", True, "those least like anything trained on first"),
+}
+"""Name -> column, ascending, and what comes first."""
+FLAGS = {
+    "likely_label": ("Label in doubt", "red"),
+    "other_labels": ("Other label in its group", "orange"),
+    "trained_relatives": ("Relative trained on", "blue"),
+}
+"""Column of the table that is empty or 0 where all is well -> badge and its colour."""
+WHAT_FLAGS_MEAN = (
+    "**Label in doubt**, a likely label error: by confident learning (Northcutt et al., 2021), the "
+    "system's answers on the whole test set suggest another label. **Other label in its group**: "
+    "an image of the same patient, source or near-duplicate cluster carries another label. "
+    "**Relative trained on**: such an image was in the training set, so the test was not blind."
+)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One choice of images: those with this label and answer, or those with a flag.
+
+    None stands for any; ``wrong`` keeps mistakes alone.
+    """
+
+    label: str | None = None
+    predicted: str | None = None
+    flag: str | None = None
+    wrong: bool = False
+
+    def of(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Those rows of the table."""
+        keep = pd.Series(True, index=table.index)
+        if self.label:
+            keep &= (table["label"] == self.label) & (table["predicted"] == self.predicted)
+        if self.flag:
+            keep &= table[self.flag].astype(bool)
+        if self.wrong:
+            keep &= table["wrong"]
+        return table[keep]
+
+    @property
+    def words(self) -> str:
+        """The choice in words."""
+        if self.flag:
+            return f"Flag: {FLAGS[self.flag][0].lower()}"
+        if not self.label:
+            return "All mistakes" if self.wrong else "All images"
+        right = ", right" if self.label == self.predicted else ""
+        return f"{self.label} called {self.predicted}{right}"
+
+
+MISTAKES = Shown(wrong=True)
+
+
+def show_mistakes(question: runs.Question, found: Judged) -> None:
+    """The matrix and the commonest confusions, and below them the images that were chosen."""
+    table, key = found.table, f"errors shown {question.key}"
+    choices = choices_of(table, question.recipe.classes)
+    left, right = st.columns([1.1, 1], gap="large")
+    chosen = st.session_state.get(key, MISTAKES)
+    with left:
+        _show_matrix(question, table, chosen, key)
+    with right:
+        chosen = st.selectbox(
+            "Show",
+            choices,
+            format_func=lambda one: f"{one.words} ({len(one.of(table))})",
+            key=key,
+            help="The same as a click on a cell of the matrix.",
+        )
+        _show_pairs(table, key)
+    _show_images(question, chosen.of(table), chosen)
+    show_open_image(question, found)
+
+
+def choices_of(table: pd.DataFrame, classes: tuple[str, ...]) -> list[Shown]:
+    """Everything that can be shown, the commonest mistakes first."""
+    pairs = most_confused(table)
+    wrong = [Shown(row.label, row.predicted) for row in pairs.itertuples()]
+    flags = [Shown(flag=flag) for flag in FLAGS if table[flag].astype(bool).any()]
+    right = [Shown(name, name) for name in classes if (table["label"] == name).any()]
+    empty = [
+        Shown(a, b)
+        for a in classes
+        for b in classes
+        if Shown(a, b) not in wrong and Shown(a, b) not in right
+    ]
+    return [MISTAKES, *wrong, *flags, *right, *empty, Shown()]
+
+
+def _show_matrix(question: runs.Question, table: pd.DataFrame, chosen: Shown, key: str) -> None:
+    classes = question.recipe.classes
+    shown = st.segmented_control(
+        "Confusion matrix",
+        list(NORMALISED),
+        default=COUNTS,
+        required=True,
+        key="errors normalised",
+        help="Shares of each label are sensitivities, shares of each answer predictive values.",
+    )
+    counts = confusion_counts(table, classes)
+    selected = (chosen.label, chosen.predicted) if chosen.label else None
+    chart = f"errors matrix {question.key}"
+    st.plotly_chart(
+        themed(confusion_figure(counts, classes, shown, selected)),
+        key=chart,
+        on_select=lambda: _cell_clicked(chart, key),
+        selection_mode="points",
+        config=FIGURE_CONFIG,
+        alt=describe_confusion(counts, classes),
+    )
+    quiet("Click a cell to see its images.")
+
+
+def _cell_clicked(chart: str, key: str) -> None:
+    """A second click on the shown cell shows all mistakes again."""
+    points = st.session_state[chart]["selection"]["points"]
+    if points:
+        cell = Shown(*points[0]["customdata"])
+        again = st.session_state.get(key) == cell
+        st.session_state[key] = MISTAKES if again else cell
+
+
+def _show_pairs(table: pd.DataFrame, key: str) -> None:
+    pairs = most_confused(table)
+    totals = table["label"].value_counts()
+    with st.container(gap=None):
+        st.markdown("**Most confused**" if len(pairs) else "No image was called something else.")
+        for row in pairs.head(PAIRS_SHOWN).itertuples():
+            st.button(
+                f"{plain(row.label)} called {plain(row.predicted)}: **{row.count}** of "
+                f"{totals[row.label]} ({percent(row.share)})",
+                key=f"{key} {row.label} {row.predicted}",
+                on_click=st.session_state.__setitem__,
+                args=(key, Shown(row.label, row.predicted)),
+                type="tertiary",
+            )
+
+
+def _show_images(question: runs.Question, table: pd.DataFrame, chosen: Shown) -> None:
+    pictures = runs.missing(question) is None
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        st.subheader(f"{plain(chosen.words)} ({len(table)})", anchor=False, width="stretch")
+        method_id = _choose_heatmaps(question) if pictures else None
+        view = st.segmented_control(
+            "View",
+            ["Pictures", "Table"],
+            default="Pictures" if pictures else "Table",
+            required=True,
+            disabled=not pictures,
+            key=f"errors view {pictures}",
+            label_visibility="collapsed",
+        )
+    if table.empty:
+        st.info("No image is of this kind.", icon=":material/info:")
+        return
+    table = _ordered(question, table, pictures and question.shipped)
+    st.session_state["errors order"] = table["image_id"].tolist()
+    if view == "Table":
+        _show_table(question, table)
+    else:
+        _show_pictures(question, table, method_id)
+    st.download_button(
+        "Download this table (CSV)",
+        lambda: safe_csv(table),
+        file_name=f"lesionlens-errors-{question.recipe_id}-{question.protocol}.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+
+
+def _choose_heatmaps(question: runs.Question) -> str | None:
+    """The method of the maps over the pictures: one that is instant, or None."""
+    if not question.shipped:
+        return None
+    instant = [name for name, method in METHODS.items() if method.cost == INSTANT]
+    return st.selectbox(
+        "Heatmap",
+        instant,
+        index=None,
+        format_func=lambda one: METHODS[one].name,
+        placeholder="Heatmaps: none",
+        key="errors heatmap",
+        label_visibility="collapsed",
+        width=220,
+    )
+
+
+def _ordered(question: runs.Question, table: pd.DataFrame, can_compare: bool) -> pd.DataFrame:
+    names = [name for name in ORDERS if name != "Similarity" or can_compare]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        name = st.segmented_control(
+            "Sort by",
+            names,
+            default=names[0],
+            required=True,
+            key=f"errors order by {can_compare}",
+            label_visibility="collapsed",
+        )
+        column, ascending, told = ORDERS[name]
+        quiet(f"{told[0].upper()}{told[1:]}.")
+    if name == "Similarity":
+        bar = st.progress(0.0, "Comparing with the training images …")
+        found = runs.similarities(question, table["image_id"].tolist(), bar.progress)
+        bar.empty()
+        table = table.assign(similarity=table["image_id"].map(found))
+    return table.sort_values([column, "image_id"], ascending=[ascending, True])
+
+
+def _show_table(question: runs.Question, table: pd.DataFrame) -> None:
+    ids, chart = table["image_id"].tolist(), f"errors table {question.key}"
+    shares = [*question.recipe.classes, "confidence", "margin"]
+    shown = table.drop(columns="wrong").assign(**{name: 100 * table[name] for name in shares})
+    st.dataframe(
+        shown,
+        hide_index=True,
+        height=min(420, 36 * (len(table) + 1) + 3),
+        row_height=36,
+        column_config=_columns(question),
+        column_order=[
+            "image_id",
+            "label",
+            "predicted",
+            *question.recipe.classes,
+            "margin",
+            "loss",
+            "similarity",
+            "likely_label",
+            "other_labels",
+            "group_size",
+            "trained_relatives",
+        ],
+        key=chart,
+        on_select=lambda: _row_clicked(chart, ids),
+        selection_mode="single-row",
+        placeholder="",
+        alt=f"Table of {len(table)} images: label, answer, probabilities, loss and flags",
+    )
+    quiet("Tick a row to look closer.")
+
+
+def _row_clicked(chart: str, ids: list[str]) -> None:
+    if rows := st.session_state[chart]["selection"]["rows"]:
+        open_image(ids[rows[0]])
+
+
+def _columns(question: runs.Question) -> dict:
+    share = {
+        name: st.column_config.NumberColumn(name, format="%.0f %%")
+        for name in question.recipe.classes
+    }
+    return {
+        "image_id": st.column_config.TextColumn("Image", pinned=True),
+        "label": st.column_config.TextColumn("Label"),
+        "predicted": st.column_config.TextColumn("Answer"),
+        **share,
+        "margin": st.column_config.NumberColumn(
+            "Margin", format="%.0f %%", help="How far the answer is ahead of the second class."
+        ),
+        "loss": st.column_config.NumberColumn(
+            "Loss", format="%.2f", help="-ln of the probability of the label."
+        ),
+        "similarity": st.column_config.NumberColumn(
+            "Similarity", format="%.3f", help="Cosine, to the training image most like it."
+        ),
+        "likely_label": st.column_config.TextColumn("Likelier label"),
+        "other_labels": st.column_config.TextColumn("Other labels in its group"),
+        "group_size": st.column_config.NumberColumn("Group size"),
+        "trained_relatives": st.column_config.NumberColumn("Relatives trained on"),
+    }
+
+
+def _show_pictures(question: runs.Question, table: pd.DataFrame, method_id: str | None) -> None:
+    pages = -(-len(table) // PER_PAGE)
+    page = 1
+    if pages > 1:
+        page = st.pagination(pages, key=f"errors page {question.key} {len(table)}")
+    rows = runs.images(question)
+    grid = st.grid(4, min_column_width=190, border=True, gap="small")
+    for one in table.iloc[(page - 1) * PER_PAGE : page * PER_PAGE].itertuples():
+        with grid.cell(), st.container(gap="xsmall"):
+            _show_card(question, one, rows.get(one.image_id), method_id)
+    flagged = table[list(FLAGS)].astype(bool).to_numpy().any()
+    if flagged:
+        quiet(WHAT_FLAGS_MEAN)
+
+
+def _show_card(question: runs.Question, one, row, method_id: str | None) -> None:
+    if row is None:
+        st.markdown("This image is not in the data set on this computer.")
+    else:
+        st.image(
+            _thumbnail(question, row, one.predicted, method_id, one.image_id),
+            width="stretch",
+            alt=f"{one.image_id}, labelled {one.label}, called {one.predicted}"
+            + (f", with its heatmap for {one.predicted}" if method_id else ""),
+        )
+    told = f"label **{plain(one.label)}**  \ncalled **{plain(one.predicted)}**, "
+    st.markdown(told + percent(one.confidence))
+    flags = [
+        f":{colour}-badge[{text}{_more(flag, one)}]"
+        for flag, (text, colour) in FLAGS.items()
+        if getattr(one, flag)
+    ]
+    if flags:
+        st.markdown(" ".join(flags))
+    st.button(
+        plain(one.image_id),
+        key=f"errors open {question.key} {one.image_id}",
+        icon=":material/zoom_in:",
+        on_click=open_image,
+        args=(one.image_id,),
+        type="tertiary",
+        help="Look closer",
+    )
+
+
+def _more(flag: str, one) -> str:
+    return f": {plain(one.likely_label)}?" if flag == "likely_label" else ""
+
+
+@st.cache_data(max_entries=1024, max_size="64MiB", ttl=KEPT, show_spinner=False)
+def _thumbnail(question: runs.Question, _row, predicted: str, method_id: str | None, image_id: str):
+    if method_id is None:
+        return thumbnail(read_pixels(_row))
+    map_question = MapQuestion(method_id, Aim(predicted))
+    return thumbnail(read_pixels(_row), answer(runs.view_of(question, _row), map_question).heatmap)

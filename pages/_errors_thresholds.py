@@ -1,0 +1,142 @@
+"""From which malignant probability on to call a scan malignant, and what that finds and misses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.error_figures import FIGURE_CONFIG, confusion_figure, describe_confusion, threshold_figure
+from core.evaluation.calibration import SENSITIVITY
+from core.evaluation.mistakes import Judged
+from core.evaluation.thresholds import GRID, predictive_values, threshold_table
+from core.figures import percent
+from core.spreadsheet import safe_csv
+from pages._errors_run import Question, judged
+from pages._frame import quiet, themed
+
+NO_MALIGNANT = "No class of this system counts as malignant, so there is no threshold to choose."
+WHAT_PREVALENCE_DOES = (
+    "How common malignancy is where the system would be used. Test sets hold far more than a "
+    "screening clinic sees, and the predictive values follow (Bayes' theorem)."
+)
+KINDS = ("malignant", "other")
+
+
+def show_thresholds(question: Question, found: Judged) -> None:
+    """The slider, and what follows from it at once."""
+    if not question.recipe.malignant_classes:
+        st.info(NO_MALIGNANT, icon=":material/info:")
+        return
+    _show(question)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _table(question: Question) -> pd.DataFrame:
+    """Every threshold that the slider has: the grid, and the operating point."""
+    found, malignant = judged(question), list(question.recipe.malignant_classes)
+    thresholds = np.union1d(GRID, [found.fitted.threshold])
+    return threshold_table(
+        found.table[malignant].sum(axis=1), found.table["label"].isin(malignant), thresholds
+    )
+
+
+@st.fragment
+def _show(question: Question) -> None:
+    table, key = _table(question), f"errors threshold {question.key}"
+    operating = judged(question).fitted.threshold
+    st.session_state.setdefault(key, operating)
+    row = table[table["threshold"] == st.session_state[key]].iloc[0]
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        st.select_slider(
+            "Call a scan malignant from this probability on",
+            table["threshold"].tolist(),
+            format_func=lambda value: f"{value:.3f}".rstrip("0").rstrip("."),
+            key=key,
+        )
+        st.button(
+            "Operating point",
+            icon=":material/my_location:",
+            disabled=row["threshold"] == operating,
+            on_click=st.session_state.__setitem__,
+            args=(key, operating),
+            help=f"The highest threshold that found {SENSITIVITY:.0%} of the malignant validation "
+            f"images: {operating:.3f}.",
+        )
+        prevalence = st.number_input(
+            "Prevalence, %",
+            0.1,
+            99.0,
+            value=round(100 * float((row["tp"] + row["fn"]) / _images(row)), 1),
+            step=0.5,
+            key=f"errors prevalence {question.key}",
+            help=WHAT_PREVALENCE_DOES,
+            width=150,
+        )
+    _show_metrics(row, prevalence / 100)
+    left, right = st.columns([1, 1.5], gap="large")
+    with left:
+        counts = np.array([[row["tp"], row["fn"]], [row["fp"], row["tn"]]]).astype(int)
+        st.plotly_chart(
+            themed(confusion_figure(counts, KINDS)),
+            key="errors threshold matrix",
+            config={"displayModeBar": False},
+            alt=describe_confusion(counts, KINDS),
+        )
+    with right:
+        st.plotly_chart(
+            themed(threshold_figure(table, row["threshold"], operating)),
+            key="errors threshold curves",
+            config=FIGURE_CONFIG,
+            alt=f"Sensitivity and specificity over the threshold; at {row['threshold']:.3f} they "
+            f"are {percent(row['sensitivity'])} and {percent(row['specificity'])}.",
+        )
+    quiet(
+        "Intervals: 95 %, Wilson, images taken as independent; those of the predictive values "
+        "combine the bounds of both shares, on the careful side. The dotted line is the operating "
+        "point. A threshold chosen on these very images would look better than it is."
+    )
+    st.download_button(
+        "All thresholds (CSV)",
+        lambda: safe_csv(table),
+        file_name=f"lesionlens-thresholds-{question.recipe_id}-{question.protocol}.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+
+
+def _show_metrics(row: pd.Series, prevalence: float) -> None:
+    rates = ("sensitivity", "specificity")
+    values = predictive_values(*(row[name] for name in rates), prevalence)
+    bounds = [
+        predictive_values(*(row[f"{name}_{end}"] for name in rates), prevalence)
+        for end in ("low", "high")
+    ]
+    sick, well = row["tp"] + row["fn"], row["fp"] + row["tn"]
+    figures = [
+        ("Sensitivity", row["sensitivity"], row["sensitivity_low"], row["sensitivity_high"]),
+        ("Specificity", row["specificity"], row["specificity_low"], row["specificity_high"]),
+        ("PPV", values[0], bounds[0][0], bounds[1][0]),
+        ("NPV", values[1], bounds[0][1], bounds[1][1]),
+    ]
+    told = [
+        f"{row['tp']:.0f} of {sick:.0f} malignant images are found.",
+        f"{row['tn']:.0f} of {well:.0f} other images are left alone.",
+        f"Of scans called malignant, this share is, at a prevalence of {prevalence:.1%}.",
+        f"Of scans not called malignant, this share is not, at a prevalence of {prevalence:.1%}.",
+    ]
+    columns = st.columns(4)
+    for column, (name, value, low, high), text in zip(columns, figures, told, strict=True):
+        column.metric(
+            name,
+            "–" if np.isnan(value) else percent(value),
+            "" if np.isnan([low, high]).any() else f"95 % CI {100 * low:.0f}–{100 * high:.0f} %",
+            delta_color="off",
+            delta_arrow="off",
+            help=text,
+        )
+
+
+def _images(row: pd.Series) -> float:
+    return row[["tp", "fp", "fn", "tn"]].sum()

@@ -1,0 +1,145 @@
+"""What the mistakes have in common: rates by label, lesion, brightness, contrast and size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+import streamlit as st
+
+from core.datasets import read_mask, read_pixels
+from core.error_figures import FIGURE_CONFIG, describe_rates, rate_figure
+from core.evaluation.attributes import (
+    ATTRIBUTES,
+    Attribute,
+    associations,
+    image_attributes,
+    rates_by_bin,
+)
+from core.evaluation.mistakes import Judged
+from core.evaluation.wilson import wilson
+from core.spreadsheet import safe_csv
+from pages._errors_run import Question, images, judged, missing
+from pages._frame import plain, quiet, themed
+
+HOW_TO_READ = (
+    "Each dot is the share of wrong answers among a quarter of the images, from the smallest to "
+    "the largest value, with its 95 % interval (Wilson); the dotted line is the share among all."
+)
+WHAT_THE_TEST_SAYS = (
+    "'Larger if wrong' is the chance that a wrong image has the larger value: 50 % is no relation. "
+    "p is of the Mann-Whitney test, adjusted for the number of checks (Benjamini-Hochberg). Both "
+    "take images as independent, and tell what goes with mistakes, not what causes them."
+)
+READ_IN_BRIEF = {True: "goes with mistakes", False: "no clear relation"}
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Plot:
+    """Rates of mistakes a bin, as of ``rates_by_bin``, with names for the bins."""
+
+    heading: str
+    told: str
+    rates: pd.DataFrame
+    names: list[str]
+
+
+def show_why(question: Question, found: Judged) -> None:
+    """The checks as a table, then a plot each."""
+    pictures = missing(question) is None
+    table = measured(question) if pictures else found.table
+    known = [one for one in ATTRIBUTES if one.name in table and table[one.name].notna().any()]
+    checks = associations(table, [one.name for one in known])
+    _show_checks(checks, known)
+    quiet(HOW_TO_READ)
+    plots = [_by_label(table), *(_by_attribute(one, table) for one in known)]
+    top = max(plot.rates["rate_high"].max() for plot in plots)
+    grid = st.grid(3, min_column_width=250, gap="small")
+    for plot in plots:
+        with grid.cell():
+            _show_plot(plot, found.error, top)
+    st.download_button(
+        "Images with these values (CSV)",
+        lambda: safe_csv(table),
+        file_name=f"lesionlens-why-{question.recipe_id}-{question.protocol}.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+
+
+@st.cache_resource(max_entries=8, show_spinner="Measuring the images …")
+def measured(question: Question) -> pd.DataFrame:
+    """The test images with the attributes that need their pixels. Raises DatasetError."""
+    table, rows = judged(question).table, images(question)
+    found = {name: _attributes(rows[name]) for name in table["image_id"] if name in rows}
+    return table.join(pd.DataFrame.from_dict(found, orient="index"), on="image_id")
+
+
+def _attributes(row) -> dict[str, float]:
+    return image_attributes(read_pixels(row), read_mask(row))
+
+
+def _show_checks(checks: pd.DataFrame, known: list[Attribute]) -> None:
+    if checks.empty:
+        st.info("There are too few mistakes here to compare.", icon=":material/info:")
+        return
+    headings = {one.name: f"{one.heading} ({one.unit})" for one in known}
+    shown = checks.assign(
+        name=checks["name"].map(headings),
+        larger=100 * checks["larger"],
+        verdict=(checks["p"] < SIGNIFICANT).map(READ_IN_BRIEF),
+    )
+    st.dataframe(
+        shown,
+        hide_index=True,
+        height="content",
+        column_order=["name", "median_wrong", "median_right", "larger", "p", "n", "verdict"],
+        column_config={
+            "name": st.column_config.TextColumn("Could it be …", width="medium"),
+            "median_wrong": st.column_config.NumberColumn("Median if wrong", format="%.3g"),
+            "median_right": st.column_config.NumberColumn("Median if right", format="%.3g"),
+            "larger": st.column_config.ProgressColumn(
+                "Larger if wrong", format="%.0f %%", min_value=0, max_value=100
+            ),
+            "p": st.column_config.NumberColumn("p, adjusted", format="%.3f"),
+            "n": st.column_config.NumberColumn("Images"),
+            "verdict": st.column_config.TextColumn("In brief"),
+        },
+        alt="Table of attributes: medians of wrong and right images, effect and p value",
+    )
+    quiet(WHAT_THE_TEST_SAYS)
+
+
+def _by_label(table: pd.DataFrame) -> Plot:
+    rates = table.groupby("label")["wrong"].agg(n="size", errors="sum").reset_index()
+    rates["rate"] = rates["errors"] / rates["n"]
+    rates["rate_low"], rates["rate_high"] = wilson(rates["errors"], rates["n"])
+    told = "Share of each label's images that were called something else."
+    return Plot("Label", told, rates, rates["label"].tolist())
+
+
+def _by_attribute(one: Attribute, table: pd.DataFrame) -> Plot:
+    rates = rates_by_bin(table[one.name], table["wrong"])
+    names = [
+        _number(row.low) if row.low == row.high else f"{_number(row.low)}–<br>{_number(row.high)}"
+        for row in rates.itertuples()
+    ]
+    return Plot(f"{one.heading}, {one.unit}", one.help, rates, names)
+
+
+def _show_plot(plot: Plot, overall: float, top: float) -> None:
+    st.markdown(f"**{plain(plot.heading)}**", help=plot.told)
+    st.plotly_chart(
+        themed(rate_figure(plot.rates, plot.names, overall, top)),
+        key=f"errors why {plot.heading}",
+        config=FIGURE_CONFIG,
+        alt=describe_rates(plot.heading, plot.rates, plot.names),
+    )
+
+
+def _number(value: float) -> str:
+    return (
+        f"{value:.2g}" if value < 1 else f"{value:.0f}" if value == int(value) else f"{value:.1f}"
+    )

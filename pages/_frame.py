@@ -1,0 +1,81 @@
+"""What surrounds every page: the intended-use notice, and a sentence in place of a traceback."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from functools import wraps
+
+import plotly.graph_objects as go
+import streamlit as st
+
+INTENDED_USE = (
+    "Research and teaching tool. Not a medical device; its output is not a diagnosis and must "
+    "not guide care."
+)
+UNEXPECTED = (
+    "Something unexpected went wrong here. Your files are untouched and nothing was stored. "
+    "Reload the page and try again; the details are in the server's log."
+)
+
+# Streamlit's chart theme writes its strong text colour, of the light or the dark theme, in place of
+# this one. Its default for charts is a grey too pale to read on white.
+THEME_TEXT = "#000037"
+
+FRAMED = "framed"
+
+_log = logging.getLogger("lesionlens")
+
+
+def guarded(body: Callable[..., None]) -> Callable[..., None]:
+    """Show a sentence and log the traceback if ``body`` fails; scripts stop and rerun as ever."""
+
+    @wraps(body)
+    def run(*args, **kwargs) -> None:
+        try:
+            body(*args, **kwargs)
+        except Exception:
+            _log.exception("A page failed")
+            st.error(UNEXPECTED, icon=":material/error:")
+
+    return run
+
+
+def plain(text: str) -> str:
+    """The text with every sign escaped that Streamlit's Markdown would take for formatting.
+
+    >>> plain("I*M + I*(1-M)")
+    'I\\\\*M + I\\\\*(1-M)'
+    """
+    return re.sub(r"([\\`*_\[\]<>#$~:|])", r"\\\1", text)
+
+
+def quiet(text: str) -> None:
+    """A line of small grey Markdown; unlike st.caption's, the grey is dark enough to read."""
+    st.markdown(f":small[:gray[{text}]]")
+
+
+def themed(figure: go.Figure) -> go.Figure:
+    """The figure with all its text in the page's text colour, whichever theme is on."""
+    figure.update_layout(font_color=THEME_TEXT)
+    for update in (figure.update_xaxes, figure.update_yaxes):
+        update(tickfont_color=THEME_TEXT, title_font_color=THEME_TEXT)
+    return figure
+
+
+@guarded
+def run_page(page) -> None:
+    """Run the page that st.navigation chose."""
+    st.session_state[FRAMED] = True
+    page.run()
+
+
+def require_frame() -> None:
+    """The first line of every page: no page is ever shown without what surrounds it.
+
+    Streamlit runs files of a folder named ``pages`` by themselves until st.navigation is called
+    for the first time. Who asks a fresh server for a page by its address is sent through app.py.
+    """
+    if FRAMED not in st.session_state:
+        st.switch_page("app.py")

@@ -1,0 +1,230 @@
+"""Maps of any method on any system, each computed once and kept for a while, as in ``_work``."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+import streamlit as st
+
+from core.classifiers.base import Target, probabilities
+from core.datasets.phantoms import phantom
+from core.evaluation.faithfulness import Faithfulness, faithfulness
+from core.explain import METHODS, Heatmap
+from core.preprocessing import to_batch
+from core.recipe import load_recipe
+from core.scans import ScanError
+from pages._work import KEPT, SAMPLES, Item, classifier, scan_of
+
+FAILED = "No map: the method failed on this scan"
+OTHER_SIZE = (
+    "The mask is {} pixels wide and high, the scan {}. Save the mask with the size of the scan."
+)
+INSTANT = "instant"
+"""Cost of a method that needs no progress bar."""
+
+_log = logging.getLogger("lesionlens")
+
+
+@dataclass(frozen=True, eq=False)
+class Outline:
+    """Where the lesion is known to be: a mask, bool (H, W), and the sha256 of it."""
+
+    mask: np.ndarray
+    digest: str
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What a system is shown, and which of its layers is explained (None: the last)."""
+
+    item: Item
+    frame: int
+    recipe_id: str
+    layer: str | None = None
+    outline: Outline | None = None
+
+    @property
+    def within(self) -> Outline | None:
+        """The outline, if the system sees nothing outside it."""
+        return self.outline if needs_outline(self.recipe_id) else None
+
+    @property
+    def key(self) -> tuple:
+        """Tells this view from every other."""
+        within = self.within.digest if self.within else ""
+        return (self.item.digest, self.frame, self.recipe_id, self.layer, within)
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """One pass of the backbone, which all methods share.
+
+    ``pixels`` uint8 (H, W, 3) is the scan as the system sees it; ``batch`` float32 (1, h, w, 3);
+    ``features`` of the explained layer; ``probabilities`` (C,).
+    """
+
+    pixels: np.ndarray
+    batch: np.ndarray
+    features: np.ndarray
+    probabilities: np.ndarray
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What is explained: the score of a class, or how far it is above another's."""
+
+    name: str
+    rather_than: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name} rather than {self.rather_than}" if self.rather_than else self.name
+
+    def target(self, classes: tuple[str, ...]) -> Target:
+        """The same for ``Classifier.head``."""
+        if self.rather_than is None:
+            return classes.index(self.name)
+        return np.array([float(c == self.name) - float(c == self.rather_than) for c in classes])
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which map is wanted: a method, its parameters by name, and the aim."""
+
+    method_id: str
+    aim: Aim
+    parameters: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """A map and the seconds it took beyond the shared pass, or a note why there is none."""
+
+    heatmap: Heatmap | None
+    seconds: float
+    note: str | None = None
+
+
+def needs_outline(recipe_id: str) -> bool:
+    """Whether a system was trained on the inside of outlines alone."""
+    return load_recipe(recipe_id).preprocessing.region == "mask"
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def sample_outline(name: str) -> Outline | None:
+    """The outline of a synthetic sample; None if it has no lesion."""
+    return outline_of(phantom(*SAMPLES[name])[1])
+
+
+def read_outline(mask: Item, item: Item) -> Outline | None:
+    """The outline in the picture ``mask``, bright inside, for all frames of the scan ``item``.
+
+    Raises ScanError if it cannot be read or has another size than the scan.
+    """
+    picture = scan_of(mask.digest, mask.read).pixels[0]
+    size = scan_of(item.digest, item.read).pixels.shape[1:3]
+    if picture.shape[:2] != size:
+        sizes = [f"{width} x {height}" for height, width in (picture.shape[:2], size)]
+        raise ScanError(OTHER_SIZE.format(*sizes))
+    return outline_of(picture.max(axis=-1) >= 128)
+
+
+def outline_of(mask: np.ndarray) -> Outline | None:
+    """A mask with its hash, or None for an empty one."""
+    return Outline(mask, hashlib.sha256(np.packbits(mask)).hexdigest()) if mask.any() else None
+
+
+@st.cache_data(max_entries=32, max_size="256MiB", ttl=KEPT, show_spinner=False)
+def _seen(key: tuple, _view: View) -> Seen:
+    system, within = classifier(_view.recipe_id), _view.within
+    pixels = scan_of(_view.item.digest, _view.item.read).pixels[_view.frame]
+    if within:
+        pixels = np.where(within.mask[..., None], pixels, np.uint8(0))
+    masks = [within.mask if within else None]
+    batch = to_batch([pixels], system.recipe.preprocessing, masks)
+    features = system.features(batch, _view.layer)
+    logits, _ = system.head(features, 0, _view.layer)
+    return Seen(pixels, batch, features, probabilities(logits[0], system.temperature))
+
+
+def look(view: View) -> Seen:
+    """What a system makes of a view. Raises ScanError or CheckpointError."""
+    return _seen(view.key, view)
+
+
+def known(view: View, question: Question) -> Answer | None:
+    """The answer, if it was given before."""
+    return _recalled((view.key, question))
+
+
+def answer(
+    view: View, question: Question, progress: Callable[[float], None] | None = None
+) -> Answer:
+    """The map that was asked for, from memory or computed now.
+
+    ``progress`` gets the share done, 0 to 1. A method that fails gets a note in place of a map.
+    """
+    return known(view, question) or _kept((view.key, question), _run(view, question, progress))
+
+
+def known_judgement(view: View, question: Question) -> Faithfulness | None:
+    """The judgement, if it was made before."""
+    return _recalled((view.key, question, "judged"))
+
+
+def judge(view: View, question: Question) -> Faithfulness:
+    """Whether the system uses what its map marks: the score of the explained class while it is
+    hidden or shown. From memory or computed now, in some 35 predictions."""
+    return known_judgement(view, question) or _kept(
+        (view.key, question, "judged"), _judgement(view, question)
+    )
+
+
+class _UnansweredError(Exception):
+    """It is not there yet."""
+
+
+@st.cache_data(max_entries=1024, max_size="256MiB", ttl=KEPT, show_spinner=False)
+def _kept(key: tuple, _found):
+    """A store: an exception is not kept, so that asking in vain leaves no trace."""
+    if _found is None:
+        raise _UnansweredError
+    return _found
+
+
+def _recalled(key: tuple):
+    try:
+        return _kept(key, None)
+    except _UnansweredError:
+        return None
+
+
+def _judgement(view: View, question: Question) -> Faithfulness:
+    system, image = classifier(view.recipe_id), look(view).batch[0]
+    values = answer(view, question).heatmap.resized(*image.shape[:2])
+    target = system.recipe.classes.index(question.aim.name)
+    return faithfulness(system, image, values, target)
+
+
+def _run(view: View, question: Question, progress: Callable[[float], None] | None) -> Answer:
+    system, seen = classifier(view.recipe_id), look(view)
+    start = perf_counter()
+    try:
+        explanation = METHODS[question.method_id].run(
+            system,
+            seen.batch,
+            question.aim.target(system.recipe.classes),
+            layer=view.layer,
+            features=seen.features,
+            progress=progress,
+            **dict(question.parameters),
+        )
+    except Exception:
+        _log.exception("%s failed on %s", question.method_id, view.recipe_id)
+        return Answer(None, perf_counter() - start, FAILED)
+    heatmap = explanation.heatmaps[0]
+    return Answer(heatmap, perf_counter() - start, heatmap.note)

@@ -1,0 +1,131 @@
+"""What the user should know of the system that gives the opinion: training, figures, limits."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from core.checkpoints import Checkpoint
+from core.figures import percent
+from core.predict import Opinion
+from core.recipe import Recipe
+from pages._frame import plain, quiet
+
+WHY_GROUPED = (
+    "The paper's kind of split is random: near-duplicates of one scan can fall on both sides, so "
+    "the system is tested on pictures it has as good as seen. Such figures flatter. The grouped "
+    "split keeps near-duplicates together; the system shown here was trained on it."
+)
+PROTOCOLS = {"published": "Ours, random split", "grouped": "Ours, grouped split"}
+ACRONYMS = {"auc", "pr", "mcc", "f1", "mse", "rmse", "mae", "ece"}
+
+
+def show_system(checkpoint: Checkpoint) -> None:
+    """Figures, training data, limits and source of a system."""
+    recipe, metrics = checkpoint.recipe, checkpoint.metrics
+    st.header("About this system", anchor=False)
+    left, right = st.columns([1.3, 1], gap="large")
+    with left:
+        _show_figures(recipe, metrics)
+    with right:
+        st.markdown(f"**Trained on** {plain(recipe.trained_on)}")
+        st.markdown("**Limits**\n" + _bullets(recipe.limits))
+    with st.expander("Its figures beside the paper's"):
+        st.markdown(WHY_GROUPED)
+        st.table(comparison(recipe, metrics), border="horizontal")
+    with st.expander("The paper, and where this system departs from it"):
+        st.markdown(_reference(recipe))
+        st.markdown(_bullets(recipe.departures))
+
+
+def headline(recipe: Recipe) -> list[str]:
+    """The metrics shown first: overall, and how many malignant scans are found."""
+    return ["accuracy", "macro_auc", *(f"sensitivity_{name}" for name in recipe.malignant_classes)]
+
+
+def metric_label(name: str, classes: tuple[str, ...] = ()) -> str:
+    """A metric's name for people.
+
+    >>> metric_label("macro_auc"), metric_label("sensitivity_malignant", ("malignant",))
+    ('Macro AUC', 'Sensitivity, malignant')
+    """
+    label = next((one for one in classes if name.endswith(f"_{one}")), None)
+    words = name.removesuffix(f"_{label}").split("_")
+    text = " ".join(word.upper() if word in ACRONYMS else word for word in words)
+    return text[0].upper() + text[1:] + (f", {label}" if label else "")
+
+
+def reliability(opinion: Opinion, metrics: dict) -> str:
+    """How often this label was right on unseen scans; empty if that was not measured."""
+    measured = _measured(metrics, "grouped", f"precision_{opinion.label}")
+    if not measured:
+        return ""
+    return (
+        f"On unseen scans, '{plain(opinion.label)}' was right {percent(measured['value'])} of the "
+        f"time (95 % CI {_range(measured)})."
+    )
+
+
+def comparison(recipe: Recipe, metrics: dict) -> pd.DataFrame:
+    """What the paper printed beside what was measured here under both protocols, as text."""
+    rows = list(dict.fromkeys([*headline(recipe), *recipe.published]))
+    table = {"Paper": [_number(recipe.published.get(name)) for name in rows]}
+    for protocol, title in PROTOCOLS.items():
+        if protocol in metrics:
+            heading = f"{title} (n\u00a0=\u00a0{metrics[protocol]['n']})"
+            table[heading] = [_interval(_measured(metrics, protocol, name)) for name in rows]
+    return pd.DataFrame(table, index=[metric_label(name, recipe.classes) for name in rows])
+
+
+def _show_figures(recipe: Recipe, metrics: dict) -> None:
+    shown = [name for name in headline(recipe) if _measured(metrics, "grouped", name)]
+    if not shown:
+        st.markdown("This system has not been measured on unseen scans.")
+        return
+    for column, name in zip(st.columns(len(shown)), shown, strict=True):
+        one = _measured(metrics, "grouped", name)
+        column.metric(
+            metric_label(name, recipe.classes),
+            percent(one["value"]),
+            f"95 % CI {_range(one)}",
+            delta_color="off",
+            delta_arrow="off",
+        )
+    grouped = metrics["grouped"]
+    quiet(
+        f"Measured on {grouped['n']} scans it had never seen, in {grouped['n_groups']} groups "
+        "of near-duplicates, none of which it was trained on (grouped split)."
+    )
+
+
+def _measured(metrics: dict, protocol: str, name: str) -> dict | None:
+    """Value and interval of a metric, or None where it was not measured or is undefined."""
+    found = metrics.get(protocol, {}).get("values", {}).get(name)
+    return found if found and found["value"] is not None else None
+
+
+def _reference(recipe: Recipe) -> str:
+    source = recipe.source
+    parts = [plain(source.authors), f"*{plain(source.title)}*", plain(source.venue)]
+    link = f"[DOI {source.doi}](https://doi.org/{source.doi})" if source.doi else source.url
+    return ", ".join(part for part in [*parts, str(source.year or ""), link] if part) + "."
+
+
+def _bullets(sentences: tuple[str, ...]) -> str:
+    return "\n".join(f"- {plain(sentence)}" for sentence in sentences)
+
+
+def _range(measured: dict) -> str:
+    return f"{100 * measured['low']:.0f}–{100 * measured['high']:.0f} %"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.2f}" if round(value, 2) == value else f"{value:g}"
+
+
+def _interval(measured: dict | None) -> str:
+    if measured is None:
+        return "–"
+    return f"{measured['value']:.2f} ({measured['low']:.2f}–{measured['high']:.2f})"

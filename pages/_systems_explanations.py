@@ -1,0 +1,87 @@
+"""How good a system's explanations are: method by metric, measured on its test images."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from core.checkpoints import EXPLANATIONS, Checkpoint
+from core.evaluation.explanations import summary
+from core.explain import METHODS
+from core.recipe import load_recipe
+from core.spreadsheet import safe_csv
+from pages import _work as work
+from pages._comparison import SHOWN
+from pages._frame import quiet
+from pages._systems_table import choose_columns
+
+FIRST_METRICS = ["iou", "energy_inside", "pointing", "deletion", "insertion", "seconds"]
+READING = (
+    "Means over test images with a lesion's outline (grouped split), 95 % intervals bootstrapped "
+    "over groups, and the number of images; dear methods see fewer. Deletion: lower is better. "
+    "A map that lies on the lesion may still not be what the system used."
+)
+
+
+def show_explanations(chosen: list[str]) -> None:
+    """One system at a time, since a table of all would be too wide to read."""
+    recipe_id = st.selectbox(
+        "Explanations of",
+        chosen,
+        format_func=lambda one: load_recipe(one).title,
+        key="systems explained",
+    )
+    checkpoint = work.checkpoint(recipe_id)
+    digest = checkpoint.manifest["files"].get(EXPLANATIONS)
+    if digest is None:
+        st.info(
+            "The explanations of this system have not been measured. To measure them: "
+            f"`python -m core.evaluation.explanations --recipe {recipe_id} --data DIR`",
+            icon=":material/info:",
+        )
+        return
+    figures = _summary(digest, checkpoint)
+    titles = {name: metric_name(name) for name in dict.fromkeys(figures["metric"])}
+    first = [name for name in FIRST_METRICS if name in titles]
+    metrics = choose_columns("Metrics", titles, first, key="systems explanation metrics")
+    table = by_method(figures, metrics)
+    st.dataframe(
+        table,
+        hide_index=True,
+        height="content",
+        placeholder="–",
+        column_config={"Method": st.column_config.TextColumn(pinned=True)},
+        alt=f"Table of {len(table)} explanation methods by {len(metrics)} metrics",
+    )
+    quiet(READING)
+    st.download_button(
+        "Explanations (CSV)",
+        lambda: safe_csv(figures),
+        file_name=f"lesionlens-explanations-{recipe_id}.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+
+
+def by_method(figures: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
+    """One row a method, one column a metric: mean, interval and images as text."""
+    cells = [
+        f"{one.mean:.2f} ({one.low:.2f}–{one.high:.2f}), {one.n}" for one in figures.itertuples()
+    ]
+    wide = figures.assign(cell=cells).pivot(index="method", columns="metric", values="cell")
+    wide = wide.reindex(index=dict.fromkeys(figures["method"]), columns=metrics)
+    names = [METHODS[name].name if name in METHODS else name for name in wide.index]
+    wide.columns = [metric_name(name) for name in metrics]
+    wide.insert(0, "Method", names)
+    return wide
+
+
+def metric_name(name: str) -> str:
+    """A metric's name for people."""
+    return SHOWN.get(name) or name.replace("_", " ").capitalize()
+
+
+@st.cache_data(max_entries=16, show_spinner="Averaging …")
+def _summary(digest: str, _checkpoint: Checkpoint) -> pd.DataFrame:
+    return summary(_checkpoint)

@@ -1,0 +1,142 @@
+"""The table of systems: published figures beside ours, for people and as CSV."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from core.results import PAPER
+from core.spreadsheet import safe_csv
+from core.systems import FIGURES, SPLITS
+from core.timing import read_timings
+from pages._frame import quiet
+
+METRICS = {name.format(malignant="malignant"): title for name, title in FIGURES.items()}
+"""Column of ``systems_table`` -> its title."""
+TRAINED, OTHER_SPLIT, PAPER_ONLY = STATUS = ("trained", "other split", "paper only")
+"""Whether there is a trained system with figures of this split, of the other, or none at all."""
+ROW, VISIBLE_ROWS = 33, 8
+SHOWN_FIRST = ["accuracy", "macro_auc", "sensitivity_malignant"]
+READING = (
+    "Ranges are 95 % intervals, bootstrapped over groups of test images. Papers print none, and "
+    "their test images are others. Where a system tells several malignant classes apart, the "
+    "lowest of their figures is shown."
+)
+
+
+STATUS_HELP = (
+    "Paper only: the recipe is here, a trained system is not. Train it with train.py to see what "
+    "its method gives. Other split: it was trained, but not under this one."
+)
+
+
+def show_table(table: pd.DataFrame, protocol: str, metrics: list[str]) -> None:
+    """One row a system: its figures under ``protocol``, each beside the paper's."""
+    shown = beside(table, protocol, metrics)
+    st.dataframe(
+        shown,
+        hide_index=True,
+        height=ROW * (min(len(shown), VISIBLE_ROWS) + 1) + 3,
+        row_height=ROW,
+        placeholder="–",
+        column_config=_columns(metrics),
+        key="systems table",
+        alt=f"Table of {len(shown)} systems with their figures under the {SPLITS[protocol]}",
+    )
+    text, button = st.columns([5, 1])
+    with text:
+        quiet(READING + _timed())
+    with button.container(horizontal_alignment="right"):
+        _show_download(table)
+
+
+def choose_columns(name: str, titles: dict[str, str], first: list[str], key: str) -> list[str]:
+    """Which of many figures are columns of a table; the choice is folded away."""
+    with st.popover(name, icon=":material/view_column:"):
+        return st.pills(
+            "Columns",
+            list(titles),
+            selection_mode="multi",
+            default=first,
+            format_func=titles.get,
+            key=key,
+        )
+
+
+def _show_download(table: pd.DataFrame) -> None:
+    st.download_button(
+        "All figures (CSV)",
+        lambda: safe_csv(table),
+        file_name="lesionlens-systems.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+        help="One row a system and source of figures: paper, published (random) and grouped.",
+    )
+
+
+def beside(table: pd.DataFrame, protocol: str, metrics: list[str]) -> pd.DataFrame:
+    """One row a recipe: text of each metric under ``protocol``, and the paper's number.
+
+    The text has two decimals throughout, so that it sorts as its numbers do.
+    """
+    ours = table[table["figures"] == protocol].set_index("recipe")
+    ours = ours.assign(status=[_status(row) for row in ours.itertuples()])
+    ours = ours.sort_values("status", key=lambda each: each.map(STATUS.index), kind="stable")
+    papers = table[table["figures"] == PAPER].set_index("recipe")
+    shown = ours[["title", "status", "dataset", "modality", "n", "n_groups"]].copy()
+    for name in metrics:
+        shown[name] = [
+            _interval(*row) for row in ours[[name, f"{name}_low", f"{name}_high"]].to_numpy()
+        ]
+        shown[f"{name}_paper"] = papers[name]
+    shown["parameters"] = ours["parameters"] / 1e6
+    shown["megabytes"] = ours["megabytes"]
+    if ours["milliseconds"].notna().any():
+        shown["milliseconds"] = ours["milliseconds"]
+    return shown.reset_index(drop=True)
+
+
+def _status(row) -> str:
+    if row.status == "measured":
+        return TRAINED
+    return PAPER_ONLY if pd.isna(row.parameters) else OTHER_SPLIT
+
+
+def _interval(value: float, low: float, high: float) -> str | None:
+    return None if pd.isna(value) else f"{value:.2f} ({low:.2f}–{high:.2f})"
+
+
+def _timed() -> str:
+    measured = read_timings()
+    if not measured:
+        return ""
+    return f" Time: median of {measured['scans']} single scans, {measured['processor']}."
+
+
+def _columns(metrics: list[str]) -> dict:
+    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    figures = {}
+    for name in metrics:
+        figures[name] = text(
+            METRICS[name],
+            help=f"{METRICS[name]}, measured here, with its 95 % interval.",
+            width=122,
+        )
+        figures[f"{name}_paper"] = number(
+            "Paper", format="%.4g", help=f"{METRICS[name]} as the paper printed it.", width=60
+        )
+    return {
+        "title": text("System", pinned=True, width=255),
+        "status": text("Status", width=86, help=STATUS_HELP),
+        "dataset": text("Data", width=90),
+        "modality": text("Modality", width=135),
+        "n": number("Images", help="Test images.", width=64),
+        "n_groups": number(
+            "Groups", help="Of test images: a patient, a source or near-duplicates.", width=64
+        ),
+        **figures,
+        "parameters": number("Parameters", format="%.1f M", help="Learned, as shipped."),
+        "megabytes": number("Size", format="%.1f MB", help="The file of weights."),
+        "milliseconds": number("Time", format="%.0f ms", help="One scan, without explanation."),
+    }

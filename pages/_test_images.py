@@ -1,0 +1,44 @@
+"""Test images of a data set that is present on this computer, with the outlines that it knows."""
+
+from __future__ import annotations
+
+import hashlib
+
+import streamlit as st
+
+from core.datasets import find_folder, load_table, read_mask, read_pixels
+from core.figures import png
+from core.recipe import load_recipe
+from pages._maps import Outline, outline_of
+from pages._work import MAX_SYSTEMS, Item, checkpoint
+
+
+def offering(recipe_ids: tuple[str, ...]) -> str | None:
+    """The first of the systems whose data set is present."""
+    present = (one for one in recipe_ids if find_folder(load_recipe(one).data.dataset))
+    return next(present, None)
+
+
+@st.cache_resource(max_entries=MAX_SYSTEMS, show_spinner="Reading the data set …")
+def held_out(recipe_id: str) -> dict:
+    """Rows, by image id, of the images that a system was tested on and never trained on.
+
+    Raises CheckpointError or DatasetError.
+    """
+    known = checkpoint(recipe_id).predictions()
+    tested = known[(known["protocol"] == "grouped") & (known["split"] == "test")]["image_id"]
+    table = load_table(load_recipe(recipe_id).data.dataset)
+    rows = table[table["image_id"].isin(tested)].itertuples(index=False)
+    return {row.image_id: row for row in rows}
+
+
+@st.cache_data(max_entries=16, max_size="64MiB", show_spinner=False)
+def _content(path: str, _row) -> tuple[bytes, Outline | None]:
+    mask = read_mask(_row)
+    return png(read_pixels(_row)), None if mask is None else outline_of(mask)
+
+
+def as_item(row) -> tuple[Item, Outline | None]:
+    """A row as a scan, and the outline of its lesion if there is one. Raises DatasetError."""
+    data, outline = _content(row.path, row)
+    return Item(row.image_id, hashlib.sha256(data).hexdigest(), lambda: data), outline

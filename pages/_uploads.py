@@ -1,0 +1,84 @@
+"""From what was uploaded to scans to look at: archives are opened, slices put together."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import streamlit as st
+
+from core.archives import MAGIC, Archive, ArchiveError, Limits
+from core.dicom_series import Slice, group_slices, slice_of
+from core.scans import ScanError
+from pages._work import Item
+
+LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of an upload, or why there is none: name, sha256, place in a series, bytes."""
+
+    name: str
+    digest: str
+    place: Slice | None
+    read: Callable[[], bytes]
+
+
+def items_of(uploads: list) -> list[Item]:
+    """The scans in uploaded files: one a file, a file of an archive, or a series of slices."""
+    files = [file for upload in uploads for file in _files_of(upload)]
+    groups = group_slices([file.place for file in files])
+    return [_item([files[index] for index in group]) for group in groups]
+
+
+def _item(files: list[File]) -> Item:
+    first = files[0]
+    if len(files) == 1:
+        return Item(first.name, first.digest, first.read)
+    together = hashlib.sha256("".join(file.digest for file in files).encode()).hexdigest()
+    name = f"{first.name} and {len(files) - 1} more slices"
+    return Item(name, together, lambda: [file.read() for file in files], several=True)
+
+
+def _files_of(upload) -> list[File]:
+    if bytes(upload.getbuffer()[:4]) != MAGIC:
+        digest, place = _facts(upload.file_id, 0, upload.getvalue)
+        return [File(upload.name, digest, place, upload.getvalue)]
+    try:
+        with Archive(upload, LIMITS) as archive:
+            paths = [member.path for member in archive.members]
+    except ArchiveError as error:
+        return [File(upload.name, upload.file_id, None, partial(_refuse, str(error)))]
+    return [_member(upload, index, path) for index, path in enumerate(paths)]
+
+
+def _member(upload, index: int, path: str) -> File:
+    read = partial(_unpack, upload, index)
+    try:
+        digest, place = _facts(upload.file_id, index, read)
+    except ScanError:  # it is told when the file is looked at
+        digest, place = f"{upload.file_id} {index}", None
+    return File(path, digest, place, read)
+
+
+# Neither names nor numbers of a patient are kept: a hash and a position.
+@st.cache_data(max_entries=8192, show_spinner=False)
+def _facts(file_id: str, index: int, _read: Callable[[], bytes]) -> tuple[str, Slice | None]:
+    data = _read()
+    return hashlib.sha256(data).hexdigest(), slice_of(data)
+
+
+def _unpack(upload, index: int) -> bytes:
+    """Content of a file in an uploaded archive. Raises ScanError."""
+    try:
+        with Archive(upload, LIMITS) as archive:
+            return archive.read(archive.members[index])
+    except ArchiveError as error:
+        raise ScanError(str(error)) from error
+
+
+def _refuse(sentence: str) -> bytes:
+    raise ScanError(sentence)

@@ -1,0 +1,175 @@
+"""Looking closer at a scan: window and level, cine, ruler and area, beside the original."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.scans import Scan
+from core.viewing import (
+    TOOLS,
+    VIEWING_CONFIG,
+    measure,
+    moving_picture,
+    value_range,
+    viewing_panels,
+    windows_of,
+)
+from core.windowing import Window
+from pages import _work as work
+from pages._frame import quiet, themed
+
+TITLE = "Look closer: window, cine, measure"
+FOR_LOOKING = "This view is for looking: the opinion above is not on it, unless you ask for that."
+HOW_TO_MEASURE = {
+    "Move": "Turn the wheel to zoom, drag to move; both pictures go together.",
+    "Ruler": "Drag a line. Lines stay until you change the tool or the view.",
+    "Box": "Drag a box over a region.",
+    "Lasso": "Draw around a region.",
+}
+NO_SPACING = "The file does not tell how large a pixel is, so lengths are in pixels."
+_STEPS = 200
+
+
+@st.fragment
+def show_viewer(item: work.Item, frame: int) -> None:
+    """The tools and the two pictures, in a fold that costs nothing while it is closed."""
+    if st.session_state.pop("view asked", False):
+        st.rerun()  # the whole page: the opinion stands outside this fragment
+    fold = st.expander(
+        TITLE, icon=":material/center_focus_strong:", key="viewer", on_change="rerun"
+    )
+    if fold.open:
+        with fold:
+            _show_tools(item, frame)
+
+
+def _show_tools(item: work.Item, frame: int) -> None:
+    scan = work.scan_of(item.digest, item.read)
+    left, right = st.columns([1, 3.2], gap="medium")
+    with left:
+        look = _choose_look(item, scan)
+        drawn, playing = _choose_extras(item, scan)
+    with right:
+        tool = st.segmented_control(
+            "Tool",
+            list(TOOLS),
+            default="Move",
+            required=True,
+            key="tool",
+            label_visibility="collapsed",
+        )
+        if playing:
+            alt = f"Moving picture of {len(scan.pixels)} frames"
+            st.image(_cine(item.digest, look, item.read), width="stretch", alt=alt)
+        else:
+            _show_panels(item, scan, frame, look, tool, drawn)
+    with left:
+        if look != (st.session_state.get(f"look {item.digest}") or _first_look(scan)):
+            quiet(FOR_LOOKING)
+            st.button(
+                "Examine this view",
+                key="examine view",
+                icon=":material/frame_inspect:",
+                on_click=_examine,
+                args=(item.digest, look),
+            )
+
+
+def _choose_look(item: work.Item, scan: Scan) -> work.Look:
+    """Window by name, then level and width by hand; swapped black and white."""
+    windows = windows_of(scan)
+    keys = {name: f"{name} {item.digest}" for name in ("preset", "level", "width")}
+    if len(windows) > 1:
+        names, arguments = list(windows), (keys, windows)
+        st.selectbox("Window", names, key=keys["preset"], on_change=_use_preset, args=arguments)
+    level, width = _choose_level(scan, windows, keys)
+    inverted = st.toggle("Invert", key=f"invert {item.digest}")
+    known = (one.shape for one in windows.values() if (one.center, one.width) == (level, width))
+    return work.Look(Window(level, width, next(known, "LINEAR")), inverted)
+
+
+def _choose_level(
+    scan: Scan, windows: dict[str, Window], keys: dict[str, str]
+) -> tuple[float, float]:
+    """Level and width from sliders that reach over all values and all windows of the file."""
+    low, high = value_range(scan)
+    whole = scan.grey is None or scan.grey.values.dtype.kind != "f"
+    step = 1.0 if whole else max((high - low) / _STEPS, 1e-6)
+    centers = [low, high + step, *(one.center for one in windows.values())]
+    widths = [step, high - low + step, *(one.width for one in windows.values())]
+    first = next(iter(windows.values()))
+    st.session_state.setdefault(keys["level"], first.center)
+    st.session_state.setdefault(keys["width"], first.width)
+    form = "%.0f" if whole else "%.4g"
+    level = st.slider(
+        "Level", min(centers), max(centers), key=keys["level"], step=step / 2, format=form
+    )
+    width = st.slider("Width", min(widths), max(widths), key=keys["width"], step=step, format=form)
+    return level, width
+
+
+def _first_look(scan: Scan) -> work.Look:
+    """The view that opens: the picture that the file asks for."""
+    window = next(iter(windows_of(scan).values()))
+    return work.Look(Window(window.center, window.width, window.shape))
+
+
+def _use_preset(keys: dict[str, str], windows: dict[str, Window]) -> None:
+    chosen = windows[st.session_state[keys["preset"]]]
+    st.session_state[keys["level"]] = chosen.center
+    st.session_state[keys["width"]] = chosen.width
+
+
+def _choose_extras(item: work.Item, scan: Scan) -> tuple[bool, bool]:
+    """Whether to lay the file's drawings over the view, and to play the cine."""
+    drawn = scan.overlay is not None and st.toggle(
+        "Drawings of the file", key=f"drawn {item.digest}"
+    )
+    playing = len(scan.pixels) > 1 and st.toggle("Play", key=f"play {item.digest}")
+    return drawn, playing
+
+
+@st.cache_data(max_entries=4, max_size="128MiB", ttl=work.KEPT, show_spinner="Preparing the cine …")
+def _cine(digest: str, look: work.Look, _read) -> bytes:
+    return moving_picture(work.scan_of(digest, _read), look.window, look.inverted)
+
+
+def _show_panels(
+    item: work.Item, scan: Scan, frame: int, look: work.Look, tool: str, drawn: bool
+) -> None:
+    view = scan.view(frame, look.window, look.inverted)
+    drawing = scan.overlay[frame % len(scan.overlay)] if drawn else None
+    chart = st.plotly_chart(
+        themed(viewing_panels(scan.pixels[frame], view, scan.spacing_mm, tool, drawing)),
+        config=VIEWING_CONFIG,
+        key=f"view {item.digest}",
+        on_select="rerun",
+        selection_mode=("box", "lasso"),
+        alt="The original picture, and beside it your view of it",
+    )
+    values = scan.pixels[frame] if scan.grey is None else scan.grey.values[frame]
+    unit = scan.grey.unit if scan.grey else ""
+    marked = [measure(x, y, values, scan.spacing_mm) for x, y in _outlines(chart.selection)]
+    told = [_area_text(one, scan, unit) for one in marked if one]
+    parts = [*told, HOW_TO_MEASURE[tool], "" if scan.spacing_mm else NO_SPACING]
+    quiet(" ".join(filter(None, parts)))
+
+
+def _outlines(selection: dict) -> list[tuple[list[float], list[float]]]:
+    """Corners of the marked boxes and lassos."""
+    boxes = [
+        ([x0, x1, x1, x0], [y0, y0, y1, y1])
+        for (x0, x1), (y0, y1) in ((one["x"], one["y"]) for one in selection.get("box", []))
+    ]
+    return [*boxes, *((one["x"], one["y"]) for one in selection.get("lasso", []))]
+
+
+def _area_text(found, scan: Scan, unit: str) -> str:
+    size = f"{found.area:.1f} mm²" if scan.spacing_mm else f"{found.area:.0f} pixels"
+    values = f"mean {found.mean:.1f}, SD {found.deviation:.1f}"
+    return f"**Area {size}**, {values}{f' {unit}' if unit else ''}."
+
+
+def _examine(digest: str, look: work.Look) -> None:
+    st.session_state[f"look {digest}"] = look
+    st.session_state["view asked"] = True

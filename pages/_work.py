@@ -1,0 +1,213 @@
+"""Calls into core whose results the server keeps for a while: bounded, in memory, never on disk."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import streamlit as st
+
+from core.archives import pack
+from core.checkpoints import Checkpoint, CheckpointError, list_trained, open_checkpoint
+from core.datasets.phantoms import PHANTOM_CLASSES, phantom
+from core.deidentify import deidentify
+from core.dicom_series import read_series
+from core.figures import png
+from core.modality import contradiction
+from core.predict import Opinion, classify
+from core.recipe import Recipe, load_recipe
+from core.scans import Scan, ScanError, read_scan
+from core.windowing import Window
+
+MAX_SYSTEMS = 4
+KEPT = "1h"
+"""How long an upload may stay in memory after it was last computed, whoever has left by then."""
+NO_SYSTEM = (
+    "There is no trained system in the folder 'checkpoints'. Train one with "
+    "`python train.py RECIPE`; `python train.py --list` names the recipes."
+)
+UNREADABLE = (
+    "This file could not be examined, for a reason we did not foresee. Other files are not "
+    "affected; save it as PNG and try again."
+)
+
+_log = logging.getLogger("lesionlens")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One scan to look at: a name to show, the sha256 of its bytes, and how to get at those.
+
+    ``read`` gives the bytes of its file, or, where there are ``several``, a list of those of all
+    files of a series; it may raise ScanError.
+    """
+
+    name: str
+    digest: str
+    read: Callable[[], bytes | list[bytes]]
+    synthetic: bool = False
+    several: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the table of scans says about one: probabilities, or why there are none.
+
+    ``warning``: why the probabilities mean nothing, if that is known.
+    """
+
+    label: str | None = None
+    probabilities: tuple[float, ...] = ()
+    error: str | None = None
+    warning: str | None = None
+
+
+@dataclass(frozen=True)
+class Look:
+    """Another window than that of the file, through which a scan is examined."""
+
+    window: Window
+    inverted: bool = False
+
+
+@st.cache_data(max_entries=1024, show_spinner=False)
+def _digest(file_id: str, _upload) -> str:
+    return hashlib.sha256(_upload.getbuffer()).hexdigest()
+
+
+def uploaded(upload) -> Item:
+    """The item of an uploaded file."""
+    return Item(upload.name, _digest(upload.file_id, upload), upload.getvalue)
+
+
+SAMPLES: dict[str, tuple[str, int]] = {
+    f"{label.capitalize()} phantom {number}": (label, seed)
+    for label in PHANTOM_CLASSES
+    for number, seed in enumerate((11, 12), start=1)
+}
+"""Name of a synthetic sample -> class and seed."""
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def sample_png(name: str) -> bytes:
+    """A synthetic scan as the bytes of a PNG file, so that it takes the way of an upload."""
+    pixels, _ = phantom(*SAMPLES[name])
+    return png(pixels)
+
+
+def sample(name: str) -> Item:
+    """The item of a synthetic sample."""
+    data = sample_png(name)
+    return Item(name, hashlib.sha256(data).hexdigest(), lambda: data, synthetic=True)
+
+
+@st.cache_resource(max_entries=2 * MAX_SYSTEMS, show_spinner=False)
+def checkpoint(recipe_id: str) -> Checkpoint:
+    """The checkpoint of a system. Raises CheckpointError."""
+    return open_checkpoint(recipe_id)
+
+
+@st.cache_resource(max_entries=MAX_SYSTEMS, show_spinner="Loading the system …")
+def classifier(recipe_id: str):
+    """The classifier of a system, shared by all sessions. Raises CheckpointError."""
+    return checkpoint(recipe_id).load()
+
+
+@st.cache_data(max_entries=16, max_size="512MiB", ttl=KEPT, show_spinner=False)
+def scan_of(digest: str, _read: Callable[[], bytes | list[bytes]]) -> Scan:
+    """The scan in a file or in the files of a series. Raises ScanError."""
+    data = _read()
+    return read_series(data) if isinstance(data, list) else read_scan(data)
+
+
+@st.cache_data(max_entries=64, max_size="256MiB", ttl=KEPT, show_spinner=False)
+def _opinion(
+    digest: str,
+    recipe_id: str,
+    target: int | None,
+    frame: int,
+    look: Look | None,
+    _read: Callable[[], bytes | list[bytes]],
+) -> Opinion:
+    scan = scan_of(digest, _read)
+    if look:
+        scan, frame = scan.seen_through(frame, look.window, look.inverted), 0
+    return classify(classifier(recipe_id), scan, target=target, frame=frame)
+
+
+def opinion(
+    item: Item,
+    recipe_id: str,
+    target: int | None = None,
+    frame: int = 0,
+    look: Look | None = None,
+) -> Opinion:
+    """The opinion of a system on one frame, explained for ``target`` or the likeliest class.
+
+    ``look`` has the frame examined through another window than the file's.
+    Raises ScanError or CheckpointError.
+    """
+    return _opinion(item.digest, recipe_id, target, frame, look, item.read)
+
+
+def deidentified(item: Item) -> bytes:
+    """A copy of a DICOM file without personal data; of a series, a ZIP archive of copies.
+
+    Raises ScanError.
+    """
+    if not item.several:
+        return deidentify([item.read()])[0]
+    copies = enumerate(deidentify(item.read()), start=1)
+    return pack({f"{number:04d}.dcm": data for number, data in copies})
+
+
+def mismatch(item: Item, recipe: Recipe) -> str | None:
+    """Why a system's answer on a scan means nothing, if the scan's file tells; else None.
+
+    Raises ScanError.
+    """
+    modality = "US" if item.synthetic else scan_of(item.digest, item.read).modality
+    return contradiction(modality, recipe.modality)
+
+
+def verdict(item: Item, recipe_id: str) -> Verdict:
+    """The opinion in brief; a file that cannot be examined gets its sentence.
+
+    Raises CheckpointError if it is the system that cannot be read.
+    """
+    try:
+        found = opinion(item, recipe_id)
+        warning = mismatch(item, load_recipe(recipe_id))
+    except ScanError as error:
+        return Verdict(error=str(error))
+    except CheckpointError:
+        raise
+    except Exception:
+        # The file's name stays out of the log: it may hold a patient's.
+        _log.exception("A scan could not be examined")
+        return Verdict(error=UNREADABLE)
+    return Verdict(found.label, tuple(float(p) for p in found.probabilities), warning=warning)
+
+
+@st.cache_resource(show_spinner=False)
+def warm_up() -> threading.Thread:
+    """Load the systems in the background, once a server, so that the first upload need not wait."""
+    thread = threading.Thread(target=_load_systems, name="warm-up", daemon=True)
+    thread.start()
+    return thread
+
+
+def _load_systems() -> None:
+    for recipe_id in list_trained()[:MAX_SYSTEMS]:
+        try:
+            opinion(sample(next(iter(SAMPLES))), recipe_id)
+        except Exception:
+            _log.exception("The system %s could not be warmed up", recipe_id)
+    # Streamlit collects garbage after every run of a page. The frameworks and systems loaded here
+    # stay; frozen, their millions of objects are not searched each time.
+    gc.collect()
+    gc.freeze()

@@ -1,0 +1,258 @@
+"""Compare: maps of several methods and systems on one scan, measured against its lesion."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from core.checkpoints import CheckpointError, list_trained
+from core.datasets import DatasetError
+from core.evaluation.score_cam_agreement import agreement
+from core.explain import METHODS
+from core.figures import COLOUR_MAPS, EVIDENCE_CONFIG, percent
+from core.panel_grid import WIDEST, Panel, PanelRow, describe_grid, panel_grid
+from core.panel_png import grid_png
+from core.recipe import load_recipe
+from core.scans import ScanError
+from pages import _comparison_inputs as inputs
+from pages import _work as work
+from pages._comparison import Entry, entry, show_downloads, show_methods, show_table
+from pages._frame import INTENDED_USE, plain, quiet, require_frame, themed
+from pages._maps import (
+    INSTANT,
+    Aim,
+    Outline,
+    Question,
+    View,
+    answer,
+    judge,
+    known,
+    known_judgement,
+    look,
+    needs_outline,
+)
+
+WAITING = "waiting …"
+FAST = "fast-score-cam"
+WHY_DRAW = "Mark by hand where the lesion is; the maps are measured against that."
+WHAT_JUDGES = (
+    "Under each map: the score of the class while what the map marks is hidden (deletion, lower "
+    "is better) or brought back into a blurred scan (insertion, higher is better). It takes some "
+    "35 predictions a map."
+)
+HOW_TO_LOOK = (
+    "All pictures move together: turn the wheel to zoom, drag to move, double-click to see "
+    "everything again. Each row begins with the scan as that system sees it."
+)
+
+
+def main() -> None:
+    """The page, from its inputs on the left to the text on the methods at the end."""
+    systems = list_trained()
+    if not systems:
+        st.error(work.NO_SYSTEM)
+        return
+    try:
+        with st.sidebar:
+            item, outline = inputs.choose_scan(systems)
+            st.toggle("Draw the lesion", key="compare draw", help=WHY_DRAW)
+            recipe_ids = inputs.choose_systems(systems)
+            method_ids = inputs.choose_methods()
+            colour_map = st.selectbox("Heatmap colours", list(COLOUR_MAPS), key="compare colours")
+        if recipe_ids and method_ids:
+            compare(item, outline, recipe_ids, method_ids, colour_map)
+        else:
+            st.info("Choose a system and a method on the left.", icon=":material/info:")
+    except (CheckpointError, DatasetError, ScanError) as error:
+        st.error(plain(str(error)), icon=":material/error:")
+    show_methods()
+
+
+def compare(
+    item: work.Item,
+    outline: Outline | None,
+    recipe_ids: list[str],
+    method_ids: list[str],
+    colour_map: str,
+) -> None:
+    """The maps that are there, their figures, and then, with progress, those that take time."""
+    frame = inputs.choose_frame(item)
+    outline = inputs.draw_outline(item, frame) or outline
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.subheader("Evidence for", anchor=False, width="content", help=HOW_TO_LOOK)
+        aim = inputs.choose_aim(item, frame, recipe_ids, outline)
+        with st.popover("Settings", icon=":material/tune:"):
+            layers = {one: inputs.choose_layer(one) for one in recipe_ids}
+            settings = {one: inputs.choose_parameters(one) for one in method_ids}
+        outlined = st.toggle("Outline", value=True, disabled=not outline, key="compare outline")
+        judged = st.toggle("Deletion and insertion", key="compare judged", help=WHAT_JUDGES)
+    if aim is None:
+        return
+    views = [View(item, frame, one, layers[one], outline) for one in recipe_ids]
+    questions = [Question(one, aim, settings[one]) for one in method_ids]
+    progress = st.container()
+    entries = [find(view, question, judged) for view in views for question in questions]
+    rows = [_row(view, entries, aim) for view in views]
+    drawn = outline.mask if outline and outlined else None
+    show_maps(rows, str(aim), colour_map, drawn)
+    show_remarks(views)
+    if FAST in method_ids:
+        show_agreement(recipe_ids)
+    show_table(entries, aim)
+    with st.container(horizontal=True):
+        show_downloads(entries, aim, outline)
+        show_picture_download(rows, str(aim), colour_map, drawn)
+    asked = [(view, question) for view in views for question in questions]
+    awaited = [one for one in asked if known(*one) is None]
+    unjudged = [one for one in asked if judged and _can_be_judged(*one)]
+    with progress:
+        if awaited:
+            compute(awaited, len(entries))
+        elif unjudged:
+            judge_next(unjudged, len(entries))
+
+
+def find(view: View, question: Question, judged: bool) -> Entry:
+    """A map and its figures; what is slow only if it was computed before."""
+    instant = METHODS[question.method_id].cost == INSTANT
+    found = answer(view, question) if instant else known(view, question)
+    classes = load_recipe(view.recipe_id).classes
+    score = float(look(view).probabilities[classes.index(question.aim.name)])
+    judgement = known_judgement(view, question) if judged else None
+    return entry(view.recipe_id, question.method_id, score, found, view.outline, judgement)
+
+
+def show_maps(
+    rows: list[PanelRow], explained: str, colour_map: str, mask: np.ndarray | None
+) -> None:
+    """The figure of all maps."""
+    st.plotly_chart(
+        themed(panel_grid(rows, explained, colour_map, outline=mask)),
+        width=WIDEST,
+        config=EVIDENCE_CONFIG,
+        key="comparison",
+        alt=describe_grid(rows, explained),
+    )
+
+
+def show_picture_download(
+    rows: list[PanelRow], explained: str, colour_map: str, mask: np.ndarray | None
+) -> None:
+    """A button for the figure as one picture, drawn when it is asked for."""
+    heading = f"Evidence for {explained}"
+    st.download_button(
+        "Figure (PNG)",
+        lambda: grid_png(
+            rows, heading, explained, colour_map, outline=mask, foot=f"LesionLens. {INTENDED_USE}"
+        ),
+        file_name="lesionlens-comparison.png",
+        mime="image/png",
+        icon=":material/image:",
+        on_click="ignore",
+    )
+
+
+def show_remarks(views: list[View]) -> None:
+    """What must be known of systems that were trained on outlined lesions."""
+    for view in views:
+        if needs_outline(view.recipe_id):
+            title = plain(load_recipe(view.recipe_id).title)
+            told = (
+                "is shown the scan with everything outside the known outline black, as in its "
+                "training."
+                if view.within
+                else "was trained on outlined lesions and sees the whole image here: its figures "
+                "do not hold."
+            )
+            quiet(f"*{title}* {told}")
+
+
+def show_agreement(recipe_ids: list[str]) -> None:
+    """How near Fast Score-CAM comes to the exact map, where it was measured."""
+    for recipe_id in recipe_ids:
+        found = agreement(recipe_id)
+        if found:
+            quiet(
+                f"*Fast Score-CAM on {plain(load_recipe(recipe_id).title)}* agrees with the exact "
+                f"map to correlation {found.fast:.3f} on average over {found.scans} test scans "
+                f"(worst {found.worst:.3f}; {found.without_scores:.3f} with no score at all)."
+            )
+
+
+def compute(awaited: list[tuple[View, Question]], count: int) -> None:
+    """The first of the slow maps; then the page is drawn again with it, and goes on to the next.
+
+    Whatever the user changes meanwhile interrupts the work at its next report of progress.
+    """
+    view, question = awaited[0]
+    name = f"{METHODS[question.method_id].name} on {load_recipe(view.recipe_id).title}"
+    text = f"Map {count - len(awaited) + 1} of {count}: {plain(name)}"
+    methods = {question.method_id for _, question in awaited}
+    with st.container(horizontal=True, vertical_alignment="center"):
+        bar = st.progress(0.0, text)
+        st.button("Stop", icon=":material/stop:", on_click=_give_up, args=(methods,))
+    answer(view, question, lambda share: bar.progress(min(max(share, 0.0), 1.0), text))
+    st.rerun()
+
+
+def judge_next(unjudged: list[tuple[View, Question]], count: int) -> None:
+    """Deletion and insertion of the first map that has none yet, then the page is drawn again."""
+    done = count - len(unjudged)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.progress(done / count, f"Deletion and insertion: map {done + 1} of {count}")
+        st.button("Stop", icon=":material/stop:", on_click=_judge_no_more)
+    judge(*unjudged[0])
+    st.rerun()
+
+
+def _can_be_judged(view: View, question: Question) -> bool:
+    """Whether there is a map with evidence whose judgement is still to come."""
+    found = known(view, question)
+    evident = found and found.heatmap and not found.note
+    return bool(evident) and known_judgement(view, question) is None
+
+
+def _judge_no_more() -> None:
+    st.session_state["compare judged"] = False
+
+
+def _row(view: View, entries: list[Entry], aim: Aim) -> PanelRow:
+    recipe = load_recipe(view.recipe_id)
+    seen = look(view)
+    shares = dict(zip(recipe.classes, seen.probabilities, strict=True))
+    told = [name for name in (aim.name, aim.rather_than) if name]
+    scores = ", ".join(f"{name} {percent(float(shares[name]))}" for name in told)
+    mine = [one for one in entries if one.recipe_id == view.recipe_id]
+    return PanelRow(f"{recipe.title}: {scores}", seen.pixels, tuple(_panel(one) for one in mine))
+
+
+def _panel(one: Entry) -> Panel:
+    name, found = METHODS[one.method_id].name, one.answer
+    if found is None:
+        return Panel(name, None, note=WAITING)
+    if found.heatmap is None:
+        return Panel(name, None, note=found.note)
+    parts = [_duration(found.seconds)]
+    if one.located:
+        parts.append(f"IoU {one.located.iou:.2f}")
+    if one.judged:
+        parts.append(f"del. {one.judged.deletion:.2f}, ins. {one.judged.insertion:.2f}")
+    return Panel(name, found.heatmap.values, " · ".join(parts), _brief(found.note))
+
+
+def _brief(note: str | None) -> str | None:
+    """The part of a note that fits on a picture; the table holds the whole."""
+    return note.partition(":")[0].rstrip(".") if note else None
+
+
+def _duration(seconds: float) -> str:
+    return f"{1000 * seconds:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def _give_up(methods: set[str]) -> None:
+    chosen = st.session_state["compare methods"]
+    st.session_state["compare methods"] = [name for name in chosen if name not in methods]
+
+
+require_frame()
+main()

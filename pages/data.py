@@ -1,0 +1,53 @@
+"""Data: what is in a data set, how bright its classes are, what leaks, and its images."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.datasets import DatasetError
+from pages._data_browse import show_browse
+from pages._data_intensity import show_intensity
+from pages._data_leakage import show_leakage
+from pages._data_overview import show_overview
+from pages._data_source import Source, choose
+from pages._frame import plain, quiet, require_frame
+
+TABS = {
+    ":material/bar_chart: Overview": show_overview,
+    ":material/brightness_6: Intensity": show_intensity,
+    ":material/content_copy: Leakage": show_leakage,
+    ":material/grid_view: Browse": show_browse,
+}
+SYNTHETIC = "Phantoms, drawn by a computer, to try the page without data."
+
+
+def main() -> None:
+    """What is chosen, and the open one of the tabs."""
+    try:
+        with st.sidebar:
+            read = choose()
+        source = read()
+        show_heading(source)
+        tabs = st.tabs(list(TABS), key="data tab", on_change="rerun")
+        for tab, show in zip(tabs, TABS.values(), strict=True):
+            if tab.open:
+                with tab:
+                    show(source)
+    except DatasetError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+
+
+def show_heading(source: Source) -> None:
+    """The data set's name and size."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.header(plain(source.title), anchor=False, width="content")
+        if source.synthetic:
+            st.badge("synthetic", color="orange", icon=":material/warning:")
+    counts = source.table["label"].value_counts(sort=False)
+    told = ", ".join(f"{count:,} {plain(label)}" for label, count in counts.items())
+    remark = SYNTHETIC if source.synthetic else plain(source.remark)
+    quiet(f"{len(source.table):,} images: {told}. {remark}")
+
+
+require_frame()
+main()

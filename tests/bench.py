@@ -1,0 +1,212 @@
+"""Speed as ratios within one run, against named peers. Run it with ``make bench``.
+
+    python -m tests.bench [SYSTEM]... [--quick]
+
+Every figure is a median of at least 5 runs; --quick leaves out training and the exact Score-CAM,
+which takes minutes a network. The peers do the same work on the same weights: the `grad-cam`
+package for PyTorch, plain TensorFlow and NumPy for Keras. Each line says what is aimed at and
+whether it is met; trust ratios of an idle machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+from rich.console import Console
+
+from core.architectures import build
+from core.checkpoints import list_trained, open_checkpoint
+from core.classifiers import Classifier, wrap
+from core.datasets.phantoms import PHANTOM_CLASSES, phantom
+from core.explain import METHODS
+from core.preprocessing import to_batch
+from core.recipe import Architecture, list_recipes
+from tests import bench_peers as peers
+from tests import bench_training
+
+REPEATS = 7
+THREADS, SCANS = 4, 12
+NOISY = 16
+UNTRAINED = {"dalaresnet50": "torch"}
+"""Networks that are measured with random weights as long as no trained system has them."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One figure with what it is aimed at; ``met`` is None where nothing is aimed at."""
+
+    work: str
+    figure: str
+    aim: str = ""
+    met: bool | None = None
+
+
+def main() -> None:
+    """Measure and print."""
+    options = _parse()
+    console = Console()
+    for name, classifier in systems(options.systems):
+        console.print(f"\n[bold]{name}[/bold]")
+        for line in measure(classifier, options.quick):
+            verdict = {True: "met", False: "[bold]NOT MET[/bold]", None: ""}[line.met]
+            aim = f"({line.aim})" if line.aim else ""
+            console.print(f"  {line.work}: {line.figure}", aim, verdict, soft_wrap=True)
+    console.print(f"Phantoms of 256 x 256: {phantom_rate():.0f} images a second")
+    if not options.quick:
+        for table in bench_training.tables():
+            console.print(table)
+
+
+def systems(wanted: list[str]) -> Iterator[tuple[str, Classifier]]:
+    """The shipped systems, and the networks that none of them has."""
+    present = set()
+    for recipe_id in list_trained():
+        checkpoint = open_checkpoint(recipe_id)
+        present.add(checkpoint.recipe.architecture.name)
+        if not wanted or recipe_id in wanted:
+            yield recipe_id, checkpoint.load()
+    for name, framework in UNTRAINED.items():
+        if name not in present and (not wanted or name in wanted):
+            architecture = Architecture(framework=framework, name=name)
+            recipe = list_recipes()[0].model_copy(update={"architecture": architecture})
+            yield f"{name} (random weights)", wrap(recipe, build(recipe))
+
+
+def measure(classifier: Classifier, quick: bool) -> Iterator[Line]:
+    """All lines of one system."""
+    batch = scans(classifier, 1)
+    alone = median_ms(lambda: classifier.logits(batch))
+    yield Line("Prediction alone", f"{alone:.1f} ms")
+    yield from instant_lines(classifier, batch, alone)
+    dear = median_ms(lambda: METHODS["dt-grad-cam"].run(classifier, batch, 0, n=NOISY))
+    yield _ratio(f"DT-Grad-CAM, {NOISY} copies, of the prediction", dear / alone, most=6)
+    yield from score_cam_lines(classifier, batch, quick)
+    yield from thread_lines(classifier)
+
+
+def instant_lines(classifier: Classifier, batch: np.ndarray, alone: float) -> Iterator[Line]:
+    """What the cheap methods add to a prediction."""
+    together = median_ms(lambda: predict_and_explain(classifier, batch))
+    yield _ratio("Prediction, Grad-CAM and Eigen-CAM, of the prediction", together / alone, 1.3)
+    features = classifier.features(batch)
+    eigen = median_ms(lambda: METHODS["eigen-cam"].run(classifier, None, 0, features=features))
+    yield Line("Eigen-CAM beyond the forward pass", f"{eigen:.1f} ms", "at most 5 ms", eigen <= 5)
+    peer = peers.grad_cam(classifier)
+    theirs = median_ms(lambda: peer(batch))
+    yield Line(f"Prediction and Grad-CAM by {peers.name(classifier)}", f"{theirs / alone:.2f} x")
+
+
+def score_cam_lines(classifier: Classifier, batch: np.ndarray, quick: bool) -> Iterator[Line]:
+    """Fast Score-CAM in seconds; the exact one against the peer, once each: they take minutes."""
+    fast = median_ms(lambda: METHODS["fast-score-cam"].run(classifier, batch, 0), 5) / 1000
+    yield Line("Fast Score-CAM", f"{fast:.2f} s", "at most 1.5 s", fast <= 1.5)
+    if quick:
+        return
+    METHODS["score-cam"].run(classifier, batch, 0, features=classifier.features(batch)[..., :32])
+    before = _peak_mb()
+    seconds, explanation = _timed(lambda: METHODS["score-cam"].run(classifier, batch, 0))
+    more = _peak_mb() - before
+    theirs, map_ = _timed(lambda: peers.score_cam(classifier)(batch))
+    who = f"exact Score-CAM, {peers.name(classifier)} over ours ({theirs:.0f} s, {seconds:.0f} s)"
+    yield _ratio(who, theirs / seconds, least=4)
+    ours = explanation.heatmaps[0].resized(*map_.shape)
+    agreement = float(np.corrcoef(ours.ravel(), map_.ravel())[0, 1])
+    yield Line("their correlation", f"{agreement:.4f}", "at least 0.99", agreement >= 0.99)
+    yield Line("extra memory of ours", f"{more:.0f} MB", "at most 300 MB", more <= 300)
+
+
+def thread_lines(classifier: Classifier) -> Iterator[Line]:
+    """Maps that come out wrong when threads share the model."""
+    what = f"wrong maps and errors, {THREADS} threads x {SCANS} scans, "
+    wrong, errors = count_wrong(lambda x: predict_and_explain(classifier, x), classifier)
+    yield Line(what + "ours", f"{wrong} and {errors}", "none", wrong == errors == 0)
+    wrong, errors = count_wrong(peers.grad_cam(classifier), classifier)
+    yield Line(what + peers.name(classifier), f"{wrong} and {errors}")
+
+
+def predict_and_explain(classifier: Classifier, batch: np.ndarray) -> np.ndarray:
+    """Prediction, Grad-CAM of the likeliest class and Eigen-CAM from one pass: Grad-CAM (h, w)."""
+    features = classifier.features(batch)
+    logits, _ = classifier.head(features, 0)
+    target = logits.argmax(axis=1)
+    METHODS["eigen-cam"].run(classifier, None, target, features=features)
+    explanation = METHODS["grad-cam"].run(classifier, None, target, features=features)
+    return explanation.heatmaps[0].values
+
+
+def count_wrong(
+    explain: Callable[[np.ndarray], np.ndarray], classifier: Classifier
+) -> tuple[int, int]:
+    """How many maps differ from the sequential ones when threads share the model, and errors."""
+    batch = scans(classifier, SCANS)
+    expected = [explain(batch[i : i + 1]) for i in range(SCANS)]
+
+    def attempt(number: int) -> bool | None:
+        index = number % SCANS
+        try:
+            found = explain(batch[index : index + 1])
+        except Exception:  # whatever a shared hook breaks
+            return None
+        return np.allclose(found, expected[index], atol=1e-4)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        results = list(pool.map(attempt, range(THREADS * SCANS)))
+    return results.count(False), results.count(None)
+
+
+def scans(classifier: Classifier, count: int) -> np.ndarray:
+    """Different phantoms as one batch."""
+    images = [phantom(PHANTOM_CLASSES[i % 3], i)[0] for i in range(count)]
+    return to_batch(images, classifier.recipe.preprocessing)
+
+
+def phantom_rate() -> float:
+    """Phantoms a second, drawn one after the other."""
+    started = perf_counter()
+    for seed in range(30):
+        phantom(PHANTOM_CLASSES[seed % 3], seed)
+    return 30 / (perf_counter() - started)
+
+
+def median_ms(run: Callable[[], object], repeats: int = REPEATS) -> float:
+    """Median time of a call after two to warm up, in milliseconds."""
+    times = [_timed(run)[0] for _ in range(repeats + 2)]
+    return 1000 * statistics.median(times[2:])
+
+
+def _timed(run: Callable[[], object]) -> tuple[float, object]:
+    """Seconds of one call, and what it returned."""
+    started = perf_counter()
+    result = run()
+    return perf_counter() - started, result
+
+
+def _ratio(work: str, ratio: float, most: float | None = None, least: float | None = None) -> Line:
+    if least is not None:
+        return Line(work, f"{ratio:.2f} x", f"at least {least} x", ratio >= least)
+    return Line(work, f"{ratio:.2f} x", f"at most {most} x", ratio <= most)
+
+
+def _peak_mb() -> float:
+    """The most memory that this process has held, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("systems", nargs="*", metavar="SYSTEM", help="default: all")
+    parser.add_argument("--quick", action="store_true", help="without the exact Score-CAM")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""Training speed: a fine-tuning step in bfloat16 against float32, and minutes a recipe.
+
+    python -m tests.bench_training
+
+``make bench`` prints the same. Images a second are those of one optimiser step on all layers, a
+median of three after one to warm up; trust the ratio, on an idle machine. Minutes are those that
+the shipped systems took, as their histories tell.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+from time import perf_counter
+from unittest.mock import patch
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from core.architectures import build
+from core.checkpoints import list_trained, open_checkpoint
+from core.networks import networks
+from core.preprocessing import scale
+from core.processor import has_bfloat16_matrix_units
+from core.recipe import Phase, Recipe
+from core.training.learner import Learner
+from tests.networks import recipes_by_network
+
+BATCH, STEPS = 16, 3
+PHASE = Phase(trainable="all", epochs=1, learning_rate=1e-5)
+LONGEST = 60
+"""No recipe is to need more minutes on two cores."""
+
+
+def tables() -> Iterator[Table]:
+    """The two tables, each measured when it is asked for."""
+    units = "with" if has_bfloat16_matrix_units() else "without"
+    title = f"A fine-tuning step, batch {BATCH}, {units} matrix units for bfloat16"
+    speed = Table(
+        "Network", "Size", "float32, images/s", "bfloat16, images/s", "Ratio", title=title
+    )
+    for recipe in recipes_by_network():
+        name = networks()[recipe.architecture.name].title
+        slow, fast = (images_a_second(recipe, bfloat16) for bfloat16 in (False, True))
+        side = f"{recipe.preprocessing.size[0]}"
+        speed.add_row(name, side, f"{slow:.1f}", f"{fast:.1f}", f"{fast / slow:.2f}")
+    yield speed
+    times = Table("System", "Protocol", "Minutes", f"At most {LONGEST}", title="Training runs")
+    for recipe_id, protocol, minutes in minutes_a_run():
+        met = "yes" if minutes <= LONGEST else "NO"
+        times.add_row(recipe_id, protocol, f"{minutes:.0f}", met)
+    yield times
+
+
+def images_a_second(recipe: Recipe, bfloat16: bool) -> float:
+    """Median speed of a training step on noise, from random weights."""
+    learner = {"torch": _torch, "keras": _keras}[recipe.architecture.framework](recipe, bfloat16)
+    learner.start_phase(PHASE)
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (BATCH, *recipe.preprocessing.size, 3))
+    batch = scale(pixels, recipe.preprocessing)
+    labels = np.arange(BATCH) % len(recipe.classes)
+    times = []
+    for _ in range(STEPS + 1):
+        started = perf_counter()
+        learner.step(batch, labels, PHASE.learning_rate)
+        times.append(perf_counter() - started)
+    return BATCH / statistics.median(times[1:])
+
+
+def minutes_a_run() -> Iterator[tuple[str, str, float]]:
+    """Shipped system, protocol, and minutes of its longest run, from ``history.csv``."""
+    for recipe_id in list_trained():
+        seconds = open_checkpoint(recipe_id).history().groupby(["protocol", "seed"])["seconds"]
+        for protocol, total in seconds.sum().groupby("protocol").max().items():
+            yield recipe_id, protocol, total / 60
+
+
+def _torch(recipe: Recipe, bfloat16: bool) -> Learner:
+    from core.training.torch_learner import TorchLearner
+
+    learner = TorchLearner(recipe, seed=0, pretrained=False)
+    learner._bfloat16 = bfloat16
+    return learner
+
+
+def _keras(recipe: Recipe, bfloat16: bool) -> Learner:
+    """A learner whose network is built under the policy asked for, not the one it would choose."""
+    import keras
+
+    from core.training import keras_learner
+
+    usual = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if bfloat16 else "float32")
+    try:
+        with patch.object(keras_learner, "_build", build):
+            return keras_learner.KerasLearner(recipe, seed=0, pretrained=False)
+    finally:
+        keras.config.set_dtype_policy(usual)
+
+
+if __name__ == "__main__":
+    for one in tables():
+        Console().print(one)

@@ -1,0 +1,64 @@
+"""Server and browser, shared by the tests of this folder, which are skipped where one cannot be."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import pytest
+import serving
+from playwright.sync_api import expect
+
+from core.checkpoints import list_trained
+
+PATIENCE = 45_000  # ms; what a page shows is awaited, never taken at one glance
+
+expect.set_options(timeout=PATIENCE)
+
+
+@pytest.fixture(scope="session")
+def dashboard(tmp_path_factory):
+    if not list_trained():
+        pytest.skip("the folder 'checkpoints' holds no trained system")
+    folder = tmp_path_factory.mktemp("server")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LESIONLENS_NOTES", str(folder / "notes.sqlite"))  # not the user's own
+        with serving.dashboard(folder / "log.txt") as running:
+            yield running
+
+
+@pytest.fixture(scope="session")
+def browser():
+    if serving.find_chromium() is None:
+        pytest.skip("no Chromium was found: install one, or name it in CHROMIUM")
+    with serving.chromium() as running:
+        yield running
+
+
+@pytest.fixture(params=["light", "dark"])
+def theme(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def page(browser, dashboard):
+    """The classify page in light colours; ``page.hosts`` collects whom the browser asks."""
+    with open_page(browser, dashboard.url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def themed_page(browser, dashboard, theme):
+    with open_page(browser, dashboard.url, theme) as opened:
+        yield opened
+
+
+@contextmanager
+def open_page(browser, url: str, theme: str = "light"):
+    context = browser.new_context(viewport={"width": 1366, "height": 900}, color_scheme=theme)
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.hosts = set()
+    page.on("request", lambda request: page.hosts.add(request.url.split("/")[2]))
+    page.goto(url)
+    yield page
+    context.close()

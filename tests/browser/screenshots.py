@@ -1,0 +1,87 @@
+"""Take the screenshots of the documentation: ``python tests/browser/screenshots.py [PAGE]...``."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import serving
+
+SAMPLE = "Malignant phantom 1"
+
+
+def main() -> None:
+    """One picture a page and theme, of a synthetic scan."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        serving.dashboard(Path(folder) / "log.txt") as running,
+        serving.chromium() as browser,
+    ):
+        for name in sys.argv[1:] or SCENES:
+            for theme in ("light", "dark"):
+                _take(browser, running.url, theme, name)
+
+
+def _take(browser, url: str, theme: str, name: str) -> None:
+    scene, (width, height) = SCENES[name]
+    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=theme)
+    page.set_default_timeout(120_000)  # the first page waits for the systems to be loaded
+    page.goto(url)
+    scene(page)
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(2000)  # fonts, and the end of every fade
+    target = serving.ROOT / "docs" / f"{name}-{theme}.png"
+    page.screenshot(path=target)
+    print(target.relative_to(serving.ROOT), f"{target.stat().st_size / 1000:.0f} kB")
+    page.close()
+
+
+def _classify(page) -> None:
+    page.get_by_role("button", name=f"Try the {SAMPLE[0].lower()}{SAMPLE[1:-2]}").click()
+    page.get_by_role("figure", name=re.compile("three linked pictures")).wait_for()
+
+
+def _compare(page) -> None:
+    """The sample is there from the start."""
+    page.get_by_role("button", name=re.compile("^Try the")).first.wait_for()
+    page.get_by_role("link", name="Compare").click()
+    page.get_by_role("figure", name=re.compile("as linked pictures")).wait_for()
+
+
+def _systems(page) -> None:
+    """The table and the curves of the systems that are chosen at first."""
+    page.get_by_role("button", name=re.compile("^Try the")).first.wait_for()
+    page.get_by_role("link", name="Systems").click()
+    page.get_by_role("figure", name=re.compile("ROC and precision-recall")).wait_for()
+
+
+def _errors(page) -> None:
+    page.get_by_role("button", name=re.compile("^Try the")).first.wait_for()
+    page.get_by_role("link", name="Errors").click()
+    page.get_by_text("Phantoms in place of its test images").click()
+    page.get_by_text("no evidence of how good it is").wait_for()
+    page.get_by_role("img", name=re.compile("phantom .* labelled")).first.wait_for()
+
+
+def _data(page) -> None:
+    page.get_by_role("button", name=re.compile("^Try the")).first.wait_for()
+    page.get_by_role("link", name="Data").click()
+    page.get_by_role("tab", name=re.compile("Intensity")).click()
+    page.get_by_role("figure", name=re.compile("^Spread")).wait_for()
+
+
+# The more pictures on a page, the smaller the window, since the files are kept in the repository.
+SCENES: dict[str, tuple[Callable, tuple[int, int]]] = {
+    "classify": (_classify, (1440, 900)),
+    "compare": (_compare, (1366, 768)),
+    "data": (_data, (1366, 900)),
+    "errors": (_errors, (1366, 1000)),
+    "systems": (_systems, (1366, 1330)),
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,281 @@
+"""The classify page in a real browser, with the shipped systems and synthetic scans."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import serving
+from dicoms import dicom, items
+from playwright.sync_api import expect
+
+from core.datasets.phantoms import phantom
+from core.figures import png
+
+CONTRAST = (Path(__file__).parent / "contrast.js").read_text(encoding="utf-8")
+READABLE = 4.5  # WCAG 2, level AA, for text of normal size
+CLASSES = {"benign", "malignant", "normal"}
+RANGES = """() => {
+  const charts = [...document.querySelectorAll('.js-plotly-plot')];
+  const layout = charts.at(-1)._fullLayout;
+  return ['xaxis', 'xaxis2', 'xaxis3', 'yaxis', 'yaxis2', 'yaxis3'].map((a) => layout[a].range);
+}"""
+VIEWER = """() => [...document.querySelectorAll('.js-plotly-plot')].find(
+  (one) => one.closest('[data-testid="stExpander"]'))"""
+VIEWED = (
+    f"() => ({VIEWER})()?._fullData.filter((one) => one.type === 'image').map((one) => one.source)"
+)
+LABELS = (
+    f"() => [...({VIEWER})().querySelectorAll('.shapelayer text')].map((one) => one.textContent)"
+)
+OVERLAY = """() => [...document.querySelectorAll('.js-plotly-plot')].at(-1)._fullData[3].opacity"""
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> list[Path]:
+    """A scan as an ultrasound machine would save it, and a file that only claims to be one."""
+    folder = tmp_path_factory.mktemp("scans")
+    scan, broken = folder / "left breast 3 o'clock.png", folder / "right [breast].png"
+    pixels, _ = phantom("malignant", 404)
+    scan.write_bytes(png(cv2.resize(pixels, (562, 471))))
+    broken.write_bytes(scan.read_bytes()[:200] + b"the rest is lost")
+    return [scan, broken]
+
+
+@pytest.fixture(scope="module")
+def cine(tmp_path_factory) -> Path:
+    """A DICOM cine of a patient with a name; its pixels are 0.2 mm wide and high."""
+    pixels, _ = phantom("malignant", 404)
+    frames = np.stack([np.roll(cv2.resize(pixels, (320, 240)), 4 * i, axis=1) for i in range(4)])
+    region = items(
+        RegionSpatialFormat=1,
+        PhysicalUnitsXDirection=3,
+        PhysicalUnitsYDirection=3,
+        PhysicalDeltaX=0.02,
+        PhysicalDeltaY=0.02,
+        RegionLocationMaxX1=319,
+        RegionLocationMaxY1=239,
+    )
+    told = {"PatientName": "Zywxvu^Jane", "FrameTime": "40", "SequenceOfUltrasoundRegions": region}
+    path = tmp_path_factory.mktemp("dicom") / "cine.dcm"
+    path.write_bytes(dicom(frames, "RGB", **told))
+    return path
+
+
+def open_viewer(page, path: Path):
+    """Upload a scan and look closer at it; the frame around the tools."""
+    page.locator("input[type=file]").set_input_files(path)
+    evidence(page).wait_for()
+    fold = page.get_by_test_id("stExpander").filter(has_text="Look closer")
+    fold.get_by_text("Look closer").click()
+    fold.locator(".js-plotly-plot").wait_for()
+    settled(page)
+    return fold
+
+
+def settled(page) -> None:
+    """Wait until no script runs: one that does would draw the pictures anew."""
+    page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
+
+
+def try_sample(page, label: str) -> None:
+    page.get_by_role("button", name=f"Try the {label} phantom").click()
+    evidence(page).wait_for()
+
+
+def evidence(page):
+    return page.get_by_role("figure", name=re.compile("three linked pictures"))
+
+
+def heatmap(page) -> str:
+    """The drawn heatmap, as the browser holds it."""
+    drawn = evidence(page).locator(".heatmaplayer image").first
+    return drawn.evaluate("(image) => image.href.baseVal")
+
+
+def picked_class(page) -> str:
+    return page.get_by_role("radio", checked=True).inner_text()
+
+
+def test_a_scan_is_answered_and_a_broken_file_gets_its_sentence(page, files):
+    page.locator("input[type=file]").set_input_files(files)
+    page.get_by_role("heading", name="2 scans").wait_for()
+    page.get_by_text("1 not examined").wait_for()
+    bars = page.get_by_role("figure", name=re.compile("estimated probabilities"))
+    bars.wait_for()
+    shares = re.findall(r"(\w+) [<>]? ?(\d+) %", bars.get_attribute("aria-label"))
+    assert {name for name, _ in shares} == CLASSES
+    assert 97 <= sum(int(share) for _, share in shares) <= 103
+    evidence(page).wait_for()
+    # scan, heatmap, scan and overlay
+    expect(evidence(page).locator("image")).to_have_count(4)
+    assert heatmap(page).startswith("data:image/png")
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+    page.get_by_role("combobox", name="Scan to look at").click()
+    page.get_by_role("option", name=files[1].name).click()
+    sentence = page.get_by_role("alert")
+    sentence.wait_for()
+    assert len(sentence.inner_text()) > 20
+    assert "Traceback" not in page.inner_text("body")
+    expect(evidence(page)).to_have_count(0)
+    page.get_by_role("button", name="Download CSV").wait_for()
+
+
+def test_a_click_on_a_row_shows_its_scan(page, files):
+    page.locator("input[type=file]").set_input_files(files)
+    evidence(page).wait_for()
+    table = page.get_by_test_id("stDataFrame")
+    box = table.bounding_box()
+    page.mouse.click(box["x"] + 16, box["y"] + 36 + 33 + 16)
+    page.get_by_role("alert").wait_for()
+    expect(evidence(page)).to_have_count(0)
+
+
+def test_a_sample_is_marked_synthetic_and_answered(page):
+    try_sample(page, "benign")
+    page.get_by_test_id("stMain").get_by_text("synthetic", exact=True).first.wait_for()
+    assert evidence(page).get_attribute("aria-label").startswith("Benign phantom 1")
+
+
+def test_another_class_has_another_picture(page):
+    try_sample(page, "malignant")
+    before, shown = heatmap(page), picked_class(page)
+    other = sorted(CLASSES - {shown})[0]
+    page.get_by_role("radio", name=other).click()
+    page.get_by_role("figure", name=re.compile(f"heatmap for {other}")).wait_for()
+    assert heatmap(page) != before
+
+
+def test_the_three_pictures_zoom_and_pan_together(page):
+    try_sample(page, "malignant")
+    whole = page.evaluate(RANGES)
+    box = evidence(page).bounding_box()
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] / 6, middle)
+    page.mouse.wheel(0, -500)
+    page.wait_for_function(f"(whole) => Math.abs(({RANGES})()[0][1] - whole) > 5", arg=whole[0][1])
+    page.mouse.move(box["x"] + box["width"] / 2, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2 - 30, middle - 20, steps=4)
+    page.mouse.up()
+    zoomed = np.array(page.evaluate(RANGES))
+    assert np.ptp(zoomed[0]) < np.ptp(whole[0])
+    assert np.allclose(zoomed[:3], zoomed[0])
+    assert np.allclose(zoomed[3:], zoomed[3])
+
+    slider = evidence(page).locator(".slider-rail-touch-rect").bounding_box()
+    page.mouse.click(slider["x"] + slider["width"] - 12, slider["y"] + slider["height"] / 2)
+    page.wait_for_function(f"() => ({OVERLAY})() > 0.85")
+    assert np.allclose(page.evaluate(RANGES), zoomed), "the overlay's opacity keeps the view"
+
+
+def test_a_dicom_is_answered_and_its_patient_stays_unnamed(page, cine, dashboard):
+    page.locator("input[type=file]").set_input_files(cine)
+    evidence(page).wait_for()
+    page.get_by_role("button", name="Patient data").click()
+    page.get_by_text("The file holds: name.").wait_for()
+    with page.expect_download() as started:
+        page.get_by_role("button", name="De-identified copy").click()
+    copy = Path(started.value.path()).read_bytes()
+    assert copy[128:132] == b"DICM"
+    assert b"Zywxvu" in cine.read_bytes()
+    assert b"Zywxvu" not in copy
+    expect(page.locator("body")).not_to_contain_text("Zywxvu")
+    assert "Zywxvu" not in dashboard.log.read_text(errors="replace")
+
+
+def test_a_cine_is_stepped_by_keyboard_and_played(page, cine):
+    fold = open_viewer(page, cine)
+    frame = page.get_by_role("slider", name="Frame")
+    before = page.evaluate(VIEWED)
+    frame.focus()
+    page.keyboard.press("ArrowRight")
+    expect(frame).to_have_value("2")
+    page.wait_for_function(f"(before) => ({VIEWED})()?.[0] !== before", arg=before[0])
+    settled(page)
+    fold.get_by_text("Play", exact=True).click()
+    moving = fold.get_by_role("img", name="Moving picture of 4 frames")
+    expect(moving).to_be_visible()
+    expect(moving).to_have_js_property("complete", True)
+    fold.get_by_text("Play", exact=True).click()
+    expect(fold.locator(".js-plotly-plot")).to_be_visible()
+
+
+def test_a_window_is_for_looking_until_it_is_examined(page, cine):
+    fold = open_viewer(page, cine)
+    original, view = page.evaluate(VIEWED)
+    assert original == view
+    fold.get_by_text("Invert", exact=True).click()
+    page.wait_for_function(f"(view) => ({VIEWED})()?.[1] !== view", arg=view)
+    assert page.evaluate(VIEWED)[0] == original
+    expect(page.get_by_text("on your view of the scan")).to_have_count(0)
+    settled(page)
+    fold.get_by_role("button", name="Examine this view").click()
+    expect(page.get_by_text("on your view of the scan")).to_be_visible()
+    settled(page)
+    page.get_by_role("button", name="Back to the scan").click()
+    expect(page.get_by_text("on your view of the scan")).to_have_count(0)
+
+
+def test_a_ruler_and_a_box_measure_in_millimetres(page, cine):
+    fold = open_viewer(page, cine)
+    for tool, mode in (("Ruler", "drawline"), ("Box", "select")):
+        fold.get_by_role("radio", name=tool).click()
+        page.wait_for_function(f"(mode) => ({VIEWER})()?._fullLayout.dragmode === mode", arg=mode)
+        settled(page)
+        chart = fold.locator(".js-plotly-plot")
+        chart.scroll_into_view_if_needed()
+        box = chart.bounding_box()
+        # An eighth of the chart is a quarter of the first picture, of 64 mm: 16 mm.
+        left, top = box["x"] + box["width"] / 8, box["y"] + 80
+        page.mouse.move(left, top)
+        page.mouse.down()
+        page.mouse.move(left + box["width"] / 8, top + (0 if tool == "Ruler" else 60), steps=6)
+        page.mouse.up()
+        if tool == "Ruler":
+            page.wait_for_function(f"() => ({LABELS})().length > 0")
+            length = float(page.evaluate(LABELS)[0].removesuffix(" mm"))
+            assert 15.5 < length < 16.8
+        else:
+            expect(fold.get_by_text(re.compile(r"Area \d+\.\d mm²"))).to_be_visible()
+
+
+def test_an_mri_is_not_answered_as_ultrasound(page, tmp_path):
+    path = tmp_path / "mr.dcm"
+    path.write_bytes(dicom(np.arange(4096, dtype=np.uint16).reshape(64, 64), Modality="MR"))
+    page.locator("input[type=file]").set_input_files(path)
+    expect(page.get_by_role("alert")).to_contain_text("this is an MRI (MR)")
+
+
+def test_text_is_readable_in_both_themes(themed_page):
+    try_sample(themed_page, "malignant")
+    for title in ("Its figures beside the paper's", "The paper, and where"):
+        themed_page.get_by_text(title).click()
+    themed_page.get_by_text("Such figures flatter").wait_for()
+    pale = [one for one in themed_page.evaluate(CONTRAST) if one["ratio"] < READABLE]
+    assert pale == []
+
+
+def test_the_browser_asks_nobody_but_this_server(page, dashboard):
+    try_sample(page, "normal")
+    assert page.hosts == {dashboard.url.split("/")[2]}
+
+
+def test_a_first_visitor_by_address_sees_the_notice(browser, dashboard, tmp_path):
+    with serving.dashboard(tmp_path / "log.txt") as fresh:
+        page = browser.new_page()
+        page.goto(f"{fresh.url}/about")
+        page.get_by_text("its output is not a diagnosis").wait_for(timeout=45_000)
+        page.close()
+
+
+def test_the_log_tells_nothing_of_the_uploads(page, files, dashboard):
+    page.locator("input[type=file]").set_input_files(files)
+    evidence(page).wait_for()
+    log = dashboard.log.read_text(errors="replace")
+    assert "breast" not in log
+    assert "Traceback" not in log

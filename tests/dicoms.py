@@ -1,0 +1,86 @@
+"""DICOM files made for tests, by pydicom's own writer."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
+
+ULTRASOUND = "1.2.840.10008.5.1.4.1.1.6.1"
+NOISE = np.random.default_rng(5).integers(0, 4096, (40, 48)).astype(np.uint16)
+
+
+def dataset(
+    samples: np.ndarray,
+    photometric: str = "MONOCHROME2",
+    bits: int | None = None,
+    syntax: UID = ExplicitVRLittleEndian,
+    **elements,
+) -> Dataset:
+    """A data set with a picture; ``elements`` by keyword, None to leave one out."""
+    made = Dataset()
+    made.file_meta = FileMetaDataset()
+    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    made.SOPClassUID, made.SOPInstanceUID = ULTRASOUND, generate_uid()
+    made.Modality = "US"
+    made.set_pixel_data(samples, photometric, bits or 8 * samples.itemsize)
+    if syntax.is_compressed and syntax.is_encapsulated:
+        made.compress(syntax, generate_instance_uid=False)
+    else:
+        made.file_meta.TransferSyntaxUID = syntax
+    for keyword, value in elements.items():
+        if value is None:
+            delattr(made, keyword)
+        else:
+            setattr(made, keyword, value)
+    return made
+
+
+def saved(made: Dataset) -> bytes:
+    """The data set as a file."""
+    file = io.BytesIO()
+    made.save_as(file, enforce_file_format=True)
+    return file.getvalue()
+
+
+def dicom(samples, *arguments, **elements) -> bytes:
+    """A file with a picture, as of ``dataset``."""
+    return saved(dataset(np.asarray(samples), *arguments, **elements))
+
+
+def lut(first: int, entries: Sequence[int], bits: int) -> Dataset:
+    """An item of a lookup table sequence."""
+    item = Dataset()
+    item.LUTDescriptor = [len(entries), first, bits]
+    item.LUTData = np.array(entries, "<u2").tobytes()
+    return item
+
+
+def items(**elements) -> list[Dataset]:
+    """A sequence of one item with these elements."""
+    item = Dataset()
+    for keyword, value in elements.items():
+        setattr(item, keyword, value)
+    return [item]
+
+
+def slices(count: int, **elements) -> list[bytes]:
+    """Files of one series along the body, out of order: slice i shows i and lies i mm up."""
+    common = {
+        "SeriesInstanceUID": generate_uid(),
+        "Modality": "MR",
+        "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
+    } | elements
+    files = [
+        dicom(
+            np.full((4, 5), number, np.uint8),
+            ImagePositionPatient=[0, 0, float(number)],
+            **common,
+        )
+        for number in range(count)
+    ]
+    return files[::2] + files[1::2]

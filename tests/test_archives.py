@@ -1,0 +1,130 @@
+"""ZIP archives: what comes out is what went in, and whatever could do harm is refused."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import stat
+import struct
+import zipfile
+import zlib
+
+import pytest
+
+from core.archives import Archive, ArchiveError, Limits, gunzip, inflate
+
+FILES = {"a/one.png": b"1" * 1000, "a/two.dcm": bytes(range(256)) * 9, "three": b""}
+
+
+def packed(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return file.getvalue()
+
+
+def refused(data: bytes, sentence: str, limits: Limits | None = None) -> None:
+    with pytest.raises(ArchiveError, match=sentence) as error:
+        archive = Archive(data, limits)
+        [archive.read(member) for member in archive.members]
+    assert str(error.value).endswith(".")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_everything_comes_out_as_it_went_in(tmp_path, method):
+    data = packed(FILES, method)
+    path = tmp_path / "x.zip"
+    path.write_bytes(data)
+    for source in (data, path, str(path), io.BytesIO(data)):
+        with Archive(source) as archive:
+            assert {one.path: archive.read(one) for one in archive.members} == FILES
+    Archive(data).extract(tmp_path / "out")
+    for name, content in FILES.items():
+        assert (tmp_path / "out" / name).read_bytes() == content
+
+
+def test_folders_and_side_files_are_passed_over():
+    beside = {"a/": b"", "__MACOSX/a/._one.png": b"x", "a/.DS_Store": b"x", "a/._b": b"x"}
+    assert [one.path for one in Archive(packed(beside | FILES)).members] == list(FILES)
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "a/../../x", "/etc/x", "\\x", "..\\x", "C:/x", "C:\\x", "a\nb", "."]
+)
+def test_names_that_lead_out_are_refused(tmp_path, name):
+    refused(packed({"ok": b"1", name: b"2"}), "leads out of it")
+
+
+def test_names_that_would_overwrite_each_other_are_refused():
+    refused(packed({"Scan.png": b"1", "scan.PNG": b"2"}), "two files of one name")
+    refused(packed({"\u00e9": b"1", "e\u0301": b"2"}), "two files of one name")
+
+
+def test_links_and_encryption_are_refused():
+    link = zipfile.ZipInfo("link")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+    refused(file.getvalue(), "holds links")
+    locked = bytearray(packed({"a": b"1"}))
+    locked[locked.rindex(b"PK\x01\x02") + 8] |= 1
+    refused(bytes(locked), "encrypted")
+    refused(packed({"a": b"1"}, zipfile.ZIP_LZMA), "unusual way")
+
+
+def test_the_limits():
+    data = packed(FILES)
+    refused(data, "more files than the limit of 2", Limits(files=2))
+    refused(packed({"a": bytes(2**20 + 1)}), "larger than the limit of 1 MB", Limits(5, 2**20))
+    many = packed({str(i): bytes(2**20) for i in range(3)})
+    refused(many, "unpacks to more than the limit of 2 MB", Limits(total_bytes=2 * 2**20))
+
+
+def test_a_size_that_is_not_true_is_refused():
+    data = bytearray(packed({"bomb": bytes(10**6)}))
+    place = data.rindex(b"PK\x01\x02") + 24
+    for claim in (10, 10**6 + 1):
+        struct.pack_into("<I", data, place, claim)
+        refused(bytes(data), "damaged")
+
+
+def test_entries_that_share_their_bytes_are_refused():
+    data = packed({"a": b"1" * 500, "b": b"1" * 500})
+    second = data.rindex(b"PK\x01\x02")
+    refused(data[: second + 42] + struct.pack("<I", 0) + data[second + 46 :], "damaged")
+
+
+def test_a_truncated_or_damaged_archive_is_refused_or_whole():
+    data = packed(FILES)
+    for end in range(len(data)):
+        refused(data[:end], "damaged")
+    damaged = bytearray(data)
+    damaged[45] ^= 0xFF
+    refused(bytes(damaged), "damaged")
+
+
+def test_extracting_never_overwrites(tmp_path):
+    Archive(packed({"a": b"1"})).extract(tmp_path)
+    with pytest.raises(ArchiveError, match="cannot be unpacked"):
+        Archive(packed({"a": b"2"})).extract(tmp_path)
+    assert (tmp_path / "a").read_bytes() == b"1"
+
+
+def test_an_archive_that_is_not_there(tmp_path):
+    with pytest.raises(ArchiveError, match="cannot be opened"):
+        Archive(tmp_path / "missing.zip")
+
+
+def test_gzip_and_bare_deflate_within_the_limit():
+    content = bytes(100_000) + b"end"
+    squeezed = gzip.compress(content)
+    assert gunzip(squeezed, len(content)) == content
+    packer = zlib.compressobj(wbits=-15)
+    assert inflate(packer.compress(content) + packer.flush(), len(content)) == content
+    with pytest.raises(ArchiveError, match="more than the limit"):
+        gunzip(squeezed, len(content) - 1)
+    for damaged in (squeezed[:-9], b"\x1f\x8b" + bytes(30), b""):
+        with pytest.raises(ArchiveError, match="damaged"):
+            gunzip(damaged, 10**6)

@@ -1,0 +1,98 @@
+"""Temperature scaling and operating points against answers that can be worked out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.checkpoints import list_trained, open_checkpoint
+from core.classifiers import probabilities
+from core.evaluation.calibration import (
+    apply_temperature,
+    calibrate,
+    fit_temperature,
+    operating_point,
+)
+
+
+def test_the_temperature_that_made_the_labels_is_found():
+    """Labels drawn from softmax(z / 2.5): no other temperature explains them better."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 5, (40_000, 3))
+    share = probabilities(logits / 2.5)
+    labels = (rng.random((len(share), 1)) > share.cumsum(axis=1)).sum(axis=1)
+    assert fit_temperature(logits, labels) == pytest.approx(2.5, rel=0.03)
+
+
+def test_by_hand_three_of_four_right_at_one_logit():
+    """Four images with logits (z, 0), three of the first class: the best is sigmoid(z/T) = 3/4."""
+    logits = np.tile([4.0, 0.0], (4, 1))
+    assert fit_temperature(logits, np.array([0, 0, 0, 1])) == pytest.approx(4 / np.log(3), rel=1e-3)
+
+
+def test_scaling_probabilities_is_scaling_logits():
+    logits = np.random.default_rng(1).normal(size=(5, 4))
+    np.testing.assert_allclose(
+        apply_temperature(probabilities(logits), 1.7), probabilities(logits, 1.7), atol=1e-9
+    )
+
+
+def test_scaling_changes_no_decision():
+    share = probabilities(np.random.default_rng(2).normal(size=(50, 3)))
+    for temperature in (0.3, 3.0):
+        scaled = apply_temperature(share, temperature)
+        assert np.array_equal(scaled.argmax(axis=1), share.argmax(axis=1))
+
+
+@pytest.mark.parametrize(("sensitivity", "threshold"), [(1.0, 0.2), (0.75, 0.5), (0.5, 0.7)])
+def test_the_operating_point_is_the_highest_that_finds_enough(sensitivity, threshold):
+    scores = np.array([0.9, 0.7, 0.5, 0.2, 0.95, 0.6, 0.1])
+    positive = np.array([True, True, True, True, False, False, False])
+    assert operating_point(scores, positive, sensitivity) == threshold
+
+
+def test_without_positives_there_is_no_operating_point():
+    with pytest.raises(ValueError, match="positive images"):
+        operating_point(np.array([0.1]), np.array([False]))
+
+
+def test_an_overconfident_system_is_made_less_sure():
+    rng = np.random.default_rng(3)
+
+    def table(n):
+        truth = rng.integers(0, 2, n)
+        right = rng.random(n) < 0.8
+        share = np.where(right == (truth == 1), 0.99, 0.01)
+        return pd.DataFrame(
+            {
+                "label": np.where(truth == 1, "malignant", "benign"),
+                "group": np.arange(n).astype(str),
+                "benign": 1 - share,
+                "malignant": share,
+            }
+        )
+
+    found = calibrate(table(2000), table(2000), ("benign", "malignant"), ("malignant",))
+    # 99 % sure and 80 % right: logit(0.99) / T = logit(0.8)
+    assert found["temperature"] == pytest.approx(np.log(99) / np.log(4), rel=0.15)
+    assert found["values"]["ece"]["value"] < 0.04
+
+
+@pytest.mark.parametrize("recipe_id", list_trained())
+def test_shipped_operating_points_reach_their_goal_on_validation_images(recipe_id):
+    checkpoint = open_checkpoint(recipe_id)
+    predictions, recipe = checkpoint.predictions(), checkpoint.recipe
+    malignant = list(recipe.malignant_classes)
+    for protocol, entry in checkpoint.metrics.items():
+        rows = predictions[
+            (predictions.protocol == protocol)
+            & (predictions.seed == entry["seed"])
+            & (predictions.split == "validation")
+            & predictions.label.isin(malignant)
+        ]
+        share = rows[list(recipe.classes)].to_numpy()
+        scaled = apply_temperature(share, entry["calibration"]["temperature"])
+        of_malignant = scaled[:, [recipe.classes.index(c) for c in malignant]].sum(axis=1)
+        found = of_malignant >= entry["calibration"]["operating_point"]["threshold"] - 1e-9
+        assert found.mean() >= 0.95

@@ -1,0 +1,173 @@
+"""Checkpoints: complete, verified, offline, replaced as a whole."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import load
+
+from core.checkpoints import (
+    CheckpointError,
+    list_trained,
+    open_checkpoint,
+    sha256,
+    shrink,
+    update_checkpoint,
+    write_checkpoint,
+)
+from core.recipe import load_recipe
+
+CONTENT = {"recipe.toml": b"id = 'x'", "card.md": b"# Card"}
+
+
+def test_sha256_is_the_standard_one():
+    expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert sha256(b"abc") == expected  # FIPS 180-2, appendix B.1
+
+
+def test_what_was_written_is_read_and_listed(tmp_path):
+    write_checkpoint(tmp_path / "x", CONTENT, {"recipe": "x"})
+    assert list_trained(tmp_path) == ("x",)
+    assert open_checkpoint("x", tmp_path).card == "# Card"
+
+
+@pytest.mark.parametrize("damage", [b"# Carb", b"", b"# Card "])
+def test_a_changed_file_is_refused_with_its_name(tmp_path, damage):
+    write_checkpoint(tmp_path / "x", CONTENT, {})
+    (tmp_path / "x" / "card.md").write_bytes(damage)
+    with pytest.raises(CheckpointError, match=r"x/card\.md does not match its hash"):
+        _ = open_checkpoint("x", tmp_path).card
+
+
+def test_a_missing_file_is_named(tmp_path):
+    write_checkpoint(tmp_path / "x", CONTENT, {})
+    (tmp_path / "x" / "card.md").unlink()
+    with pytest.raises(CheckpointError, match=r"x/card\.md is missing"):
+        _ = open_checkpoint("x", tmp_path).card
+
+
+def test_a_file_that_the_manifest_does_not_name_is_refused(tmp_path):
+    write_checkpoint(tmp_path / "x", CONTENT, {})
+    (tmp_path / "x" / "metrics.json").write_text("{}")
+    with pytest.raises(CheckpointError, match="does not match"):
+        _ = open_checkpoint("x", tmp_path).metrics
+
+
+def test_an_unknown_system_gets_a_sentence_with_those_there_are(tmp_path):
+    write_checkpoint(tmp_path / "x", CONTENT, {})
+    with pytest.raises(CheckpointError, match=r"there are: x.*train\.py y"):
+        open_checkpoint("y", tmp_path)
+    with pytest.raises(CheckpointError):
+        open_checkpoint("../x", tmp_path)
+
+
+def test_writing_replaces_the_whole_folder(tmp_path):
+    write_checkpoint(tmp_path / "x", CONTENT | {"old.txt": b"old"}, {})
+    write_checkpoint(tmp_path / "x", CONTENT, {})
+    assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == [
+        "card.md", "manifest.json", "recipe.toml",
+    ]  # fmt: skip
+
+
+def test_a_failed_write_leaves_the_old_folder(tmp_path):
+    write_checkpoint(tmp_path / "x", CONTENT, {})
+    with pytest.raises(TypeError):
+        write_checkpoint(tmp_path / "x", CONTENT, {"not for JSON": {1, 2}})
+    assert open_checkpoint("x", tmp_path).card == "# Card"
+
+
+def test_an_update_keeps_the_rest_and_refuses_what_is_damaged(tmp_path):
+    write_checkpoint(tmp_path / "x", CONTENT, {"seed": 3})
+    update_checkpoint(open_checkpoint("x", tmp_path), {"card.md": b"# New", "more": b"1"})
+    updated = open_checkpoint("x", tmp_path)
+    assert (updated.card, updated.verified("more")) == ("# New", b"1")
+    assert updated.verified("recipe.toml") == CONTENT["recipe.toml"]
+    assert updated.manifest["seed"] == 3
+    (tmp_path / "x" / "recipe.toml").write_text("damaged")
+    with pytest.raises(CheckpointError, match=r"recipe\.toml does not match"):
+        update_checkpoint(updated, {"more": b"2"})
+    assert open_checkpoint("x", tmp_path).verified("more") == b"1"
+
+
+def test_shrink_keeps_vectors_and_refuses_overflow():
+    arrays = {"kernel": np.full((2, 2), 1 / 3, np.float32), "variance": np.array([1e6], np.float32)}
+    small = shrink(arrays)
+    assert small["kernel"].dtype == np.float16
+    assert small["variance"].dtype == np.float32
+    assert small["variance"][0] == 1e6
+    with pytest.raises(ValueError, match="wide"):
+        shrink({"wide": np.full((1, 1), 1e6, np.float32)})
+
+
+def signature(array: np.ndarray) -> bytes:
+    """The values of an array in any layout, at the precision that is shipped."""
+    shipped = shrink({"array": array})["array"]
+    return np.sort(shipped.astype(np.float32), axis=None).tobytes()
+
+
+@pytest.mark.parametrize("recipe_id", list_trained())
+class TestShipped:
+    """Every system in ``checkpoints``."""
+
+    def test_every_file_matches_its_hash(self, recipe_id):
+        checkpoint = open_checkpoint(recipe_id)
+        for name in checkpoint.manifest["files"]:
+            checkpoint.verified(name)
+
+    def test_no_pickle_is_shipped(self, recipe_id):
+        allowed = {".safetensors", ".toml", ".csv", ".parquet", ".json", ".md"}
+        assert {p.suffix for p in open_checkpoint(recipe_id).folder.iterdir()} <= allowed
+
+    def test_it_follows_the_recipe_of_its_name(self, recipe_id):
+        assert open_checkpoint(recipe_id).recipe.method() == load_recipe(recipe_id).method()
+
+    def test_weights_come_from_the_grouped_run(self, recipe_id):
+        assert open_checkpoint(recipe_id).manifest["weights"]["protocol"] == "grouped"
+
+    def test_both_protocols_are_judged_on_their_test_images(self, recipe_id):
+        checkpoint = open_checkpoint(recipe_id)
+        predictions = checkpoint.predictions()
+        for protocol in ("published", "grouped"):
+            rows = predictions[(predictions.protocol == protocol) & (predictions.split == "test")]
+            assert checkpoint.metrics[protocol]["n"] == rows.image_id.nunique() > 0
+
+    def test_no_group_is_on_both_sides_of_the_grouped_split(self, recipe_id):
+        predictions = open_checkpoint(recipe_id).predictions()
+        grouped = predictions[predictions.protocol == "grouped"]
+        assert grouped.groupby(["seed", "group"]).split.nunique().max() == 1
+
+    def test_probabilities_sum_to_one(self, recipe_id):
+        checkpoint = open_checkpoint(recipe_id)
+        shares = checkpoint.predictions()[list(checkpoint.recipe.classes)].to_numpy(float)
+        np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
+
+    def test_guard_features_are_those_of_the_training_images(self, recipe_id):
+        checkpoint = open_checkpoint(recipe_id)
+        guard, predictions = checkpoint.guard(), checkpoint.predictions()
+        of_weights = checkpoint.manifest["weights"]
+        trained = predictions[
+            (predictions.protocol == of_weights["protocol"])
+            & (predictions.seed == of_weights["seed"])
+            & (predictions.split == "train")
+        ]
+        labels = [checkpoint.recipe.classes[i] for i in guard["labels"]]
+        assert labels == trained.label.tolist()
+        assert np.isfinite(guard["features"]).all()
+
+    def test_metrics_are_valid_json_without_nan(self, recipe_id):
+        text = open_checkpoint(recipe_id).verified("metrics.json").decode()
+        json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} in metrics.json"))
+
+    def test_every_array_was_trained_here(self, recipe_id, weights_folder):
+        """None is an ImageNet array; constants, such as absorbed means of 0, say nothing."""
+        known = {
+            signature(array)
+            for path in weights_folder.glob("*.npz")
+            for array in np.load(path).values()
+            if np.ptp(array) > 0
+        }
+        shipped = load(open_checkpoint(recipe_id).verified("weights.safetensors"))
+        copies = [n for n, a in shipped.items() if np.ptp(a) > 0 and signature(a) in known]
+        assert copies == []

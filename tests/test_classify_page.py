@@ -1,0 +1,506 @@
+"""The classify page without a browser: what it shows, what it computes, and how often.
+
+A fake system answers at once, so that every number on the page is known.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import streamlit as st
+from dicoms import dicom, slices
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from core.archives import pack
+from core.checkpoints import CheckpointError
+from core.explain import Heatmap
+from core.predict import Opinion
+from core.recipe import load_recipe
+from pages import _batch, _frame, _system, _work
+
+APP = Path(__file__).parents[1] / "app.py"
+SYSTEMS = ("busi-efficientnet-b0", "busi-mobilenetv2", "busi-efficientnetv2b0")
+SENTENCE = "This file is no image"
+NO_EVIDENCE = "No positive evidence for this class: no region of the scan speaks for it."
+
+
+def metrics(accuracy: float, n: int) -> dict:
+    values = {"accuracy": accuracy, "macro_auc": 0.91, "sensitivity_malignant": 0.75}
+    values |= {"precision_malignant": 0.8, "precision_benign": None}
+    entry = {k: {"value": v, "low": 0.61, "high": 0.97} for k, v in values.items()}
+    return {"n": n, "n_groups": n - 9, "split": "test", "seed": 0, "values": entry}
+
+
+class FakeSystem:
+    """Says malignant of dark scans and benign of bright ones; no evidence for normal."""
+
+    def __init__(self) -> None:
+        self.loaded: list[str] = []
+        self.asked: list[tuple[str, int | None, int]] = []
+        self.broken = ""
+
+    def open_checkpoint(self, recipe_id: str):
+        if self.broken == "checkpoint":
+            raise CheckpointError("The file weights.safetensors does not match its hash.")
+        figures = {"grouped": metrics(0.83, 118), "published": metrics(0.88, 117)}
+        return SimpleNamespace(
+            recipe=load_recipe(recipe_id), metrics=figures, load=lambda: self._load(recipe_id)
+        )
+
+    def classify(self, classifier, scan, target=None, frame=0):
+        recipe, pixels = classifier.recipe, scan.pixels[frame]
+        if self.broken == "network":
+            raise RuntimeError("out of memory at 0x7f")
+        self.asked.append((recipe.id, target, frame))
+        dark = 1 - pixels.mean() / 255
+        shares = {"malignant": 0.9 * dark, "benign": 0.9 * (1 - dark), "normal": 0.1}
+        probabilities = np.array([shares.get(name, 0.5) for name in recipe.classes])
+        target = int(probabilities.argmax()) if target is None else target
+        none = recipe.classes[target] == "normal"
+        heatmap = Heatmap(np.eye(7, dtype=np.float32) * (not none), 0.0 if none else 2.0,
+                          NO_EVIDENCE if none else None)  # fmt: skip
+        label = recipe.classes[int(probabilities.argmax())]
+        logits = np.log(probabilities)
+        return Opinion(recipe.id, recipe.classes, probabilities, logits, label, target, heatmap,
+                       pixels)  # fmt: skip
+
+    def _load(self, recipe_id: str):
+        self.loaded.append(recipe_id)
+        return SimpleNamespace(recipe=load_recipe(recipe_id))
+
+
+@pytest.fixture
+def system(monkeypatch) -> FakeSystem:
+    fake = FakeSystem()
+    monkeypatch.setattr("core.checkpoints.list_trained", lambda: SYSTEMS)
+    monkeypatch.setattr(_work, "open_checkpoint", fake.open_checkpoint)
+    monkeypatch.setattr(_work, "classify", fake.classify)
+    monkeypatch.setattr(_work, "warm_up", lambda: None)
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    yield fake
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+@pytest.fixture
+def page(system) -> AppTest:
+    return AppTest.from_file(str(APP), default_timeout=90).run()
+
+
+def picture(level: int, frames: int = 1) -> bytes:
+    """A small grey TIFF; each further frame is brighter by 60."""
+    pictures = [Image.new("L", (60, 40), level + 60 * i) for i in range(frames)]
+    file = io.BytesIO()
+    pictures[0].save(file, "TIFF", save_all=True, append_images=pictures[1:])
+    return file.getvalue()
+
+
+def upload(page: AppTest, **files: bytes) -> AppTest:
+    for name, data in files.items():
+        page.file_uploader[0].upload(name, data)
+    return page.run()
+
+
+def words(page: AppTest) -> str:
+    """All prose of the page, without the escapes of Markdown."""
+    parts = [*page.markdown, *page.header, *page.subheader, *page.error, *page.info, *page.text]
+    return "\n".join(str(part.value) for part in parts).replace("\\", "")
+
+
+def bare(name: str) -> str:
+    """A class name without the emphasis and the sign that a chart gives it."""
+    return re.sub(r"</?b>| ▲", "", name)
+
+
+def charts(page: AppTest) -> list[dict]:
+    return [json.loads(chart.proto.spec) for chart in page.get("plotly_chart")]
+
+
+def test_an_empty_page_explains_itself_and_computes_nothing(page, system):
+    assert not page.exception
+    assert "not a diagnosis" in words(page)
+    assert "synthetic" in page.selectbox(key="sample").label
+    assert not system.asked
+    assert not system.loaded
+
+
+def test_one_upload_is_answered_with_bars_and_pictures(page, system):
+    upload(page, **{"left breast.tif": picture(40)})
+    assert not page.exception
+    assert page.metric[0].value.startswith("malignant")
+    bars, panels = charts(page)
+    names = [bare(name) for name in bars["data"][0]["y"]]
+    assert names == list(load_recipe(SYSTEMS[0]).classes)
+    assert bars["data"][0]["text"] == ["14 %", "76 %", "10 %"]
+    assert len(panels["data"]) == 4
+    assert "left breast.tif" in [text.value for text in page.text]
+    assert system.asked == [(SYSTEMS[0], None, 0)]
+
+
+def test_every_picture_has_a_text_alternative(page):
+    samples = [image.proto.imgs[0].alt for image in page.image]
+    assert len(samples) == 3
+    assert all("synthetic" in alt for alt in samples)
+    upload(page, **{"a.tif": picture(40)})
+    alts = [chart.proto.alt for chart in page.get("plotly_chart")]
+    assert "malignant 76 %" in alts[0]
+    assert "heatmap for malignant" in alts[1]
+
+
+def test_a_sample_is_marked_synthetic_and_gives_way_to_an_upload(page, system):
+    page.button(key="try Malignant phantom 1").click().run()
+    assert page.text[0].value == "Malignant phantom 1"
+    assert ":gray-badge[synthetic]" in words(page)
+    upload(page, **{"a.tif": picture(200)})
+    assert page.selectbox(key="sample").value is None
+    assert page.text[0].value == "a.tif"
+    assert ":gray-badge[synthetic]" not in words(page)
+
+
+def test_another_class_is_explained_once_and_without_evidence_says_so(page, system):
+    upload(page, **{"a.tif": picture(40)})
+    before = charts(page)[1]
+    page.segmented_control[0].set_value("normal").run()
+    assert system.asked[1:] == [(SYSTEMS[0], 2, 0)]
+    assert NO_EVIDENCE in words(page)
+    assert charts(page)[1]["data"][1] != before["data"][1]
+    page.segmented_control[0].set_value("malignant").run()
+    assert len(system.asked) == 2, "the likeliest class is known already"
+    assert NO_EVIDENCE not in words(page)
+
+
+def test_colours_are_redrawn_without_asking_the_system(page, system):
+    upload(page, **{"a.tif": picture(40)})
+    before = charts(page)[1]["data"][1]["colorscale"]
+    page.selectbox(key="colours").select("Viridis").run()
+    assert charts(page)[1]["data"][1]["colorscale"] != before
+    assert len(system.asked) == 1
+
+
+def test_a_system_that_needs_a_region_says_that_its_figures_do_not_hold(page):
+    upload(page, **{"a.tif": picture(40)})
+    assert not page.warning
+    assert "was right 80 % of the time" in words(page)
+    page.selectbox(key="system").select("busi-efficientnetv2b0").run()
+    assert "its figures do not hold" in page.warning[0].value
+    assert "of the time" not in words(page)
+
+
+def test_a_result_is_kept_by_content_and_system(page, system):
+    upload(page, **{"a.tif": picture(40)})
+    other = AppTest.from_file(str(APP), default_timeout=90).run()
+    upload(other, **{"same scan, other name.tif": picture(40)})
+    assert len(system.asked) == 1
+    other.selectbox(key="system").select(SYSTEMS[1]).run()
+    assert [recipe_id for recipe_id, _, _ in system.asked] == list(SYSTEMS[:2])
+    assert system.loaded == list(SYSTEMS[:2])
+    assert [bare(name) for name in charts(other)[0]["data"][0]["y"]] == [
+        "normal",
+        "benign",
+        "malignant",
+    ]
+
+
+def test_a_broken_file_gets_its_sentence(page):
+    upload(page, **{"report.pdf": b"%PDF-1.7 no image"})
+    assert not page.exception
+    assert len(page.error) == 1
+    assert len(page.error[0].value) > 20
+    assert not charts(page)
+
+
+def test_a_batch_answers_the_good_files_and_tells_of_the_bad_one(page, system):
+    files = {"dark.tif": picture(20), "broken.png": b"\x89PNG no more", "bright.tif": picture(230)}
+    upload(page, **files)
+    assert not page.exception
+    table = page.dataframe[0].value
+    assert list(table["file"]) == list(files)
+    assert list(table["label"]) == ["malignant", "not examined", "benign"]
+    assert table["malignant"][0] == pytest.approx(90 * (1 - 20 / 255))
+    assert table["error"][1]
+    assert page.metric[0].value.startswith("malignant")
+    page.selectbox(key="shown").select(1).run()
+    assert table["error"][1] == page.error[0].value.replace("\\", "")
+    page.selectbox(key="shown").select(2).run()
+    assert page.metric[0].value == "benign"
+    assert not page.error
+    assert len(system.asked) == 2
+
+
+def test_the_frames_of_a_scan_are_looked_at_one_by_one(page, system):
+    upload(page, **{"sweep.tif": picture(20, frames=4)})
+    assert page.metric[0].value.startswith("malignant")
+    (slider,) = page.slider
+    assert (slider.min, slider.max, slider.value) == (1, 4, 1)
+    slider.set_value(4).run()
+    assert page.metric[0].value == "benign"
+    assert system.asked[-1] == (SYSTEMS[0], None, 3)
+
+
+def test_figures_come_with_protocol_count_and_interval(page):
+    shown = {metric.label: (metric.value, metric.delta) for metric in page.metric}
+    assert shown["Accuracy"] == ("83 %", "95 % CI 61–97 %")
+    assert shown["Sensitivity, malignant"][0] == "75 %"
+    assert "Measured on 118 scans" in words(page)
+    beside = page.table[0].value
+    assert beside.loc["Accuracy", "Paper"] == "0.99"
+    assert list(beside.columns[1:]) == [
+        "Ours, random split (n\u00a0=\u00a0117)",
+        "Ours, grouped split (n\u00a0=\u00a0118)",
+    ]
+    assert beside.loc["Accuracy"].iloc[1] == "0.88 (0.61–0.97)"
+    assert beside.loc["Precision, benign"].iloc[2] == "–", "an undefined figure stays undefined"
+    recipe = load_recipe(SYSTEMS[0])
+    assert recipe.source.doi in words(page)
+    assert all(sentence in words(page) for sentence in (*recipe.limits, *recipe.departures))
+
+
+def test_a_label_is_shown_with_how_often_it_was_right(page):
+    upload(page, **{"a.tif": picture(40)})
+    assert "'malignant' was right 80 % of the time (95 % CI 61–97 %)" in words(page)
+
+
+def test_a_damaged_checkpoint_is_a_sentence(page, system):
+    system.broken = "checkpoint"
+    st.cache_resource.clear()
+    page.run()
+    assert not page.exception
+    assert "does not match its hash" in page.error[0].value
+
+
+def test_a_failing_network_is_a_sentence_without_details(page, system, caplog):
+    system.broken = "network"
+    upload(page, **{"secret name.tif": picture(40)})
+    assert not page.exception
+    assert page.error[0].value == _work.UNREADABLE
+    assert "0x7f" not in words(page)
+    assert "0x7f" in caplog.text, "the log keeps the traceback"
+    assert "secret name" not in caplog.text, "a file's name may be a patient's"
+
+
+def test_without_any_system_the_page_says_how_to_train_one(system, monkeypatch):
+    monkeypatch.setattr("core.checkpoints.list_trained", lambda: ())
+    page = AppTest.from_file(str(APP), default_timeout=90).run()
+    assert "python train.py" in page.error[0].value
+
+
+def test_the_about_page_tells_what_it_is_for_and_lists_the_systems(page):
+    page.switch_page("pages/about.py").run()
+    assert not page.exception
+    assert "not** for patients in care" in words(page)
+    assert load_recipe(SYSTEMS[1]).title in words(page)
+
+
+def test_no_page_can_be_seen_without_the_frame():
+    pages = [path for path in (APP.parent / "pages").glob("*.py") if path.name[0] != "_"]
+    assert len(pages) >= 2
+    assert all("\nrequire_frame()\n" in path.read_text(encoding="utf-8") for path in pages)
+
+
+def test_warm_up_answers_once_with_every_system(system, monkeypatch):
+    monkeypatch.undo()
+    fake = FakeSystem()
+    monkeypatch.setattr(_work, "list_trained", lambda: SYSTEMS)
+    monkeypatch.setattr(_work, "open_checkpoint", fake.open_checkpoint)
+    monkeypatch.setattr(_work, "classify", fake.classify)
+    _work.warm_up().join(timeout=20)
+    _work.warm_up().join(timeout=20)
+    assert [recipe_id for recipe_id, _, _ in fake.asked] == list(SYSTEMS)
+
+
+# ---------------------------------------------------------------- DICOM, archives, modality
+
+
+NAME = "Zywxvu^Jane"
+DEEP = np.linspace(0, 4000, 40 * 60).reshape(40, 60).astype(np.uint16)
+
+
+def patient(**elements) -> bytes:
+    """A grey DICOM of 12 bits, of a patient with a name."""
+    told = {"PatientName": NAME, "PixelSpacing": ["0.5", "0.5"], "bits": 12} | elements
+    return dicom(DEEP, **told)
+
+
+def open_viewer(page: AppTest) -> AppTest:
+    page.session_state["viewer"] = True
+    return page.run()
+
+
+def warnings_of(page: AppTest) -> str:
+    return "\n".join(one.value for one in [*page.warning, *page.error]).replace("\\", "")
+
+
+def test_a_dicom_is_answered_and_its_patient_is_not_named(page, system, caplog):
+    upload(page, **{"a.dcm": patient()})
+    assert not page.exception
+    assert page.metric[0].value
+    assert "The file holds: name. None of it is shown" in words(page)
+    assert "often carry burned-in text" in page.warning[0].value
+    shown = [str(element.proto) for element in page.main]
+    assert "Zywxvu" not in "".join(shown) + caplog.text + repr(page.session_state)
+    button = page.get("download_button")[-1]
+    assert button.proto.label == "De-identified copy"
+
+
+def test_the_copy_has_lost_the_name():
+    def item(data) -> _work.Item:
+        return _work.Item("a.dcm", "0", lambda: data, several=isinstance(data, list))
+
+    one, both = _work.deidentified(item(patient())), _work.deidentified(item([patient()] * 2))
+    assert one[128:132] == b"DICM"
+    assert both[:4] == b"PK\x03\x04"
+    assert b"Zywxvu" not in one + both
+
+
+def test_a_scan_of_another_modality_is_not_answered_unmarked(page, system):
+    upload(page, **{"mr.dcm": patient(Modality="MR"), "us.dcm": patient(Modality="US")})
+    assert "this is an MRI (MR)" in warnings_of(page)
+    assert "breast ultrasound alone" in warnings_of(page)
+    table = page.dataframe[0].value
+    assert "MRI" in table["error"][0]
+    assert pd.isna(table["error"][1])
+    page.selectbox(key="shown").select(1).run()
+    assert "MRI" not in warnings_of(page)
+
+
+def test_another_system_has_its_own_classes_and_words(page, system, monkeypatch):
+    thermal = "mri-efficientnetv2b0"
+    monkeypatch.setattr("core.checkpoints.list_trained", lambda: (*SYSTEMS, thermal))
+    page.run()
+    assert "breast ultrasound" in words(page)
+    page.selectbox(key="system").select(thermal).run()
+    assert not page.exception
+    assert load_recipe(thermal).modality in words(page)
+    assert not page.image, "the samples are ultrasound"
+    page.selectbox(key="sample").select("Benign phantom 1").run()
+    assert "this is an ultrasound image" in warnings_of(page)
+
+
+def test_the_viewer_costs_nothing_until_it_is_opened(page, monkeypatch):
+    upload(page, **{"a.dcm": patient()})
+    assert len(charts(page)) == 2
+    open_viewer(page)
+    assert not page.exception
+    assert len(charts(page)) == 3
+    viewer = charts(page)[1]
+    assert viewer["layout"]["newshape"]["label"]["texttemplate"] == "%{length:.1f} mm"
+
+
+def test_a_window_is_for_looking_until_the_user_asks(page, system):
+    upload(page, **{"a.dcm": patient(WindowCenter="1000", WindowWidth="500")})
+    open_viewer(page)
+    key = next(one.key for one in page.slider if one.key.startswith("level"))
+    digest = key.removeprefix("level ")
+    assert page.slider(key=key).value == 1000
+    before, answered = charts(page)[1]["data"], len(system.asked)
+    page.slider(key=key).set_value(3000).run()
+    after = charts(page)[1]["data"]
+    assert after[0] == before[0], "the original is untouched"
+    assert after[2] != before[2]
+    assert len(system.asked) == answered
+    label = page.metric[0].value
+    page.button(key="examine view").click().run()
+    assert len(system.asked) == answered + 1
+    assert "on your view of the scan (level 3000, width 500)" in words(page)
+    assert "of the time" not in words(page), "its figures were measured without such windows"
+    page.session_state[f"look {digest}"] = None
+    page.run()
+    assert page.metric[0].value == label
+    assert "on your view" not in words(page)
+
+
+def test_a_preset_sets_level_and_width(page):
+    upload(page, **{"a.dcm": patient(WindowCenter="1000", WindowWidth="500")})
+    open_viewer(page)
+    preset = next(one for one in page.selectbox if one.key.startswith("preset"))
+    assert preset.options == ["As in the file", "All values"]
+    preset.select("All values").run()
+    level, width = (page.slider(key=one.key).value for one in page.slider)
+    assert (level, width) == (2000.5, 4001)
+
+
+def test_a_cine_can_be_played(page):
+    frames = np.stack([np.full((30, 40), level, np.uint8) for level in (10, 200)])
+    upload(page, **{"cine.dcm": dicom(frames, FrameTime="40")})
+    open_viewer(page)
+    play = next(one for one in page.toggle if one.label == "Play")
+    play.set_value(True).run()
+    assert not page.exception
+    assert page.image[0].proto.imgs[0].alt == "Moving picture of 2 frames"
+
+
+def test_an_archive_is_a_batch_and_slices_are_one_volume(page, system):
+    inside = {f"series/{number}.dcm": data for number, data in enumerate(slices(4))}
+    files = {"a.tif": picture(40), **inside, "notes.txt": b"no image", "b.tif": picture(230)}
+    upload(page, **{"all.zip": pack(files)})
+    assert not page.exception
+    table = page.dataframe[0].value
+    assert list(table["file"]) == [
+        "a.tif",
+        "series/0.dcm and 3 more slices",
+        "notes.txt",
+        "b.tif",
+    ]
+    assert list(table["label"])[::3] == ["malignant", "benign"]
+    assert "not an image" in table["error"][2]
+    page.selectbox(key="shown").select(1).run()
+    assert next(one for one in page.slider if one.label == "Frame").max == 4
+
+
+def test_an_archive_that_could_do_harm_is_a_sentence(page):
+    upload(page, **{"bad.zip": pack({"../x.png": b"1"})})
+    assert not page.exception
+    assert "leads out of it" in page.error[0].value
+
+
+def test_a_batch_can_be_stopped_and_taken_up_again(page, system):
+    page.session_state["stopped"] = SYSTEMS[0]
+    upload(page, **{f"{level}.tif": picture(level) for level in (20, 120, 230)})
+    assert not system.asked
+    assert len(page.dataframe[0].value["error"].dropna()) == 3
+    next(one for one in page.button if one.label.startswith("Examine the other 3")).click().run()
+    assert len(system.asked) == 3
+    assert list(page.dataframe[0].value["label"]) == ["malignant", "malignant", "benign"]
+
+
+def test_csv_keeps_the_table_and_defuses_formulas():
+    recipe = load_recipe(SYSTEMS[0])
+    items = [_work.Item(name, "", bytes) for name in ("a.png", "=cmd|' /C calc'!A0", "c, d.png")]
+    verdicts = [
+        _work.Verdict("benign", (0.5, 0.3, 0.2)),
+        _work.Verdict(error=SENTENCE),
+        _work.Verdict("normal", (0.1, 0.2, 0.7)),
+    ]
+    table = _batch.batch_table(items, verdicts, recipe)
+    back = pd.read_csv(io.BytesIO(_batch.batch_csv(table, recipe)))
+    columns = ["file", "recipe", "label", *recipe.classes, "error", "warning"]
+    assert list(back.columns) == columns
+    assert list(back["file"]) == ["scan 1", "scan 2", "scan 3"]
+    named = pd.read_csv(io.BytesIO(_batch.batch_csv(table, recipe, names=True)))
+    assert list(named["file"]) == ["a.png", "'=cmd|' /C calc'!A0", "c, d.png"]
+    assert back["error"][1] == SENTENCE
+    assert back.loc[2, list(recipe.classes)].tolist() == [0.1, 0.2, 0.7]
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [("accuracy", "Accuracy"), ("macro_pr_auc", "Macro PR AUC"), ("rmse_index", "RMSE index"),
+     ("f1_benign", "F1, benign")],
+)  # fmt: skip
+def test_metrics_have_names_for_people(name, label):
+    assert _system.metric_label(name, ("benign", "malignant")) == label
+
+
+def test_a_name_is_never_taken_for_markdown():
+    assert _frame.plain("![x](http://a) :red[b] *c* <i> $d$") == (
+        r"!\[x\](http\://a) \:red\[b\] \*c\* \<i\> \$d\$"
+    )

@@ -1,0 +1,441 @@
+"""The compare page without a browser: what is computed, how often, and what it says.
+
+Fake systems and methods answer at once, so that every number on the page is known.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import streamlit as st
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from core.checkpoints import CheckpointError
+from core.datasets.phantoms import phantom
+from core.evaluation.localisation import localisation
+from core.explain import METHODS, Explanation, Heatmap, Method, Parameter
+from core.recipe import load_recipe
+from pages import _comparison, _comparison_inputs, _maps, _test_images, _work
+
+APP = Path(__file__).parents[1] / "app.py"
+SYSTEMS = ("busi-efficientnet-b0", "busi-mobilenetv2")
+OUTLINED = "busi-efficientnetv2b0"
+NO_EVIDENCE = "No positive evidence for this class: no region of the scan speaks for it."
+SHARES = {"benign": 0.2, "malignant": 0.7, "normal": 0.1}
+
+
+class FakeSystem:
+    """Gives every scan the same probabilities, and remembers what it was shown."""
+
+    layers = ("early", "late")
+    temperature = 1.0
+
+    def __init__(self, recipe_id: str, log: list) -> None:
+        self.recipe, self.log = load_recipe(recipe_id), log
+
+    def features(self, batch, layer=None):
+        self.log.append((self.recipe.id, layer, batch))
+        return np.ones((1, 2, 2, 3), np.float32)
+
+    def head(self, features, target, layer=None):
+        logits = np.log([[SHARES[name] for name in self.recipe.classes]])
+        return logits, np.ones_like(features)
+
+
+class FakeMethods:
+    """Methods whose map is bright in the upper right; each call is remembered."""
+
+    def __init__(self) -> None:
+        self.calls: list[SimpleNamespace] = []
+        self.shares: list[float] = []
+
+    def method(self, name: str, cost: str = "instant", answer=None, **more) -> Method:
+        def run(classifier, batch, target, layer=None, features=None, progress=None, **settings):
+            asked = SimpleNamespace(method=name, system=classifier.recipe.id, target=target)
+            asked.layer, asked.features, asked.settings = layer, features, settings
+            self.calls.append(asked)
+            progress and progress(0.5)
+            if isinstance(answer, Exception):
+                raise answer
+            return Explanation((answer or upper_right(),), np.zeros((1, 3)))
+
+        return Method(name, name.capitalize(), "Someone, 2020", "L = A", cost, run, **more)
+
+    def names(self) -> list[str]:
+        return [asked.method for asked in self.calls]
+
+
+def upper_right() -> Heatmap:
+    return Heatmap(np.array([[0, 1], [0, 0]], np.float32), 2.0)
+
+
+@pytest.fixture
+def seen() -> list:
+    """(system, layer, batch) of every pass of a backbone."""
+    return []
+
+
+@pytest.fixture
+def methods(monkeypatch):
+    fake = FakeMethods()
+    none = Heatmap(np.zeros((2, 2), np.float32), -1.0, NO_EVIDENCE)
+    known = [
+        fake.method("plain"),
+        fake.method("empty", answer=none),
+        fake.method("slow", "seconds", parameters=(Parameter("n", "Copies", 4, 2, 8, 1, "How"),)),
+        fake.method("broken", "minutes", answer=RuntimeError("out of memory at 0x7f")),
+    ]
+    kept = dict(METHODS)
+    METHODS.clear()
+    METHODS.update({method.id: method for method in known})
+    yield fake
+    METHODS.clear()
+    METHODS.update(kept)
+
+
+@pytest.fixture
+def systems(monkeypatch, seen) -> list[str]:
+    trained = list(SYSTEMS)
+
+    def open_checkpoint(recipe_id: str):
+        recipe = load_recipe(recipe_id)
+        return SimpleNamespace(recipe=recipe, metrics={}, load=lambda: FakeSystem(recipe_id, seen))
+
+    monkeypatch.setattr("core.checkpoints.list_trained", lambda: tuple(trained))
+    monkeypatch.setattr(_work, "open_checkpoint", open_checkpoint)
+    monkeypatch.setattr(_work, "warm_up", lambda: None)
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    yield trained
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+def opened() -> AppTest:
+    page = AppTest.from_file(str(APP), default_timeout=20).run()
+    return page.switch_page("pages/compare.py").run()
+
+
+@pytest.fixture
+def page(systems, methods) -> AppTest:
+    return opened()
+
+
+def choose(page: AppTest, *names: str) -> AppTest:
+    return page.button_group(key="compare methods").set_value(list(names)).run()
+
+
+def figure(page: AppTest) -> dict:
+    (chart,) = page.get("plotly_chart")
+    return json.loads(chart.proto.spec)
+
+
+def upon(page: AppTest) -> list[str]:
+    """All words in the figure."""
+    return [note["text"].replace("<br>", " ") for note in figure(page)["layout"]["annotations"]]
+
+
+def words(page: AppTest) -> str:
+    parts = [*page.markdown, *page.subheader, *page.error, *page.info, *page.text]
+    return "\n".join(str(part.value) for part in parts).replace("\\", "")
+
+
+def picture(level: int, size: tuple[int, int] = (60, 40)) -> bytes:
+    file = io.BytesIO()
+    Image.new("L", size, level).save(file, "PNG")
+    return file.getvalue()
+
+
+def half_mask() -> bytes:
+    """White in the right half."""
+    mask = np.zeros((40, 60), np.uint8)
+    mask[:, 30:] = 255
+    file = io.BytesIO()
+    Image.fromarray(mask).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_every_system_is_a_row_and_every_instant_method_a_column(page, methods):
+    assert not page.exception
+    assert methods.names() == ["plain", "empty"] * 2
+    table = page.dataframe[0].value
+    assert list(table["method"]) == ["Plain", "Empty"] * 2
+    assert list(table["system"]) == [load_recipe(one).title for one in SYSTEMS for _ in "ab"]
+    titles = [f"<b>{load_recipe(one).title}: malignant 70 %</b>" for one in SYSTEMS]
+    assert [text for text in upon(page) if text.startswith("<b>")] == titles
+    assert "Plain strongest in the upper right" in page.get("plotly_chart")[0].proto.alt
+
+
+def test_a_system_looks_once_for_all_its_methods(page, seen, methods):
+    assert [(system, layer) for system, layer, _ in seen] == [(one, None) for one in SYSTEMS]
+    assert all(asked.features.shape == (1, 2, 2, 3) for asked in methods.calls)
+
+
+def test_a_phantom_is_measured_against_its_lesion(page):
+    _, mask = phantom("malignant", 11)
+    known = localisation(upper_right(), mask)
+    row = page.dataframe[0].value.iloc[0]
+    assert row["score"] == pytest.approx(70)
+    for name in ("iou", "dice", "recall", "energy_inside"):
+        assert row[name] == pytest.approx(getattr(known, name))
+    assert any(text.endswith(f"IoU {known.iou:.2f}") for text in upon(page))
+    assert any(trace.get("mode") == "lines" for trace in figure(page)["data"])
+
+
+def test_without_a_lesion_there_is_nothing_to_measure(page):
+    page.selectbox(key="compare sample").select("Normal phantom 1").run()
+    assert "iou" not in page.dataframe[0].value
+    assert not any("IoU" in text for text in upon(page))
+    assert not any(trace.get("mode") == "lines" for trace in figure(page)["data"])
+
+
+def test_colours_and_outline_are_redrawn_without_computing(page, methods, seen):
+    before = figure(page)["data"]
+    page.selectbox(key="compare colours").select("Viridis").run()
+    page.toggle(key="compare outline").set_value(False).run()
+    after = figure(page)["data"]
+    assert len(after) < len(before)
+    assert (len(methods.calls), len(seen)) == (4, 2)
+
+
+def test_the_same_scan_is_computed_once_for_all_visitors(page, methods, seen):
+    opened()
+    assert (len(methods.calls), len(seen)) == (4, 2)
+
+
+def test_a_slow_method_is_opt_in_and_fills_in_once(page, methods):
+    choose(page, "plain", "slow")
+    assert not page.exception
+    assert methods.names()[4:] == ["slow", "slow"]
+    assert "waiting …" not in upon(page)
+    assert list(page.dataframe[0].value["method"]) == ["Plain", "Slow"] * 2
+    assert not page.get("progress")
+    page.selectbox(key="compare colours").select("Viridis").run()
+    choose(page, "slow")
+    assert len(methods.calls) == 6
+
+
+def test_what_is_still_computed_is_announced_and_can_be_stopped(page, methods, monkeypatch):
+    def interrupted(view, question, progress):
+        progress(0.25)
+        raise CheckpointError("here the user interrupts")
+
+    monkeypatch.setattr(_maps, "_run", interrupted)
+    choose(page, "plain", "slow")
+    assert upon(page).count("waiting …") == 2
+    assert len(page.dataframe[0].value) == 4, "the others are there already"
+    (bar,) = page.get("progress")
+    assert (bar.proto.value, bar.proto.text[:10]) == (25, "Map 3 of 4")
+    next(one for one in page.button if one.label == "Stop").click().run()
+    assert page.button_group(key="compare methods").value == ["plain"]
+    assert "waiting …" not in upon(page)
+
+
+def test_a_failing_method_says_so_and_harms_no_other(page, methods, caplog):
+    choose(page, "broken", "plain")
+    assert not page.exception
+    assert upon(page).count(_maps.FAILED) == 2
+    assert methods.names()[4:] == ["broken", "broken"], "it is not tried again and again"
+    assert list(page.dataframe[0].value["note"].dropna()) == [_maps.FAILED] * 2
+    assert "0x7f" not in words(page)
+    assert "0x7f" in caplog.text
+
+
+def test_a_map_without_evidence_says_so(page):
+    assert upon(page).count("No positive evidence for this class") == 2
+    notes = page.dataframe[0].value["note"]
+    assert list(notes.dropna()) == [NO_EVIDENCE] * 2
+
+
+def test_another_class_and_the_difference_of_two(page, methods):
+    assert [asked.target for asked in methods.calls[:1]] == [
+        load_recipe(SYSTEMS[0]).classes.index("malignant")
+    ]
+    choose(page, "plain")
+    page.segmented_control[0].set_value("benign").run()
+    classes = load_recipe(SYSTEMS[0]).classes
+    assert methods.calls[-2].target == classes.index("benign")
+    instead = next(one for one in page.selectbox if one.label == "Rather than")
+    instead.select("normal").run()
+    weights = dict(zip(classes, methods.calls[-2].target, strict=True))
+    assert weights == {"benign": 1, "normal": -1, "malignant": 0}
+    assert any("benign 20 %, normal 10 %" in text for text in upon(page))
+    key = figure(page)["data"][-1]["marker"]["colorbar"]["ticktext"]
+    assert key[1] == "relative evidence for benign rather than normal"
+
+
+def test_another_layer_is_looked_at_anew(page, methods, seen):
+    page.selectbox(key=f"compare layer {SYSTEMS[0]}").select("early").run()
+    assert [(system, layer) for system, layer, _ in seen[2:]] == [(SYSTEMS[0], "early")]
+    assert [(asked.system, asked.layer) for asked in methods.calls[4:]] == [
+        (SYSTEMS[0], "early"),
+        (SYSTEMS[0], "early"),
+    ]
+
+
+def test_parameters_of_a_method_come_with_their_ranges(page, methods):
+    choose(page, "slow")
+    slider = page.slider(key="compare slow n")
+    assert (slider.min, slider.max, slider.value, slider.step) == (2, 8, 4, 1)
+    assert methods.calls[-1].settings == {"n": 4}
+    slider.set_value(6).run()
+    assert methods.calls[-1].settings == {"n": 6}
+    assert isinstance(methods.calls[-1].settings["n"], int)
+
+
+def test_a_system_of_outlined_lesions_sees_only_the_lesion_if_it_is_known(systems, methods, seen):
+    systems[:] = [OUTLINED]
+    page = opened()
+    _, mask = phantom("malignant", 11)
+    assert "everything outside the known outline black" in words(page)
+    inside = seen[0][2][0].mean(axis=-1) > 0
+    assert inside.mean() == pytest.approx(mask.mean(), abs=0.03)
+    page.selectbox(key="compare sample").select("Normal phantom 1").run()
+    assert "its figures do not hold" in words(page)
+    assert (seen[1][2][0] > 0).mean() > 0.9
+    assert len(seen) == 2
+
+
+def test_an_upload_comes_with_its_own_mask(page):
+    page.file_uploader(key="compare upload").upload("a.png", picture(90)).run()
+    assert "iou" not in page.dataframe[0].value
+    page.file_uploader(key="compare mask").upload("mask.png", half_mask()).run()
+    mask = np.zeros((40, 60), bool)
+    mask[:, 30:] = True
+    assert page.dataframe[0].value["iou"][0] == pytest.approx(localisation(upper_right(), mask).iou)
+
+
+def test_a_test_image_of_a_data_set_comes_with_its_mask(systems, methods, monkeypatch, tmp_path):
+    (tmp_path / "scan.png").write_bytes(picture(90))
+    (tmp_path / "mask.png").write_bytes(half_mask())
+    scan, mask = str(tmp_path / "scan.png"), str(tmp_path / "mask.png")
+    rows = [
+        {"image_id": name, "path": scan, "label": "benign", "masks": (mask,), "group": name}
+        for name in ("trained", "tested")
+    ]
+    predictions = pd.DataFrame(
+        {"protocol": "grouped", "split": ["train", "test"], "image_id": ["trained", "tested"]}
+    )
+    found = SimpleNamespace(predictions=lambda: predictions, metrics={})
+    monkeypatch.setattr(_test_images, "find_folder", lambda _: tmp_path)
+    monkeypatch.setattr(_test_images, "load_table", lambda _: pd.DataFrame(rows))
+    monkeypatch.setattr(_test_images, "checkpoint", lambda _: found)
+    page = opened()
+    page.toggle(key="compare tests").set_value(True).run()
+    (choice,) = (one for one in page.selectbox if one.label == "Test image")
+    assert choice.options == ["tested"], "never one that the system was trained on"
+    inside = np.zeros((40, 60), bool)
+    inside[:, 30:] = True
+    known = localisation(upper_right(), inside)
+    assert page.dataframe[0].value["iou"][0] == pytest.approx(known.iou)
+
+
+def test_without_a_data_set_no_test_image_is_offered(systems, methods, monkeypatch):
+    monkeypatch.setattr(_test_images, "find_folder", lambda _: None)
+    assert "compare tests" not in [one.key for one in opened().toggle]
+
+
+@pytest.mark.parametrize(
+    ("mask", "sentence"),
+    [(picture(255, (30, 30)), "30 x 30 pixels"), (b"%PDF-1.7 no image", "")],
+)
+def test_a_mask_that_does_not_fit_gets_its_sentence(page, mask, sentence):
+    page.file_uploader(key="compare upload").upload("a.png", picture(90)).run()
+    page.file_uploader(key="compare mask").upload("mask.png", mask).run()
+    assert not page.exception
+    assert sentence in page.error[0].value
+    assert len(page.error[0].value) > 20
+    assert len(page.dataframe[0].value) == 4
+
+
+def test_a_broken_scan_gets_its_sentence(page):
+    page.file_uploader(key="compare upload").upload("report.pdf", b"%PDF-1.7 no image").run()
+    assert not page.exception
+    assert len(page.error[0].value) > 20
+    assert not page.get("plotly_chart")
+
+
+def test_a_damaged_checkpoint_is_a_sentence(systems, methods, monkeypatch):
+    def damaged(recipe_id: str):
+        raise CheckpointError("The file weights.safetensors does not match its hash.")
+
+    monkeypatch.setattr(_work, "open_checkpoint", damaged)
+    page = opened()
+    assert not page.exception
+    assert "does not match its hash" in page.error[0].value
+
+
+def test_without_a_choice_the_page_says_what_is_missing(page):
+    choose(page)
+    assert "Choose a system and a method" in page.info[0].value
+    assert not page.get("plotly_chart")
+
+
+def test_without_any_system_the_page_says_how_to_train_one(systems, methods):
+    systems.clear()
+    assert "python train.py" in opened().error[0].value
+
+
+def test_systems_are_those_that_were_chosen(systems, methods, seen):
+    systems[:] = [*SYSTEMS, OUTLINED]
+    page = opened()
+    assert len(seen) == 3
+    page.session_state["compare systems"] = [SYSTEMS[1]]
+    page.run()
+    assert set(page.dataframe[0].value["system"]) == {load_recipe(SYSTEMS[1]).title}
+
+
+def test_classes_are_those_that_all_systems_know():
+    classes = load_recipe(OUTLINED).classes
+    assert _comparison_inputs.common_classes([SYSTEMS[0], OUTLINED]) == [
+        name for name in load_recipe(SYSTEMS[0]).classes if name in classes
+    ]
+    assert "normal" in _comparison_inputs.common_classes([SYSTEMS[0]])
+
+
+def test_what_each_method_is_stands_on_the_page():
+    for method in METHODS.values():
+        assert method.cost in _comparison.COSTS
+        assert method.paper
+        assert method.equation
+
+
+# ---------------------------------------------------------------- downloads
+
+
+@pytest.fixture
+def entries(methods) -> list[_comparison.Entry]:
+    outline = _maps.outline_of(np.eye(4, dtype=bool))
+    answers = {"plain": _maps.Answer(upper_right(), 0.25), "slow": None}
+    answers["broken"] = _maps.Answer(None, 1.5, _maps.FAILED)
+    return [_comparison.entry(SYSTEMS[0], name, 0.7, one, outline) for name, one in answers.items()]
+
+
+def test_the_table_holds_every_map(entries):
+    table = _comparison.comparison_table(entries, _maps.Aim("malignant", "benign"))
+    back = pd.read_csv(io.BytesIO(table.to_csv(index=False).encode()))
+    assert list(back["recipe"]) == [SYSTEMS[0]] * 3
+    assert list(back["explained"]) == ["malignant rather than benign"] * 3
+    assert back["seconds"].tolist()[::2] == [0.25, 1.5]
+    assert back["iou"].notna().tolist() == [True, False, False]
+    assert back["note"].tolist()[1:] == ["waiting", _maps.FAILED]
+
+
+def test_the_archive_holds_the_raw_maps(entries):
+    outline = _maps.outline_of(np.eye(4, dtype=bool))
+    data = _comparison.maps_archive(entries, _maps.Aim("malignant"), outline)
+    archive = np.load(io.BytesIO(data), allow_pickle=False)
+    name = f"{SYSTEMS[0]}.plain"
+    assert sorted(archive) == ["about", name, "lesion"]
+    assert np.array_equal(archive[name], upper_right().values)
+    assert np.array_equal(archive["lesion"], np.eye(4, dtype=bool))
+    about = json.loads(str(archive["about"]))
+    assert about["explained"] == "malignant"
+    assert about["maps"] == {name: {"maximum": 2.0, "seconds": 0.25, "score": 0.7}}

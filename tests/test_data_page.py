@@ -1,0 +1,225 @@
+"""The data page without a browser: what it says, what it filters, what it refuses."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import cv2
+import pandas as pd
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from core.datasets import READERS
+from core.datasets.phantoms import phantom, phantom_table
+from core.figures import png
+from pages import _data_source
+from pages._data_browse import add_flags, select
+from pages._data_overview import summary
+from pages._data_source import Source
+
+APP = Path(__file__).parents[1] / "app.py"
+OVERVIEW, INTENSITY, LEAKAGE, BROWSE = (
+    ":material/bar_chart: Overview",
+    ":material/brightness_6: Intensity",
+    ":material/content_copy: Leakage",
+    ":material/grid_view: Browse",
+)
+
+
+def scan(label: str, seed: int):
+    return phantom(label, seed, 96)[0]
+
+
+def folder_of_classes() -> dict[str, bytes]:
+    """Two pairs: an exact one under two labels, and a turned one from train to test."""
+    matrix = cv2.getRotationMatrix2D((47.5, 47.5), 20, 1)
+    files = {
+        "train/benign/1.png": scan("benign", 1),
+        "train/benign/2.png": scan("benign", 2),
+        "train/malignant/3.png": scan("benign", 1),
+        "train/malignant/4.png": scan("malignant", 4),
+        "test/benign/5.png": scan("normal", 5),
+        "test/malignant/6.png": cv2.warpAffine(scan("malignant", 4), matrix, (96, 96)),
+    }
+    return {name: png(pixels) for name, pixels in files.items()}
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return stream.getvalue()
+
+
+@pytest.fixture
+def page(monkeypatch, tmp_path):
+    monkeypatch.delenv("LESIONLENS_DATA", raising=False)
+    monkeypatch.setattr("pages._work.warm_up", lambda: None)
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    few = READERS["phantoms"].__class__(
+        "phantoms", "Phantoms (synthetic)", None, ("benign",), lambda _: phantom_table(2)
+    )
+    monkeypatch.setitem(READERS, "phantoms", few)
+    return AppTest.from_file(str(APP), default_timeout=120).run().switch_page("pages/data.py").run()
+
+
+def opened(page: AppTest, tab: str) -> AppTest:
+    page.session_state["data tab"] = tab
+    return page.run()
+
+
+def texts(page: AppTest) -> str:
+    parts = [*page.markdown, *page.header, *page.subheader, *page.error, *page.info, *page.success]
+    return "\n".join(part.value for part in parts)
+
+
+def upload(page: AppTest, data: bytes) -> AppTest:
+    page.file_uploader(key="data upload").upload("own.zip", data)
+    return page.run()
+
+
+def test_phantoms_are_always_there_and_marked_synthetic(page):
+    page.run()
+    assert not page.exception
+    assert page.selectbox(key="data set").options == ["Phantoms (synthetic)"]
+    assert "6 images: 2 benign, 2 malignant, 2 normal" in texts(page)
+    table = page.dataframe[0].value
+    assert table["Class"].tolist() == ["benign", "malignant", "normal"]
+    assert table["Outlined lesions"].tolist() == [2, 2, 0]
+
+
+def test_only_the_open_tab_computes(page, monkeypatch):
+    asked = []
+    monkeypatch.setattr(_data_source, "audit", lambda *_: asked.append("audit"))
+    opened(page, INTENSITY)
+    assert asked == []
+
+
+def test_intensity_has_its_numbers_and_its_test(page):
+    opened(page, INTENSITY)
+    assert not page.exception
+    assert "Kruskal-Wallis H" in texts(page)
+    assert texts(page).count("Cliff's delta **") == 3
+    assert page.dataframe[0].value["Median"].between(0.1, 0.6).all()
+    inside = page.segmented_control(key="data region")
+    inside.set_value("Inside the lesion").run()
+    assert texts(page).count("Cliff's delta **") == 1  # normal scans have no lesion
+
+
+def test_an_uploaded_folder_is_audited(page):
+    upload(page, zipped(folder_of_classes()))
+    opened(page, LEAKAGE)
+    assert not page.exception
+    values = [metric.value for metric in page.metric]
+    assert values[:3] == ["4", "1", "1"]
+    crossing = page.dataframe[0].value.iloc[0]
+    assert crossing[["Groups", "On two sides", "With a relative in training"]].tolist() == [2, 1, 1]
+    assert "2 pairs, the likest first." in texts(page)
+    page.segmented_control(key="data pairs").set_value("Under two labels").run()
+    assert "1 pair, the likest first." in texts(page)
+    assert "**exact**, correlation 1.00" in texts(page)
+    page.segmented_control(key="data pairs").set_value("Across the split").run()
+    assert "**turned**" in texts(page)
+
+
+def test_what_cannot_be_read_is_told_and_the_rest_is_shown(page):
+    files = folder_of_classes() | {"test/benign/7.png": b"\x89PNG\r\n\x1a\n and no more"}
+    upload(page, zipped(files | {"readme.txt": b"hello"}))
+    assert not page.exception
+    assert "1 file left out that cannot be an image" in texts(page)
+    assert page.expander[0].label == "1 image cannot be read"
+    assert page.dataframe[0].value["Images"].tolist() == [4, 3]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"PK\x03\x04 nothing", zipped({"../x/1.png": b"x"}), zipped({"a.txt": b"x"})],
+    ids=["damaged", "leads out", "no images"],
+)
+def test_a_bad_archive_gets_one_sentence(page, data):
+    upload(page, data)
+    assert not page.exception
+    assert len(page.error) == 1
+    assert page.error[0].value.endswith((".", "in them\\."))
+
+
+def test_a_folder_of_this_computer_is_read_where_server_and_browser_are_one(page, tmp_path):
+    for name, data in folder_of_classes().items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    page.text_input(key="data folder").set_value(str(tmp_path)).run()
+    assert "6 images: 3 benign, 3 malignant" in texts(page)
+    page.text_input(key="data folder").set_value(str(tmp_path / "nowhere")).run()
+    assert "is not a folder" in page.error[0].value
+
+
+def test_folders_are_not_offered_to_others(page, monkeypatch):
+    monkeypatch.setattr(_data_source, "is_local", lambda: False)
+    page.run()
+    assert not page.text_input
+
+
+def test_browse_filters_and_enlarges(page):
+    upload(page, zipped(folder_of_classes()))
+    opened(page, BROWSE)
+    assert "6 of 6 images" in texts(page)
+    page.selectbox(key="data label").set_value("benign").run()
+    assert "3 of 6 images" in texts(page)
+    page.selectbox(key="data side").set_value("test").run()
+    assert "1 of 6 images" in texts(page)
+    page.button(key="data enlarge card test/benign/5").click().run()
+    assert not page.exception
+    assert "96 x 96 pixels" in texts(page)
+
+
+def source(table: pd.DataFrame, splits: pd.DataFrame) -> Source:
+    return Source("key of a test", "title", table, splits)
+
+
+def some_table() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "image_id": ["1", "2", "3", "4"],
+            "path": ["", "", "", ""],
+            "label": ["x", "y", "x", "x"],
+            "masks": [(), ("m",), (), ()],
+            "group": ["1", "1", "3", "4"],
+        }
+    )
+
+
+def test_flags_by_hand():
+    table = some_table()
+    splits = pd.DataFrame({"s": ["train", "test", "test", None]}, index=table["image_id"])
+    flags = add_flags(source(table, splits), "s").set_index("image_id")
+    assert flags["near_duplicate"].tolist() == [True, True, False, False]
+    assert flags["two_labels"].tolist() == [True, True, False, False]
+    assert flags["crosses"].tolist() == [True, True, False, False]
+    assert flags["outlined"].tolist() == [False, True, False, False]
+    assert flags["split"].fillna("no side").tolist() == ["train", "test", "test", "no side"]
+
+
+def test_filters_add_up_and_none_stands_for_any():
+    table = add_flags(source(some_table(), pd.DataFrame(index=list("1234"))), None)
+    assert len(select(table, [], label=None, group=None)) == 4
+    assert select(table, ["crosses"], label="x")["image_id"].tolist() == []
+    assert select(table, ["two_labels"], label="x")["image_id"].tolist() == ["1"]
+
+
+def test_the_summary_by_hand():
+    facts = pd.DataFrame(
+        {"width": [10, 20, 30, 50], "height": [5, 5, 5, 5], "area": [None, 0.2, 0.1, 0.3]}
+    )
+    rows = summary(some_table(), facts).set_index("Class")
+    assert rows.loc["x", ["Images", "Groups", "Mask files", "Outlined lesions"]].tolist() == [
+        3,
+        3,
+        0,
+        2,
+    ]
+    assert rows.loc["x", ["Median width", "Median lesion area (%)"]].tolist() == [30, 20]

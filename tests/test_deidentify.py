@@ -1,0 +1,162 @@
+"""De-identified copies: no byte tells of the person, and the picture is the same."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pydicom
+import pytest
+from dicoms import NOISE, dataset, dicom, items, saved
+from pydicom.datadict import DicomDictionary
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.uid import ExplicitVRBigEndian, JPEG2000Lossless, RLELossless
+
+from core.deidentify import deidentify
+from core.scans import ScanError, read_scan
+
+SECRET = "Zywxvu"
+ROOT = "1.2.826.0.1.999"
+VALUES = {
+    "PN": f"{SECRET}^Jane^Q",
+    "LO": f"a {SECRET} b",
+    "SH": SECRET,
+    "ST": f"of {SECRET}",
+    "LT": f"of {SECRET}",
+    "UT": f"of {SECRET}",
+    "UC": f"of {SECRET}",
+    "AE": SECRET,
+    "UR": f"http://{SECRET}.org",
+    "DA": "19771103",
+    "DT": "19771103112233",
+    "TM": "112233.77",
+    "AS": "047Y",
+    "UI": f"{ROOT}.42",
+    "OB": SECRET.encode(),
+    "UN": SECRET.encode(),
+}
+TRACES = [SECRET, SECRET.upper(), "19771103", "112233.77", "047Y", ROOT, "Jane"]
+
+
+def everything() -> pydicom.Dataset:
+    """A data set in which every element of the standard that may hold such a value holds one."""
+    made = dataset(NOISE, bits=12, PixelSpacing=["0.5", "0.25"], WindowCenter="9", WindowWidth="7")
+    for tag, (kind, _, _, retired, keyword) in DicomDictionary.items():
+        usual = 0x0008 <= tag >> 16 < 0x6000 and tag >> 16 not in (0x0028, 0x0004)
+        if kind in VALUES and keyword and not retired and usual and keyword not in made:
+            made.add_new(tag, kind, VALUES[kind])
+    return made
+
+
+def traces(data: bytes) -> list[str]:
+    return [one for one in TRACES if one.encode() in data or one.encode("utf-16-le") in data]
+
+
+def test_nothing_is_left_of_any_element_of_the_standard():
+    made = everything()
+    assert len(made) > 800
+    assert set(traces(saved(made))) >= set(TRACES) - {SECRET.upper()}
+    (copy,) = deidentify([saved(made)])
+    assert traces(copy) == []
+
+
+def test_nothing_is_left_in_private_elements_sequences_and_the_header():
+    inner = items(PatientName=VALUES["PN"], SeriesDescription=SECRET, StudyDate="19771103")
+    inner[0].add_new((0x0011, 0x0010), "LO", "MAKER")
+    inner[0].add_new((0x0011, 0x1001), "LO", SECRET)
+    made = dataset(
+        NOISE,
+        PatientName=VALUES["PN"],
+        Manufacturer=f"Made for {SECRET.upper()}",
+        ReferencedImageSequence=items(
+            ReferencedSOPInstanceUID=f"{ROOT}.7", PurposeOfReferenceCodeSequence=inner
+        ),
+        RequestAttributesSequence=inner,
+    )
+    made.add_new((0x0009, 0x0010), "LO", "MAKER")
+    made.add_new((0x0009, 0x1001), "LO", SECRET)
+    made.add_new((0x0009, 0x1002), "SQ", inner)
+    made.add_new((0x5000, 0x3000), "OW", SECRET.encode())
+    made.add_new((0x6000, 0x0010), "US", 4)
+    made.add_new((0x6000, 0x0011), "US", 4)
+    made.add_new((0x6000, 0x3000), "OW", SECRET.encode())
+    made.add_new((0x6000, 0x4000), "LT", SECRET)
+    made.file_meta.SourceApplicationEntityTitle = SECRET
+    data = SECRET.ljust(128).encode() + saved(made)[128:] + bytes(2)
+    assert traces(data)
+    (copy,) = deidentify([data])
+    assert traces(copy) == []
+    told = pydicom.dcmread(io.BytesIO(copy))
+    assert told.PatientIdentityRemoved == "YES"
+    assert told.file_meta.MediaStorageSOPInstanceUID == told.SOPInstanceUID
+    assert read_scan(copy).personal == ()
+
+
+@pytest.mark.parametrize("syntax", [None, JPEG2000Lossless, RLELossless, ExplicitVRBigEndian])
+def test_the_picture_and_its_measures_stay(syntax):
+    made = dataset(NOISE, bits=12, Modality="MG", ImagerPixelSpacing=["0.1", "0.1"])
+    made.WindowCenter, made.WindowWidth, made.PatientName = "2000", "3000", VALUES["PN"]
+    if syntax == ExplicitVRBigEndian:
+        made.PixelData = NOISE.astype(">u2").tobytes()
+        made.file_meta.TransferSyntaxUID = syntax
+    elif syntax:
+        made.compress(syntax, generate_instance_uid=False)
+    before = read_scan(saved(made))
+    after = read_scan(deidentify([saved(made)])[0])
+    assert np.array_equal(after.pixels, before.pixels)
+    assert np.array_equal(after.grey.values, before.grey.values)
+    assert after.spacing_mm == before.spacing_mm
+    assert after.modality == "MG"
+    assert after.personal == ()
+
+
+def test_a_comment_in_a_compressed_picture_goes():
+    made = dataset(NOISE, bits=12, syntax=JPEG2000Lossless)
+    (stream,) = generate_frames(made.PixelData, number_of_frames=1)
+    comment = b"\xff\x64" + (len(SECRET) + 4).to_bytes(2) + b"\0\1" + SECRET.encode()
+    end = 2 + 2 + int.from_bytes(stream[4:6])  # behind SIZ
+    made.PixelData = encapsulate([stream[:end] + comment + stream[end:]])
+    data = saved(made)
+    assert SECRET.encode() in data
+    assert np.array_equal(read_scan(data).grey.values[0], NOISE)
+    (copy,) = deidentify([data])
+    assert traces(copy) == []
+
+
+def test_uids_are_replaced_alike_in_all_files_of_a_call():
+    files = [dicom(NOISE, SeriesInstanceUID=f"{ROOT}.1", StudyInstanceUID=f"{ROOT}.2")] * 2
+    first, second = (pydicom.dcmread(io.BytesIO(one)) for one in deidentify(files))
+    again = pydicom.dcmread(io.BytesIO(deidentify(files[:1])[0]))
+    assert first.SeriesInstanceUID == second.SeriesInstanceUID != again.SeriesInstanceUID
+    assert first.SeriesInstanceUID != first.StudyInstanceUID
+    assert first.SOPClassUID == pydicom.dcmread(io.BytesIO(files[0])).SOPClassUID
+
+
+def test_nothing_is_remembered():
+    from dicomanonymizer import simpledicomanonymizer
+
+    deidentify([saved(everything())])
+    assert ROOT not in str(simpledicomanonymizer.dictionary)
+
+
+@pytest.mark.parametrize("data", [b"", b"no DICOM", dicom(NOISE)[:-40]])
+def test_what_cannot_be_read_is_a_sentence(data):
+    with pytest.raises(ScanError, match=r"\.$"):
+        deidentify([data])
+
+
+def test_real_files_lose_their_names(data_folder):
+    for path in (data_folder / "dicom_inputs").rglob("*.dcm"):
+        data = path.read_bytes()
+        try:
+            before = read_scan(data)
+        except ScanError:
+            continue
+        (copy,) = deidentify([data])
+        told = pydicom.dcmread(path)
+        for keyword in ("PatientName", "PatientID", "StudyInstanceUID"):
+            value = str(told.get(keyword) or "")
+            assert len(value) < 4 or value.encode() not in copy, (path.name, keyword)
+        after = read_scan(copy)
+        assert after.personal == (), path.name
+        assert np.array_equal(after.pixels, before.pixels), path.name

@@ -1,0 +1,48 @@
+"""A drawn region as a mask, by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from core.drawn_region import drawing_figure, drawn_mask
+
+
+def test_a_box_holds_the_pixels_whose_centres_it_holds():
+    mask = drawn_mask([{"x": [2.6, 0.9], "y": [1.5, 3.0]}], [], 5, 4)
+    expected = np.zeros((5, 4), bool)
+    expected[2:4, 1:3] = True
+    np.testing.assert_array_equal(mask, expected)
+
+
+def test_a_lasso_holds_what_it_surrounds():
+    # A right triangle with legs of 4 pixels: 5 + 4 + 3 + 2 + 1 centres, its border included.
+    mask = drawn_mask([], [{"x": [0, 4, 0], "y": [0, 0, 4]}], 6, 6)
+    np.testing.assert_array_equal(mask[:5, :5], np.add.outer(range(5), range(5)) <= 4)
+    assert mask.sum() == 15
+
+
+def test_several_shapes_are_one_region():
+    box, lasso = {"x": [0, 1], "y": [0, 1]}, {"x": [3, 5, 5, 3], "y": [3, 3, 5, 5]}
+    mask = drawn_mask([box], [lasso], 6, 6)
+    assert mask.sum() == 4 + 9
+
+
+@pytest.mark.parametrize(
+    ("boxes", "lassos"),
+    [([], []), ([], [{"x": [1, 2], "y": [1, 2]}]), ([{"x": [9, 12], "y": [0, 3]}], [])],
+)
+def test_nothing_drawn_is_an_empty_mask(boxes, lassos):
+    assert not drawn_mask(boxes, lassos, 6, 6).any()
+
+
+def test_what_lies_outside_is_cut_off():
+    assert drawn_mask([{"x": [-5, 99], "y": [-5, 99]}], [], 6, 7).all()
+
+
+def test_the_figure_is_drawn_on_in_pixels_of_the_scan():
+    figure = drawing_figure(np.zeros((40, 60, 3), np.uint8))
+    assert figure.layout.dragmode == "lasso"
+    assert list(figure.layout.xaxis.range) == [-0.5, 59.5]
+    assert list(figure.layout.yaxis.range) == [39.5, -0.5]
+    assert any(trace.type == "scatter" for trace in figure.data), "what Plotly can select"

@@ -1,0 +1,266 @@
+"""The errors page without a browser: whose mistakes it shows, in which order, and what it keeps.
+
+The figures are those of the shipped checkpoints; on phantoms a system answers that calls every scan
+malignant, so that all counts are known.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import streamlit as st
+from sklearn.metrics import confusion_matrix
+from streamlit.testing.v1 import AppTest
+
+from core.checkpoints import list_trained, open_checkpoint
+from core.evaluation.calibration import apply_temperature
+from core.evaluation.thresholds import predictive_values
+from core.notes import Note, Notebook, database
+from core.recipe import load_recipe
+from pages import _errors_gallery, _errors_run, _maps, _work
+
+APP = Path(__file__).parents[1] / "app.py"
+SYSTEM = "busi-efficientnet-b0"
+SHARES = {"benign": 0.2, "malignant": 0.7, "normal": 0.1}
+
+pytestmark = pytest.mark.skipif(
+    SYSTEM not in list_trained(), reason="the system that these tests look at is not shipped"
+)
+
+
+class CallsAllMalignant:
+    """Gives every scan the same probabilities, and counts how many it was shown."""
+
+    layers = ("only",)
+    temperature = 1.0
+
+    def __init__(self) -> None:
+        self.recipe, self.shown = load_recipe(SYSTEM), 0
+
+    def features(self, batch, layer=None):
+        self.shown += len(batch)
+        return np.ones((len(batch), 2, 2, 1280), np.float32)
+
+    def head(self, features, target, layer=None):
+        logits = np.log([[SHARES[name] for name in self.recipe.classes]] * len(features))
+        return logits.astype(np.float32), np.ones_like(features)
+
+
+@pytest.fixture
+def system(monkeypatch, tmp_path):
+    known = CallsAllMalignant()
+    monkeypatch.delenv("LESIONLENS_DATA", raising=False)
+    monkeypatch.setenv("LESIONLENS_NOTES", str(tmp_path / "notes.sqlite"))
+    monkeypatch.setattr("core.checkpoints.list_trained", lambda *root: (SYSTEM,))
+    monkeypatch.setattr(_work, "warm_up", lambda: None)
+    monkeypatch.setattr(_errors_run, "PHANTOMS_A_CLASS", 5)
+    for module in (_maps, _errors_run):
+        monkeypatch.setattr(module, "classifier", lambda recipe_id: known)
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    yield known
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+@pytest.fixture
+def page(system) -> AppTest:
+    return (
+        AppTest.from_file(str(APP), default_timeout=60).run().switch_page("pages/errors.py").run()
+    )
+
+
+@pytest.fixture
+def phantoms(page) -> AppTest:
+    return page.toggle(key="errors phantoms").set_value(True).run()
+
+
+def open_tab(page: AppTest, word: str) -> AppTest:
+    titles = [tab.label for tab in page.tabs]
+    page.session_state["errors tab"] = next(one for one in titles if word in one)
+    return page.run()
+
+
+def words(page: AppTest) -> str:
+    parts = [*page.header, *page.markdown, *page.subheader, *page.error, *page.info]
+    return "\n".join(str(part.value) for part in parts).replace("\\", "")
+
+
+def shown(page: AppTest) -> pd.DataFrame:
+    return page.dataframe[0].value
+
+
+def options(page: AppTest):
+    (box,) = (one for one in page.selectbox if one.label == "Show")
+    return box
+
+
+def test_the_mistakes_are_those_of_the_metrics(page):
+    metrics = open_checkpoint(SYSTEM).metrics["grouped"]
+    matrix = np.array(metrics["confusion"])
+    wrong = int(matrix.sum() - np.trace(matrix))
+    assert not page.exception
+    assert f"{wrong} mistakes" in words(page)
+    assert f"on {metrics['n']} test images" in words(page)
+    assert len(shown(page)) == wrong
+    assert (shown(page)["label"] != shown(page)["predicted"]).all()
+    assert shown(page)["confidence"].is_monotonic_decreasing
+    (chart,) = page.get("plotly_chart")
+    notes = json.loads(chart.proto.spec)["layout"]["annotations"]
+    assert [int(note["text"]) for note in notes] == matrix.ravel().tolist()
+
+
+def test_without_the_data_the_page_says_what_to_set(page):
+    assert "LESIONLENS_DATA" in words(page)
+    assert "'busi'" in words(page)
+    assert not page.image
+
+
+def test_a_cell_can_be_chosen_from_the_list_or_by_a_button(page):
+    options(page).set_value(_errors_gallery.Shown("malignant", "benign")).run()
+    assert set(shown(page)["label"]) == {"malignant"}
+    assert set(shown(page)["predicted"]) == {"benign"}
+    right = _errors_gallery.Shown("benign", "benign")
+    options(page).set_value(right).run()
+    assert (shown(page)["predicted"] == "benign").all()
+    button = next(one for one in page.button if "benign called malignant" in one.label)
+    button.click().run()
+    assert options(page).value == _errors_gallery.Shown("benign", "malignant")
+    assert set(shown(page)["predicted"]) == {"malignant"}
+
+
+def test_flags_choose_the_images_that_carry_them(page):
+    options(page).set_value(_errors_gallery.Shown(flag="likely_label")).run()
+    assert (shown(page)["likely_label"] != "").all()
+    assert len(shown(page))
+
+
+@pytest.mark.parametrize(
+    ("order", "column", "rising"),
+    [("Loss", "loss", False), ("Margin", "margin", True), ("Confidence", "confidence", False)],
+)
+def test_the_table_is_sorted(page, order, column, rising):
+    page.button_group(key="errors order by False").set_value(order).run()
+    values = shown(page)[column]
+    assert values.is_monotonic_increasing if rising else values.is_monotonic_decreasing
+
+
+def test_the_random_split_has_its_own_mistakes(page):
+    page.button_group(key=f"errors protocol {SYSTEM}").set_value("published").run()
+    matrix = np.array(open_checkpoint(SYSTEM).metrics["published"]["confusion"])
+    assert f"{int(matrix.sum() - np.trace(matrix))} mistakes" in words(page)
+    assert "random split" in words(page)
+
+
+def test_shares_are_normalised_the_way_they_say(page):
+    page.button_group(key="errors normalised").set_value("Of each label").run()
+    (chart,) = page.get("plotly_chart")
+    texts = [note["text"] for note in json.loads(chart.proto.spec)["layout"]["annotations"]]
+    shares = np.array([int(text.removesuffix(" %")) for text in texts]).reshape(3, 3)
+    assert (np.abs(shares.sum(axis=1) - 100) <= 2).all()
+
+
+def test_phantoms_are_marked_and_answered_once(phantoms, system):
+    count = 3 * _errors_run.PHANTOMS_A_CLASS
+    assert not phantoms.exception
+    assert f"{2 * count // 3} mistakes" in words(phantoms)
+    assert "no evidence of how good it is" in words(phantoms)
+    assert system.shown == count
+    assert len(phantoms.image) == 2 * count // 3
+    phantoms.run()
+    assert system.shown == count
+
+
+def test_an_image_is_looked_at_closely_and_noted(phantoms):
+    opener = next(one for one in phantoms.button if one.label.startswith("benign/phantom"))
+    opener.click().run()
+    assert not phantoms.exception
+    temperature = open_checkpoint(SYSTEM).temperature
+    sure = apply_temperature(np.array([list(SHARES.values())]), temperature).max()
+    assert f"called **malignant** ({100 * sure:.0f} %), a mistake" in words(phantoms)
+    assert "three linked pictures" in phantoms.get("plotly_chart")[1].proto.alt
+    image_id = opener.label
+    key = next(one.key for one in phantoms.text_area).removeprefix("errors comment ")
+    phantoms.text_area[0].set_value("*look* <b>here</b>")
+    phantoms.text_input(key=f"errors reader {key}").set_value("AB")
+    phantoms.button_group(key=f"errors verdict {key}").set_value("disagree")
+    save = next(one for one in phantoms.button if one.label == "Save note")
+    save.click().run()
+    kept = Notebook(database()).read().iloc[-1]
+    assert kept["image_id"] == image_id
+    assert (kept["reader"], kept["verdict"]) == ("AB", "disagree")
+    assert kept["comment"] == "*look* <b>here</b>"
+    raw = "\n".join(str(one.value) for one in phantoms.markdown)
+    assert r"\*look\* \<b\>here\</b\>" in raw
+
+
+def test_next_goes_through_the_images_in_their_order(phantoms):
+    order = phantoms.session_state["errors order"]
+    opener = next(one for one in phantoms.button if one.label == order[0])
+    opener.click().run()
+    assert f"1 of {len(order)}" in words(phantoms)
+    next(one for one in phantoms.button if one.label == "Next").click().run()
+    assert f"2 of {len(order)}" in words(phantoms)
+    assert phantoms.session_state["errors open"] == order[1]
+
+
+def test_an_empty_note_is_refused_with_a_sentence(phantoms):
+    next(one for one in phantoms.button if one.label.startswith("benign/phantom")).click().run()
+    next(one for one in phantoms.button if one.label == "Save note").click().run()
+    assert "your name" in phantoms.warning[0].value
+    assert Notebook(database()).read().empty
+
+
+def test_notes_of_all_systems_can_be_seen(page):
+    Notebook(database()).add(Note("busi", SYSTEM, "x", "a", "b", "AB", "agree"))
+    Notebook(database()).add(Note("other", "another", "y", "a", "b", "CD", "agree"))
+    open_tab(page, "Notes")
+    assert shown(page)["image_id"].tolist() == ["x"]
+    page.toggle(key="errors notes here").set_value(False).run()
+    assert shown(page)["image_id"].tolist() == ["y", "x"]
+
+
+def test_the_threshold_starts_at_the_operating_point_and_updates_all_figures(page):
+    checkpoint = open_checkpoint(SYSTEM)
+    metrics = checkpoint.metrics["grouped"]
+    point = metrics["calibration"]["operating_point"]
+    open_tab(page, "Threshold")
+    slider = page.select_slider[0]
+    assert float(slider.value) == pytest.approx(point["threshold"])
+    assert page.metric[0].value == f"{100 * point['sensitivity']['value']:.0f} %"
+    slider.set_value(0.5).run()
+
+    known = checkpoint.predictions()
+    test = known[(known["protocol"] == "grouped") & (known["split"] == "test")]
+    shares = apply_temperature(
+        test[list(checkpoint.recipe.classes)].to_numpy(), metrics["calibration"]["temperature"]
+    )
+    scores = shares[:, checkpoint.recipe.classes.index("malignant")]
+    truth = (test["label"] == "malignant").to_numpy()
+    tn, fp, fn, tp = confusion_matrix(truth, scores >= 0.5).ravel()
+    found, spared = tp / (tp + fn), tn / (tn + fp)
+    page.number_input[0].set_value(2.0).run()
+    values = predictive_values(found, spared, 0.02)
+    expected = [f"{100 * value:.0f} %" for value in (found, spared, values[0])]
+    assert [one.value for one in page.metric][:3] == expected
+
+
+def test_why_needs_no_pixels_for_the_size_of_groups(page):
+    open_tab(page, "Why")
+    assert not page.exception
+    assert shown(page)["name"].tolist() == ["Group size (images)"]
+    assert [chart.proto.alt.partition(".")[0] for chart in page.get("plotly_chart")] == [
+        "Mistakes by label",
+        "Mistakes by group size, images",
+    ]
+
+
+def test_why_measures_phantoms(phantoms):
+    open_tab(phantoms, "Why")
+    assert not phantoms.exception
+    names = set(shown(phantoms)["name"].str.partition(" (")[0])
+    assert {"Mean intensity", "Contrast", "Lesion area", "Lesion contrast"} <= names

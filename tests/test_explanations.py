@@ -1,0 +1,223 @@
+"""The examination of explanation methods: what is measured, kept, summed up and said."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core import explanations_tables
+from core.checkpoints import Checkpoint, list_trained, open_checkpoint, write_checkpoint
+from core.datasets.phantoms import phantom_table
+from core.evaluation import examination, explanations
+from core.evaluation.examination import PLAN, System, measure, tasks
+from core.evaluation.explanations import COLUMNS, summarise
+from core.evaluation.journal import Journal
+from core.evaluation.verdicts import verdict
+from core.explain import METHODS
+
+RECIPE = "busi-efficientnet-b0"
+GRAD, EIGEN, SCORE = (METHODS[name] for name in ("grad-cam", "eigen-cam", "score-cam"))
+
+
+def table_of(metric_values: dict[str, dict[str, list[float]]], groups: str = "aabb"):
+    """Method -> metric -> one value an image, the images in these groups."""
+    rows = [
+        (f"image {number}", group, method, metric, values[number])
+        for method, metrics in metric_values.items()
+        for metric, values in metrics.items()
+        for number, group in enumerate(groups[: len(values)])
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+# What is to do
+
+
+def test_dear_methods_see_the_first_images_only():
+    table = phantom_table(30)
+    todo = tasks(table, [GRAD, EIGEN, SCORE])
+    seen = pd.DataFrame([task.key for task in todo], columns=["image", "method", "part"])
+    counts = seen.groupby(["method", "part"]).size()
+    for method in (GRAD, SCORE):
+        plan = PLAN[method.cost]
+        assert counts[method.id, "map"] == min(plan["map"] or 90, 90)
+        assert counts.get((method.id, "stress"), 0) == plan["stress"]
+    dear = set(seen[seen["method"] == "score-cam"]["image"])
+    assert dear == set(table["image_id"].head(len(dear)))
+    full = tasks(table, [SCORE], full=True)
+    assert [task.part for task in full] == ["map"] * 90
+
+
+# Measuring
+
+
+@pytest.fixture(scope="module")
+def system() -> System:
+    if RECIPE not in list_trained():
+        pytest.skip(f"{RECIPE} is not shipped")
+    return System(open_checkpoint(RECIPE))
+
+
+def test_an_interrupted_examination_goes_on_where_it_was(system, tmp_path):
+    todo = tasks(phantom_table(1).head(1), [GRAD, EIGEN])
+    todo = [task for task in todo if task.part == "map"]
+    journal = Journal(tmp_path / "runs" / "x.jsonl")
+    assert next(measure(system, todo, journal)).method is GRAD  # and no further
+    assert list(journal.read()) == [todo[0].key]
+    with (tmp_path / "runs" / "x.jsonl").open("a") as file:
+        file.write('\n{"image_id": "cut sho')
+    left = [task for task in todo if task.key not in journal.read()]
+    assert [task.method for task in left] == [EIGEN]
+    list(measure(system, left, journal))
+    assert list(journal.read()) == [task.key for task in todo]
+
+    found = explanations.long_table(list(journal.read().values()))
+    assert list(found.columns) == COLUMNS
+    values = found.set_index(["method", "metric"])["value"]
+    assert set(values["grad-cam"].index) == set(values["eigen-cam"].index)
+    assert 0 <= values["grad-cam", "iou"] <= values["grad-cam", "dice"] <= 1
+    assert values["grad-cam", "seconds"] > 0
+    bounded = found[found["metric"] != "seconds"]["value"].dropna()
+    assert bounded.between(0, 1).all()
+
+
+def test_the_explained_class_is_the_predicted_one(system):
+    row = next(phantom_table(1).itertuples())
+    case = system.case(row)
+    assert case.target == system.classifier.logits(case.batch)[0].argmax()
+    assert case.mask.any() and case.batch.shape == (1, 224, 224, 3)
+
+
+# Keeping
+
+
+def test_figures_join_the_checkpoint_and_the_rest_of_it_stays(tmp_path):
+    write_checkpoint(tmp_path / "x", {"card.md": b"# Card"}, {"recipe": "x"})
+    assert explanations.read(open_checkpoint("x", tmp_path)).empty
+    first = table_of({"grad-cam": {"iou": [0.1, 0.2]}})
+    explanations.write(open_checkpoint("x", tmp_path), first)
+    more = table_of({"grad-cam": {"iou": [0.3]}, "eigen-cam": {"iou": [0.4]}})
+    explanations.write(open_checkpoint("x", tmp_path), more)
+    checkpoint = open_checkpoint("x", tmp_path)
+    assert checkpoint.card == "# Card"
+    assert checkpoint.manifest["recipe"] == "x"
+    kept = explanations.read(checkpoint).set_index(["method", "image_id"])["value"].to_dict()
+    assert kept == {
+        ("grad-cam", "image 0"): 0.3,  # measured again
+        ("grad-cam", "image 1"): 0.2,
+        ("eigen-cam", "image 0"): 0.4,
+    }
+
+
+# Summing up
+
+
+def test_means_and_intervals_over_groups():
+    values = {"grad-cam": {"iou": [0.0, 0.2, 0.8, 1.0], "energy_inside": [np.nan, 0.5]}}
+    found = summarise(table_of(values)).set_index(["method", "metric"])
+    iou = found.loc["grad-cam", "iou"]
+    assert (iou["mean"], iou["n"]) == (pytest.approx(0.5), 4)
+    # Two groups with means 0.1 and 0.9: a quarter of the samples has only one of them.
+    assert (iou["low"], iou["high"]) == (pytest.approx(0.1), pytest.approx(0.9))
+    assert found.loc["grad-cam", "energy_inside"]["n"] == 1
+
+
+def test_summary_of_a_checkpoint_without_figures_is_empty_with_its_columns(tmp_path):
+    write_checkpoint(tmp_path / "x", {"card.md": b"# Card"}, {})
+    found = explanations.summary(Checkpoint(tmp_path / "x"))
+    assert list(found.columns) == ["method", "metric", "mean", "low", "high", "n"]
+    assert found.empty
+
+
+FOUR = ("grad-cam", "score-cam", "eigen-cam", "dt-grad-cam")
+
+
+def ranked(*means: float):
+    """The four methods of the paper with these IoUs, the same on every image but for Score-CAM,
+    which saw two images only."""
+    values = {name: {"iou": [mean] * 4} for name, mean in zip(FOUR, means, strict=True)}
+    values["score-cam"]["iou"] = values["score-cam"]["iou"][:2]
+    for metrics in values.values():
+        metrics["dice"] = metrics["energy_inside"] = metrics["iou"]
+    return table_of(values, "abcd")
+
+
+def test_the_verdict_says_that_the_order_holds():
+    said = verdict(ranked(0.1, 0.2, 0.3, 0.4))
+    assert "Best by IoU is DT-Grad-CAM (0.400), 0.100 (0.100 to 0.100) ahead of Eigen-CAM," in said
+    assert "on the 2 images that all methods explained" in said
+    assert "by IoU it holds (Grad-CAM 0.100 < Score-CAM 0.200 < Eigen-CAM 0.300" in said
+    assert "not" not in said
+
+
+def test_the_verdict_says_that_the_order_does_not_hold():
+    said = verdict(ranked(0.1, 0.5, 0.3, 0.4))
+    assert "Best by Dice is Score-CAM" in said
+    assert "by IoU it does not (Grad-CAM 0.100 < Eigen-CAM 0.300 < DT-Grad-CAM 0.400" in said
+
+
+def test_a_small_lead_is_called_unsettled():
+    values = {"grad-cam": {"iou": [0.1, 0.5, 0.2, 0.4]}, "eigen-cam": {"iou": [0.5, 0.1, 0.4, 0.3]}}
+    said = verdict(table_of(values, "abcd"))
+    assert "which does not settle it" in said
+    assert "order of the" not in said  # two of its methods were not measured
+
+
+# The page
+
+
+def test_the_section_shows_every_method_with_its_count_and_flags_what_survives():
+    table = pd.concat(
+        [ranked(0.1, 0.2, 0.3, 0.4), _stress("grad-cam", 0.1), _stress("eigen-cam", 0.8)]
+    )
+    text = explanations_tables.section({"some-recipe": table})
+    assert "### Explanations of `some-recipe`" in text
+    assert "| Score-CAM | 2 | 0.200 (0.200 to 0.200)" in text
+    assert "| Score-CAM | 0.3539 | 0.5122 | 0.5916 |" in text  # the paper's
+    flagged = next(line for line in text.splitlines() if line.startswith("Flagged"))
+    assert "Eigen-CAM" in flagged and "Grad-CAM" not in flagged
+    assert explanations_tables.section({}) == ""
+
+
+def _stress(method: str, rank: float):
+    return table_of({method: {"random_all_rank": [rank, rank]}}, "ab")
+
+
+# The command
+
+
+def test_the_command_resumes_and_keeps_phantoms_out_of_the_checkpoint(
+    tmp_path, monkeypatch, capsys
+):
+    if RECIPE not in list_trained():
+        pytest.skip(f"{RECIPE} is not shipped")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LESIONLENS_DATA", raising=False)
+    monkeypatch.setattr(examination, "PLAN", {"instant": {"map": None, "stress": 0}})
+    command = ["--recipe", RECIPE, "--limit", "1", "--methods", "grad-cam"]
+    assert explanations.main(command) == 0
+    (journal,) = (tmp_path / "runs").iterdir()
+    before = journal.read_text()
+    assert before.count('"image_id"') == 1
+    assert json.loads(before)["method"] == "grad-cam"
+    assert explanations.main(command) == 0
+    assert journal.read_text() == before  # nothing was measured twice
+    assert "phantoms" in capsys.readouterr().out
+    assert (
+        explanations.read(open_checkpoint(RECIPE)).query("image_id.str.contains('phantom')").empty
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["--recipe", RECIPE, "--methods", "tea-leaves"], "no method 'tea-leaves'"),
+        (["--recipe", "none-such"], "No trained system 'none-such'"),
+    ],
+)
+def test_the_command_refuses_what_is_not_there(command, said, capsys):
+    assert explanations.main(command) == 2
+    assert said in " ".join(capsys.readouterr().out.split())

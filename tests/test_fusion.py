@@ -1,0 +1,152 @@
+"""VGG19 + EfficientNet-B0: both branches are Keras' own, and freezing one part changes nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from core.architectures import backbones, build
+from core.recipe import Phase, load_recipe
+
+SIZE = (64, 64)
+FUSION = "us9016-vgg19-efficientnetb0"
+
+
+def recipe():
+    found = load_recipe(FUSION)
+    preprocessing = found.preprocessing.model_copy(update={"size": SIZE})
+    return found.model_copy(update={"preprocessing": preprocessing})
+
+
+def pixels(count: int = 2) -> np.ndarray:
+    return np.random.default_rng(3).uniform(0, 255, (count, *SIZE, 3)).astype(np.float32)
+
+
+def arrays_of(model, seed: int) -> dict[str, np.ndarray]:
+    """Plausible random arrays under Keras' names: kernels of He's size, norms near the identity."""
+    rng = np.random.default_rng(seed)
+    arrays = {}
+    for variable in (v for v in model.variables if not v.path.startswith(("normal", "seed"))):
+        shape = tuple(variable.shape)
+        if len(shape) > 1:
+            arrays[variable.path] = rng.normal(0, (2 / np.prod(shape[:-1])) ** 0.5, shape)
+        else:
+            arrays[variable.path] = rng.uniform(0.5, 1.5, shape)
+    return {name: array.astype(np.float32) for name, array in arrays.items()}
+
+
+@pytest.fixture(scope="module")
+def keras_models():
+    """keras.applications' own two backbones, EfficientNet-B0 with ImageNet's normalisation."""
+    import keras
+
+    vgg19 = keras.applications.VGG19(include_top=False, weights=None, input_shape=(*SIZE, 3))
+    efficientnet = keras.applications.EfficientNetB0(
+        include_top=False, weights=None, input_shape=(*SIZE, 3)
+    )
+    (normalization,) = (x for x in efficientnet.layers if isinstance(x, keras.layers.Normalization))
+    normalization.adapt_mean.assign([0.485, 0.456, 0.406])
+    normalization.adapt_variance.assign(np.square([0.229, 0.224, 0.225]))
+    normalization.finalize_state()
+    return vgg19, efficientnet
+
+
+@pytest.fixture(scope="module")
+def network(keras_models):
+    """The fusion, started from the same arrays that the two models then hold."""
+    from core.architectures import keras_arrays
+
+    vgg19, efficientnet = keras_models
+    arrays = {
+        "vgg19_block1-block3.npz": arrays_of(vgg19, 1),
+        "efficientnetb0.npz": arrays_of(efficientnet, 2),
+    }
+    for model, name in zip(keras_models, arrays, strict=True):
+        keras_arrays.load_arrays(model, arrays[name])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backbones, "find_arrays", arrays.get)
+        return build(recipe(), pretrained=True)
+
+
+def test_the_branches_give_what_keras_own_networks_give(network, keras_models):
+    import keras
+
+    batch = pixels()
+    ours = np.asarray(network.to_stage("concatenation")(batch, training=False))
+    scaled = keras.applications.vgg19.preprocess_input(batch.copy())
+    theirs = [
+        np.asarray(model(x, training=False))
+        for model, x in zip(keras_models, (scaled, batch), strict=True)
+    ]
+    assert ours.shape == (2, 2, 2, 512 + 1280)
+    for part, whole in zip(np.split(ours, [512], axis=-1), theirs, strict=True):
+        assert np.abs(part - whole).max() < 1e-3 * np.abs(whole).max()
+
+
+def test_two_logits_say_what_the_sigmoid_unit_says(network):
+    import keras
+
+    batch = pixels()
+    unit = keras.Model(network.model.input, network.model.get_layer("head_sigmoid").output)
+    z = np.asarray(unit(batch, training=False))[:, 0]
+    logits = np.asarray(network.model(batch, training=False))
+    share = np.exp(logits[:, 1]) / np.exp(logits).sum(axis=1)
+    np.testing.assert_allclose(share, 1 / (1 + np.exp(-z)), rtol=1e-5)
+
+
+def test_a_third_class_is_refused():
+    three = recipe().model_copy(update={"classes": ("normal", "benign", "malignant")})
+    with pytest.raises(ValueError, match="two classes"):
+        build(three)
+
+
+def test_the_frozen_part_and_the_rest_are_the_whole(network):
+    for layer in network.model.layers:
+        layer.trainable = layer.name.startswith(("head", "block5_"))
+    frozen, rest = network.split_at_frozen()
+    assert {layer.name for layer in rest.layers if layer.weights} == {
+        *(f"block5_conv{i}" for i in (1, 2, 3, 4)),
+        "head_dense",
+        "head_sigmoid",
+    }
+    batch = pixels()
+    whole = np.asarray(network.model(batch, training=False))
+    np.testing.assert_allclose(np.asarray(rest(frozen(batch))), whole, atol=1e-5)
+    for layer in network.model.layers:
+        layer.trainable = True
+    assert network.split_at_frozen() is None
+
+
+def test_features_of_the_frozen_part_are_computed_once_an_image():
+    from core.training.frozen import FrozenFeatures
+
+    asked = []
+
+    def double(batch):
+        asked.append(len(batch))
+        return [2 * batch.mean(axis=(1, 2)), batch[:, 0, 0]]
+
+    features, batch = FrozenFeatures(double), pixels(3)
+    first = features(batch[:2])
+    again = features(batch[[1, 2, 0]])
+    assert asked == [2, 1]
+    np.testing.assert_allclose(again[0], 2 * batch[[1, 2, 0]].mean(axis=(1, 2)), rtol=1e-3)
+    np.testing.assert_array_equal(again[1][[2, 0]], first[1])
+
+
+def test_a_frozen_phase_moves_its_layers_alone_and_learns():
+    from core.training.keras_learner import KerasLearner
+
+    learner = KerasLearner(recipe(), seed=0, pretrained=False)
+    before = learner.network.to_arrays()
+    phase = Phase(trainable=("head", "block5_"), epochs=1, learning_rate=1e-4)
+    learner.start_phase(phase)
+    batch, labels = pixels(4), np.array([0, 1, 0, 1])
+    losses = [learner.step(batch, labels, 1e-4) for _ in range(6)]
+    after = learner.network.to_arrays()
+    moved = {name for name, array in after.items() if not np.array_equal(array, before[name])}
+    assert moved and all(name.startswith(("head", "block5_")) for name in moved)
+    assert min(losses[3:]) < losses[0]
+    # What is trained in bfloat16 is used in float32.
+    trained = np.asarray(learner.trained().model(batch, training=False))
+    np.testing.assert_allclose(trained, learner.logits(batch), atol=0.05)

@@ -1,0 +1,280 @@
+"""The table of mistakes and what is read off it, by hand and against other libraries."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binomtest
+from sklearn.metrics import confusion_matrix, log_loss, roc_auc_score
+from sklearn.neighbors import NearestNeighbors
+
+from core.checkpoints import list_trained, open_checkpoint
+from core.datasets.phantoms import phantom
+from core.evaluation import EvaluationError
+from core.evaluation.answers import answers
+from core.evaluation.attributes import (
+    ATTRIBUTES,
+    associations,
+    image_attributes,
+    rates_by_bin,
+)
+from core.evaluation.label_errors import KEPT_LABEL, likely_labels
+from core.evaluation.mistakes import confusion_counts, fit, judge, mistakes_table, most_confused
+from core.evaluation.neighbours import nearest, training_images
+from core.evaluation.wilson import wilson
+from core.spreadsheet import safe_csv
+
+CLASSES = ("benign", "malignant", "normal")
+ROWS = [
+    ("test", "a", "benign", "a", 0.7, 0.2, 0.1),
+    ("test", "b", "benign", "b", 0.3, 0.6, 0.1),
+    ("test", "c", "malignant", "b", 0.5, 0.4, 0.1),
+    ("test", "d", "malignant", "d", 0.1, 0.8, 0.1),
+    ("test", "e", "normal", "e", 0.8, 0.1, 0.1),
+    ("train", "f", "benign", "a", 0.9, 0.05, 0.05),
+    ("train", "g", "normal", "b", 0.1, 0.1, 0.8),
+    ("validation", "h", "benign", "h", 0.9, 0.05, 0.05),
+]
+TRAINED = list_trained()
+
+
+@pytest.fixture
+def run() -> pd.DataFrame:
+    return pd.DataFrame(ROWS, columns=["split", "image_id", "label", "group", *CLASSES])
+
+
+def test_each_test_image_has_its_figures(run):
+    table = mistakes_table(run, CLASSES).set_index("image_id")
+    assert list(table.index) == list("abcde")
+    assert table["predicted"].tolist() == [
+        "benign",
+        "malignant",
+        "benign",
+        "malignant",
+        "benign",
+    ]
+    assert table["wrong"].tolist() == [False, True, True, False, True]
+    assert table["confidence"].tolist() == pytest.approx([0.7, 0.6, 0.5, 0.8, 0.8])
+    assert table["margin"].tolist() == pytest.approx([0.5, 0.3, 0.1, 0.7, 0.7])
+    truth = run[run["split"] == "test"]
+    whole = log_loss(truth["label"], truth[list(CLASSES)], labels=CLASSES)
+    assert table["loss"].mean() == pytest.approx(whole)
+    assert table.loc["e", "loss"] == pytest.approx(-np.log(0.1))
+
+
+def test_relatives_are_counted_over_all_splits(run):
+    table = mistakes_table(run, CLASSES).set_index("image_id")
+    assert table["group_size"].to_dict() == {"a": 2, "b": 3, "c": 3, "d": 1, "e": 1}
+    assert table["trained_relatives"].to_dict() == {"a": 1, "b": 1, "c": 1, "d": 0, "e": 0}
+    assert table["other_labels"].to_dict() == {"a": "", "b": "c; g", "c": "b; g", "d": "", "e": ""}
+
+
+def test_the_temperature_changes_probabilities_but_no_decision(run):
+    plain, cooled = mistakes_table(run, CLASSES), mistakes_table(run, CLASSES, 2.0)
+    assert cooled["predicted"].equals(plain["predicted"])
+    roots = np.sqrt([0.7, 0.2, 0.1])  # softmax(log(p) / 2) is the square root, scaled to sum 1
+    assert cooled.loc[0, list(CLASSES)].to_numpy(float) == pytest.approx(roots / roots.sum())
+
+
+def test_confusions_agree_with_scikit_learn_and_are_ordered(run):
+    table = mistakes_table(run, CLASSES)
+    expected = confusion_matrix(table["label"], table["predicted"], labels=CLASSES)
+    assert np.array_equal(confusion_counts(table, CLASSES), expected)
+    pairs = most_confused(table)
+    assert list(pairs.itertuples(index=False, name=None)) == [
+        ("normal", "benign", 1, 1.0),
+        ("benign", "malignant", 1, 0.5),
+        ("malignant", "benign", 1, 0.5),
+    ]
+
+
+def test_a_run_without_test_images_is_refused(run):
+    with pytest.raises(EvaluationError, match="no predictions"):
+        mistakes_table(run[run["split"] != "test"], CLASSES)
+
+
+@pytest.mark.skipif(not TRAINED, reason="no trained system is shipped")
+@pytest.mark.parametrize("recipe_id", TRAINED)
+def test_shipped_systems_are_judged_as_their_metrics_say(recipe_id):
+    checkpoint = open_checkpoint(recipe_id)
+    known, recipe = checkpoint.predictions(), checkpoint.recipe
+    for protocol, metrics in checkpoint.metrics.items():
+        run = known[(known["protocol"] == protocol) & (known["seed"] == metrics["seed"])]
+        fitted = fit(run, recipe)
+        calibration = metrics["calibration"]
+        assert fitted.temperature == pytest.approx(calibration["temperature"])
+        point = calibration.get("operating_point", {"threshold": None})
+        assert fitted.threshold == pytest.approx(point["threshold"])
+        found = judge(run, recipe, fitted)
+        assert confusion_counts(found.table, recipe.classes).tolist() == metrics["confusion"]
+        loss = calibration["values"]["log_loss"]["value"]
+        assert found.table["loss"].mean() == pytest.approx(loss, rel=1e-5)
+        accuracy = metrics["values"]["accuracy"]
+        told = [1 - accuracy[name] for name in ("value", "high", "low")]
+        assert [found.error, found.low, found.high] == pytest.approx(told)
+        assert found.n_groups == metrics["n_groups"]
+        if protocol == "grouped":
+            assert not found.table["trained_relatives"].any()
+
+
+def test_confident_learning_by_hand():
+    """Thresholds are the means (0.9 + 0.8 + 0.1) / 3 = 0.6 and (0.7 + 0.3 + 0.8) / 3 = 0.6."""
+    first = np.array([0.9, 0.8, 0.1, 0.3, 0.7, 0.2])
+    shares = np.column_stack([first, 1 - first])
+    labels = np.array([0, 0, 0, 1, 1, 1])
+    # The other class gets 0.9 for the third image and 0.7 for the fifth; no other reaches 0.6.
+    expected = [KEPT_LABEL, KEPT_LABEL, 1, KEPT_LABEL, 0, KEPT_LABEL]
+    assert likely_labels(shares, labels).tolist() == expected
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_confident_learning_agrees_with_cleanlab(seed):
+    from cleanlab.filter import find_label_issues
+
+    random = np.random.default_rng(seed)
+    shares = random.dirichlet([0.7] * 4, size=300)
+    labels = np.array([random.choice(4, p=0.7 * row + 0.075) for row in shares])
+    theirs = find_label_issues(labels, shares, filter_by="confident_learning", n_jobs=1)
+    ours = likely_labels(shares, labels) != KEPT_LABEL
+    assert 10 < ours.sum() < 250
+    assert np.array_equal(ours, theirs)
+
+
+def test_a_class_without_images_is_never_suggested():
+    shares = np.array([[0.2, 0.1, 0.7], [0.6, 0.3, 0.1], [0.1, 0.8, 0.1]])
+    assert 2 not in likely_labels(shares, np.array([0, 0, 1]))
+
+
+def test_wilson_agrees_with_scipy():
+    part, whole = np.array([0, 1, 9, 30]), np.array([12, 7, 31, 30])
+    low, high = wilson(part, whole)
+    for index in range(4):
+        theirs = binomtest(int(part[index]), int(whole[index])).proportion_ci(method="wilson")
+        assert (low[index], high[index]) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+    assert np.isnan(wilson(np.array([0]), np.array([0]))[0]).all()
+
+
+def test_nearest_agrees_with_scikit_learn():
+    random = np.random.default_rng(0)
+    queries, known = random.normal(size=(5, 16)), random.normal(size=(80, 16))
+    ours, similarity = nearest(queries, known, 4)
+    distance, theirs = NearestNeighbors(metric="cosine").fit(known).kneighbors(queries, 4)
+    assert np.array_equal(ours, theirs)
+    assert np.allclose(similarity, 1 - distance, atol=1e-6)
+    assert nearest(known[:3] * 7, known, 1)[0][:, 0].tolist() == [0, 1, 2]
+
+
+@pytest.mark.skipif(not TRAINED, reason="no trained system is shipped")
+@pytest.mark.parametrize("recipe_id", TRAINED)
+def test_training_images_stand_in_the_order_of_their_features(recipe_id):
+    rows, features = training_images(open_checkpoint(recipe_id))
+    assert set(rows["split"]) == {"train"}
+    assert features.shape[0] == len(rows)
+    assert features.dtype == np.float32
+
+
+@pytest.mark.skipif(not TRAINED, reason="no trained system is shipped")
+def test_an_image_is_its_own_nearest_training_image(data_folder):
+    from core.datasets import find_folder, load_table, read_mask, read_pixels
+
+    checkpoint = next(
+        (
+            found
+            for found in map(open_checkpoint, TRAINED)
+            if found.recipe.architecture.framework == "torch"
+            and find_folder(found.recipe.data.dataset)
+        ),
+        None,
+    )
+    if checkpoint is None:
+        pytest.skip("the data of no shipped system is here")
+    rows, features = training_images(checkpoint)
+    chosen = rows.sample(3, random_state=1)
+    images = load_table(checkpoint.recipe.data.dataset).set_index("image_id").loc
+    pictures = [
+        lambda row=images[name]: (read_pixels(row), read_mask(row)) for name in chosen["image_id"]
+    ]
+    shares, pooled = answers(checkpoint.load(), pictures)
+    found, similarity = nearest(pooled, features, 1)
+    assert rows["image_id"].iloc[found[:, 0]].tolist() == chosen["image_id"].tolist()
+    assert similarity.min() > 0.999
+    kept = chosen[list(checkpoint.recipe.classes)].to_numpy()
+    assert np.allclose(shares, kept, atol=0.02)
+
+
+def test_attributes_of_a_drawn_lesion():
+    pixels = np.full((100, 200, 3), 204, np.uint8)
+    mask = np.zeros((100, 200), bool)
+    mask[40:60, 80:120] = True
+    pixels[mask] = 51
+    found = image_attributes(pixels, mask)
+    assert found["lesion_area"] == pytest.approx(4.0)
+    assert found["lesion_contrast"] == pytest.approx(0.6)
+    assert found["mean_intensity"] == pytest.approx(0.8 - 0.04 * 0.6)
+    assert found["contrast"] == pytest.approx(0.6 * np.sqrt(0.04 * 0.96))
+    assert found["image_size"] == pytest.approx(0.02)
+
+
+def test_without_an_outline_nothing_is_said_of_the_lesion():
+    pixels, mask = phantom("normal", 3)
+    for outline in (None, mask):
+        found = image_attributes(pixels, outline)
+        assert np.isnan(found["lesion_area"])
+        assert np.isnan(found["lesion_contrast"])
+        assert 0 < found["mean_intensity"] < 1
+    measured = {one.name for one in ATTRIBUTES if one.from_pixels}
+    assert measured == set(found)
+
+
+def test_rates_in_quarters():
+    values = pd.Series([*range(1, 9), np.nan])
+    wrong = pd.Series([True, True, False, False, True, False, False, False, True])
+    table = rates_by_bin(values, wrong)
+    assert table[["low", "high"]].to_numpy().tolist() == [[1, 2], [3, 4], [5, 6], [7, 8]]
+    assert table["errors"].tolist() == [2, 0, 1, 0]
+    assert table["rate"].tolist() == [1.0, 0.0, 0.5, 0.0]
+    theirs = binomtest(1, 2).proportion_ci(method="wilson")
+    assert tuple(table.loc[2, ["rate_low", "rate_high"]]) == pytest.approx(
+        (theirs.low, theirs.high)
+    )
+
+
+def test_few_values_get_a_bin_each():
+    sizes = pd.Series([1] * 20 + [2] * 3 + [5])
+    table = rates_by_bin(sizes, sizes > 1)
+    assert table["low"].tolist() == [1, 2, 5]
+    assert table["n"].tolist() == [20, 3, 1]
+    assert rates_by_bin(pd.Series([np.nan]), pd.Series([True])).empty
+
+
+def test_association_is_the_area_under_the_roc_curve():
+    random = np.random.default_rng(2)
+    wrong = pd.Series(random.random(200) < 0.3)
+    table = pd.DataFrame(
+        {
+            "wrong": wrong,
+            "related": random.normal(size=200) - 1.5 * wrong,
+            "unrelated": random.normal(size=200),
+            "constant": 1.0,
+            "unknown": np.nan,
+        }
+    )
+    found = associations(table, ["unrelated", "related", "constant", "unknown"])
+    assert found["name"].tolist() == ["related", "unrelated"]
+    assert found["larger"].tolist() == pytest.approx(
+        [roc_auc_score(wrong, table["related"]), roc_auc_score(wrong, table["unrelated"])]
+    )
+    assert found.loc[0, "p"] < 1e-6
+    assert found.loc[1, "p"] > 0.01
+
+
+def test_no_mistakes_are_associated_with_nothing():
+    table = pd.DataFrame({"wrong": [False] * 5, "size": range(5)})
+    assert associations(table, ["size"]).empty
+
+
+def test_no_cell_of_an_export_is_a_formula():
+    table = pd.DataFrame({"=name": ["=1+1", "@x", "-2", "plain, text"], "number": [-1.5, 2, 3, 4]})
+    lines = safe_csv(table).decode().splitlines()
+    assert lines == ["'=name,number", "'=1+1,-1.5", "'@x,2.0", "'-2,3.0", '"plain, text",4.0']

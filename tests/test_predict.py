@@ -1,0 +1,121 @@
+"""The command line: the same answers as the interface, refusals that harm no other file."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from core.checkpoints import list_trained, open_checkpoint
+from core.classifiers import probabilities
+from core.datasets.phantoms import phantom
+from core.explain import grad_cam
+from core.predict import classify, main
+from core.preprocessing import to_batch
+from core.scans import Scan, ScanError, read_scan_file
+
+trained = pytest.mark.parametrize("recipe_id", list_trained())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with one phantom and one broken file."""
+    folder = tmp_path_factory.mktemp("scans")
+    pixels, _ = phantom("malignant", 3)
+    cv2.imwrite(str(folder / "good.png"), pixels)
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def classifiers():
+    return {recipe_id: open_checkpoint(recipe_id).load() for recipe_id in list_trained()}
+
+
+@trained
+def test_an_opinion_is_what_the_classifier_says(recipe_id, classifiers, folder):
+    classifier = classifiers[recipe_id]
+    scan = read_scan_file(folder / "good.png")
+    opinion = classify(classifier, scan)
+    batch = to_batch([scan.pixels[0]], classifier.recipe.preprocessing)
+    expected = classifier.logits(batch)
+    np.testing.assert_allclose(opinion.logits, expected[0], atol=1e-4)
+    shares = probabilities(expected, classifier.temperature)
+    np.testing.assert_allclose(opinion.probabilities, shares[0], atol=1e-5)
+    assert opinion.label == classifier.recipe.classes[expected[0].argmax()]
+    heatmap = grad_cam(classifier, batch, int(expected[0].argmax())).heatmaps[0]
+    np.testing.assert_allclose(opinion.heatmap.values, heatmap.values, atol=1e-4)
+
+
+@trained
+def test_the_explained_class_can_be_chosen(recipe_id, classifiers, folder):
+    classifier = classifiers[recipe_id]
+    scan = read_scan_file(folder / "good.png")
+    maps = [
+        classify(classifier, scan, target=k).heatmap.values
+        for k in range(len(classifier.recipe.classes))
+    ]
+    assert not any(np.array_equal(maps[0], other) for other in maps[1:])
+
+
+@trained
+def test_the_backbone_runs_once(recipe_id, classifiers, folder, monkeypatch):
+    classifier = classifiers[recipe_id]
+    calls = []
+    features = type(classifier).features
+    monkeypatch.setattr(
+        type(classifier), "features", lambda *a, **k: calls.append(1) or features(*a, **k)
+    )
+    monkeypatch.setattr(
+        type(classifier), "logits", lambda *_: pytest.fail("a second pass through the backbone")
+    )
+    classify(classifier, read_scan_file(folder / "good.png"))
+    assert len(calls) == 1
+
+
+def test_a_frame_that_is_not_there_is_refused():
+    scan = Scan(np.zeros((2, 4, 4, 3), np.uint8), None, None)
+    with pytest.raises(ScanError, match="2 frames; there is no frame 3"):
+        classify(None, scan, frame=2)
+
+
+@trained
+def test_json_has_one_line_a_file_and_the_status_tells_of_refusals(recipe_id, folder, capsys):
+    files = [str(folder / name) for name in ("good.png", "broken.png", "absent.png", "good.png")]
+    status = main([*files, "--recipe", recipe_id, "--json"])
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert status == 1
+    assert [r["file"] for r in records] == files
+    assert all(list(r) == ["file", "recipe", "label", "probabilities", "error"] for r in records)
+    good, broken, absent, again = records
+    assert good == again
+    assert sum(good["probabilities"].values()) == pytest.approx(1)
+    assert good["label"] == max(good["probabilities"], key=good["probabilities"].get)
+    for refused in (broken, absent):
+        assert refused["label"] is None and refused["probabilities"] is None
+        assert refused["error"].endswith(".")
+
+
+def test_without_refusals_the_status_is_zero(folder, capsys):
+    if not list_trained():
+        pytest.skip("no trained system is shipped")
+    assert main([str(folder / "good.png")]) == 0
+    assert "good.png: " in capsys.readouterr().out
+
+
+def test_overlays_are_saved_at_the_size_of_the_scan(folder, tmp_path, capsys):
+    if not list_trained():
+        pytest.skip("no trained system is shipped")
+    main([str(folder / "good.png"), str(folder / "good.png"), "--explain", str(tmp_path / "new")])
+    saved = sorted((tmp_path / "new").glob("*.png"))
+    assert len(saved) == 2
+    picture = cv2.imread(str(saved[0]))
+    assert picture.shape == cv2.imread(str(folder / "good.png")).shape
+    assert np.ptp(picture.astype(int), axis=-1).max() > 50  # colours over a grey scan
+
+
+def test_an_unknown_recipe_is_a_sentence_and_status_two(folder, capsys):
+    assert main([str(folder / "good.png"), "--recipe", "nothing"]) == 2
+    assert "No trained system 'nothing'" in capsys.readouterr().err

@@ -1,0 +1,120 @@
+"""The faster copy of a network: the same function, to the precision that it promises."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from networks import (
+    FRAMEWORKS,
+    HAND_ARRAYS,
+    HAND_FEATURES,
+    HAND_IMAGE,
+    HAND_LOGITS,
+    random_tiny_arrays,
+    shipped_network,
+    tiny_classifier,
+)
+
+from core.checkpoints import list_trained, open_checkpoint
+from core.classifiers import wrap
+from core.datasets.phantoms import PHANTOM_CLASSES, phantom
+from core.explain.dt_grad_cam import dt_grad_cam
+from core.preprocessing import to_batch
+from core.processor import has_bfloat16_matrix_units
+from core.recipe import Recipe, list_recipes
+
+# One recipe a network.
+RECIPES = list({recipe.architecture.name: recipe for recipe in list_recipes()}.values())
+
+
+def rough(framework: str, network, dtype: str):
+    """The copy of a network, whatever this processor would choose."""
+    if framework == "keras":
+        from core.classifiers.keras_rough import rough_copy
+
+        return rough_copy(network, dtype)
+    import torch
+
+    from core.classifiers.torch_rough import can_fuse, rough_copy
+
+    if not can_fuse():
+        pytest.skip("this build of PyTorch has no oneDNN")
+    return rough_copy(network, getattr(torch, dtype))
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_by_hand(framework: str):
+    classifier = tiny_classifier(framework)
+    np.testing.assert_allclose(classifier.rough_logits(HAND_IMAGE), HAND_LOGITS, atol=1e-6)
+    for layer, features in HAND_FEATURES.items():
+        np.testing.assert_allclose(
+            classifier.rough_features(HAND_IMAGE, layer), features, atol=1e-6
+        )
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("arrays", [HAND_ARRAYS, random_tiny_arrays(3)])
+def test_bfloat16_is_right_to_two_digits(framework: str, arrays: dict):
+    if not has_bfloat16_matrix_units():
+        pytest.skip("this processor has no matrix units for bfloat16")
+    exact = tiny_classifier(framework, arrays)
+    batch = np.random.default_rng(0).normal(size=(3, 12, 12, 3)).astype(np.float32)
+    low = wrap(exact.recipe, rough(framework, exact._network, "bfloat16"))
+    expected = exact.logits(batch)
+    np.testing.assert_allclose(low.logits(batch), expected, atol=0.02 * np.abs(expected).max())
+    assert np.abs(low.logits(batch) - expected).max() > 0, "it is of less precision"
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.architecture.name)
+def test_batch_norms_are_folded_exactly(recipe: Recipe):
+    framework = recipe.architecture.framework
+    network = shipped_network(recipe.id)
+    exact, folded = wrap(recipe, network), wrap(recipe, rough(framework, network, "float32"))
+    shape = (2, *(min(96, side) for side in recipe.preprocessing.size), 3)
+    if framework == "keras":
+        shape = (2, *recipe.preprocessing.size, 3)
+    batch = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
+    for layer in (exact.layers[0], exact.layers[-1]):
+        expected = exact.features(batch, layer)
+        limit = 1e-4 * np.abs(expected).max()
+        np.testing.assert_allclose(folded.features(batch, layer), expected, atol=limit)
+    np.testing.assert_allclose(folded.logits(batch), exact.logits(batch), rtol=1e-3, atol=1e-4)
+
+
+class Exactly:
+    """A classifier that is never rough."""
+
+    def __init__(self, inner):
+        self._inner = inner
+        self.rough_features, self.rough_logits = inner.features, inner.logits
+
+    def __getattr__(self, name: str):
+        return getattr(self._inner, name)
+
+
+@pytest.mark.parametrize("recipe_id", list_trained())
+def test_dt_grad_cam_is_that_of_the_exact_network(recipe_id: str):
+    classifier = open_checkpoint(recipe_id).load()
+    found = []
+    for number, label in enumerate(PHANTOM_CLASSES):
+        batch = to_batch([phantom(label, number)[0]], classifier.recipe.preprocessing)
+        target = int(classifier.logits(batch)[0].argmax())
+        ours, exact = (dt_grad_cam(one, batch, target) for one in (classifier, Exactly(classifier)))
+        np.testing.assert_array_equal(ours.logits, exact.logits)
+        maps = (one.steps["mean"].ravel() for one in (ours, exact))
+        found.append(np.corrcoef(*maps)[0, 1])
+    assert np.mean(found) >= 0.999, found
+    assert min(found) >= 0.99, found
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_it_is_made_once_and_leaves_the_network_alone(framework: str):
+    classifier = tiny_classifier(framework, random_tiny_arrays(3))
+    before = {name: a.copy() for name, a in classifier._network.to_arrays().items()}
+    batch = np.random.default_rng(0).normal(size=(2, 12, 12, 3)).astype(np.float32)
+    logits = classifier.logits(batch)
+    first = classifier.rough_logits(batch)
+    np.testing.assert_array_equal(classifier.rough_logits(batch), first)
+    np.testing.assert_array_equal(classifier.logits(batch), logits)
+    for name, array in classifier._network.to_arrays().items():
+        np.testing.assert_array_equal(array, before[name])

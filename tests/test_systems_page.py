@@ -1,0 +1,294 @@
+"""The systems page without a browser, on the shipped systems: what it shows, and what it skips."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from core.checkpoints import CheckpointError, list_trained, open_checkpoint
+from core.evaluation import EvaluationError
+from core.evaluation.comparison import mcnemar
+from core.recipe import list_recipes, load_recipe
+from core.systems import open_run
+from pages import _systems_data, _systems_explanations, _systems_table, _systems_tests, _work
+
+APP = Path(__file__).parents[1] / "app.py"
+CHARTS = {
+    "Curves": "ROC and precision-recall",
+    "Reliability": "Reliability diagrams",
+    "Training": "Training curves",
+    "Confusion": "Confusion matrices",
+}
+A_ROW = {
+    "recipe": "one", "figures": "grouped", "title": "One", "status": "measured", "dataset": "set",
+    "modality": "ultrasound", "n": 9, "n_groups": 7, "parameters": 4e6, "megabytes": 8.0,
+    "milliseconds": np.nan, "accuracy": 0.876, "accuracy_low": 0.5, "accuracy_high": 1.0,
+}  # fmt: skip
+
+
+@pytest.fixture
+def page(monkeypatch) -> AppTest:
+    if len(list_trained()) < 2:
+        pytest.skip("fewer than two trained systems are shipped")
+    monkeypatch.setattr(_work, "warm_up", lambda: None)
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    opened = AppTest.from_file(str(APP), default_timeout=60).run()
+    return opened.switch_page("pages/systems.py").run()
+
+
+def view(page: AppTest, name: str) -> AppTest:
+    page.session_state["systems view"] = name
+    page.run()
+    assert not page.exception and not page.error
+    return page
+
+
+def chart(page: AppTest) -> dict:
+    (found,) = page.get("plotly_chart")
+    return json.loads(found.proto.spec)
+
+
+def alternative(page: AppTest) -> str:
+    (found,) = page.get("plotly_chart")
+    return found.proto.alt
+
+
+def told(page: AppTest) -> str:
+    return " ".join(one.value for one in [*page.markdown, *page.info])
+
+
+def runs(page: AppTest) -> list:
+    chosen = page.pills(key="systems chosen").value
+    return [open_run(open_checkpoint(name), "grouped") for name in chosen]
+
+
+# The table
+
+
+def test_every_recipe_has_a_row_and_untrained_ones_say_so(page):
+    table = page.dataframe[0].value
+    assert len(table) == len(list_recipes())
+    status = table.set_index("title")["status"]
+    for recipe in list_recipes():
+        expected = "trained" if recipe.id in list_trained() else "paper only"
+        assert status[recipe.title] == expected
+    assert table["status"].is_monotonic_decreasing  # trained ones first
+    assert "95 % intervals" in told(page)
+
+
+def test_the_protocol_changes_every_figure(page):
+    before = page.dataframe[0].value.set_index("title")
+    page.segmented_control(key="systems protocol").set_value("published").run()
+    after = page.dataframe[0].value.set_index("title")
+    for recipe_id in list_trained():
+        title = load_recipe(recipe_id).title
+        for table, protocol in ((before, "grouped"), (after, "published")):
+            entry = open_checkpoint(recipe_id).metrics[protocol]
+            assert table.loc[title, "n_groups"] == entry["n_groups"]
+            assert table.loc[title, "accuracy"].startswith(
+                f"{entry['values']['accuracy']['value']:.2f}"
+            )
+    assert "random split" in alternative(page) and "grouped split" not in alternative(page)
+
+
+def test_other_figures_can_be_shown(page):
+    page.pills(key="systems metrics").set_value(["mcc"]).run()
+    table = page.dataframe[0].value
+    assert "mcc_paper" in table and "accuracy" not in table
+
+
+def test_texts_sort_as_their_numbers_do_and_stand_beside_the_paper():
+    rows = [
+        A_ROW,
+        A_ROW | {"recipe": "two", "title": "Two", "accuracy": 0.9, "accuracy_low": 0.85},
+        A_ROW | {"recipe": "one", "figures": "paper", "status": "paper", "accuracy": 0.99},
+        A_ROW | {"recipe": "two", "figures": "paper", "status": "paper", "accuracy": np.nan},
+    ]
+    shown = _systems_table.beside(pd.DataFrame(rows), "grouped", ["accuracy"])
+    assert shown["accuracy"].tolist() == ["0.88 (0.50–1.00)", "0.90 (0.85–1.00)"]
+    assert shown.loc[0, "accuracy_paper"] == 0.99 and np.isnan(shown.loc[1, "accuracy_paper"])
+    assert shown["parameters"].tolist() == [4.0, 4.0]
+    assert "milliseconds" not in shown  # until they are measured
+
+
+def test_what_is_not_there_is_told_apart():
+    rows = [
+        A_ROW | {"recipe": "c", "status": "not trained", "parameters": np.nan, "accuracy": np.nan},
+        A_ROW | {"recipe": "b", "status": "not trained", "accuracy": np.nan},
+        A_ROW | {"recipe": "a", "milliseconds": 12.0},
+        *(A_ROW | {"recipe": name, "figures": "paper"} for name in "abc"),
+    ]
+    shown = _systems_table.beside(pd.DataFrame(rows), "grouped", ["accuracy"])
+    assert shown["status"].tolist() == ["trained", "other split", "paper only"]
+    assert shown["accuracy"].isna().tolist() == [False, True, True]
+    assert shown["milliseconds"].tolist()[0] == 12.0
+
+
+def test_what_is_compared_at_first_is_of_one_data_set(page):
+    assert len({one.recipe.data.dataset for one in runs(page)}) == 1
+
+
+# The views
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_every_figure_says_its_protocol_its_images_and_its_interval(page, name):
+    view(page, name)
+    assert alternative(page).startswith(CHARTS[name])
+    written = json.dumps(chart(page), ensure_ascii=False)
+    for one in runs(page):
+        count = f"{one.n_validation} validation" if name == "Training" else f"{one.n} images in"
+        assert f"grouped split, {count}" in written
+    assert ("carry no interval" if name == "Training" else "95 %") in told(page)
+
+
+def test_curves_carry_the_figures_of_the_results(page):
+    view(page, "Curves")
+    label = page.segmented_control(key="systems curve class").value
+    for one in runs(page):
+        auc = one.metrics["values"][f"auc_{label}"]
+        assert f"AUC {auc['value']:.2f} ({auc['low']:.2f}–{auc['high']:.2f})" in alternative(page)
+
+
+def test_another_class_leaves_out_who_does_not_know_it(page):
+    view(page, "Curves")
+    classes = page.segmented_control(key="systems curve class").options
+    for label in classes:
+        page.segmented_control(key="systems curve class").set_value(label).run()
+        assert not page.exception and not page.error
+        for one in runs(page):
+            known = label in one.recipe.classes
+            assert (f"*{one.recipe.title}* does not know" not in told(page)) == known
+            assert (f"{one.recipe.title}, grouped" in alternative(page)) == known
+
+
+def test_only_the_open_view_is_computed(page, monkeypatch):
+    def unwanted(*arguments):
+        raise AssertionError("a view that is closed was computed")
+
+    for name in ("roc_curve", "precision_recall_curve", "pair", "differences"):
+        monkeypatch.setattr(_systems_data, name, unwanted)
+    for name in ("Reliability", "Training", "Confusion", "Explanations", "Cards"):
+        view(page, name)
+
+
+def test_a_run_and_its_curves_are_computed_once(page, monkeypatch):
+    asked = []
+    real = _systems_data.curves.roc_curve
+    monkeypatch.setattr(
+        _systems_data.curves, "roc_curve", lambda *more: asked.append(more) or real(*more)
+    )
+    for name in ("Cards", "Curves", "Training", "Curves"):
+        view(page, name)
+    assert asked == []  # the page was drawn once before, with these curves
+
+
+def test_counts_become_shares_of_their_row(page):
+    view(page, "Confusion")
+    page.segmented_control(key="systems confusion cells").set_value("Shares of a row").run()
+    assert chart(page)["data"][0]["text"][0][0].endswith("%")
+
+
+def test_mcnemar_is_that_of_the_images_both_were_tested_on(page):
+    view(page, "Tests")
+    first, second = runs(page)[:2]
+    try:
+        _systems_tests._check(first, second)
+        both = _systems_data.pair(first, second)
+    except EvaluationError as error:
+        assert str(error) in told(page)
+        return
+    assert f"**{both.n} images in {both.n_groups} groups**" in told(page)
+    counts = page.table[0].value
+    assert int(counts.to_numpy().sum()) == both.n
+    assert int(counts.loc["First right", "Second wrong"]) == mcnemar(both).only_first
+    assert "Images of one group are not" in told(page)
+
+
+def test_one_system_cannot_be_tested_against_itself(page):
+    view(page, "Tests")
+    first = page.selectbox(key="systems First").value
+    page.selectbox(key="systems Second").set_value(first).run()
+    assert "Choose two different systems" in told(page)
+
+
+def test_images_of_other_data_sets_are_never_matched_by_name(page):
+    first = runs(page)[0]
+    other = first.recipe.model_copy(
+        update={"data": first.recipe.data.model_copy(update={"dataset": "elsewhere"})}
+    )
+    with pytest.raises(EvaluationError, match="different data sets"):
+        _systems_tests._check(first, replace(first, recipe=other, digest="another"))
+
+
+@pytest.mark.parametrize(("number", "sentence"), [(0, "Choose a system above"), (1, "two systems")])
+def test_too_few_systems_get_a_sentence(page, number, sentence):
+    page.pills(key="systems chosen").set_value(list(list_trained()[:number])).run()
+    view(page, "Tests")
+    assert sentence in told(page)
+
+
+def test_a_protocol_without_a_run_gets_a_sentence(page, monkeypatch):
+    def untrained(recipe_id, protocol):
+        raise EvaluationError(f"{recipe_id} was not trained under this protocol.")
+
+    monkeypatch.setattr(_systems_data, "run", untrained)
+    for name in (*CHARTS, "Tests"):
+        view(page, name)
+        assert told(page).count("was not trained under this protocol") == len(runs(page))
+        assert not page.get("plotly_chart")
+
+
+def test_the_card_of_every_system_can_be_read(page):
+    view(page, "Cards")
+    for recipe_id in list_trained():
+        page.selectbox(key="systems card").set_value(recipe_id).run()
+        assert f"(`{recipe_id}`)" in told(page) and "Intended use" in told(page)
+
+
+def test_a_damaged_checkpoint_gets_a_sentence(page, monkeypatch):
+    def damaged():
+        raise CheckpointError("a/metrics.json does not match its hash.")
+
+    monkeypatch.setattr(_systems_data, "table", damaged)
+    page.run()
+    assert [one.value for one in page.error] == ["a/metrics.json does not match its hash."]
+    assert not page.exception
+
+
+# Explanations
+
+
+def test_explanations_that_were_not_measured_name_the_command(page, monkeypatch):
+    real = _work.checkpoint
+
+    def unmeasured(recipe_id):
+        files = {k: v for k, v in real(recipe_id).manifest["files"].items() if "expl" not in k}
+        return type("Unmeasured", (), {"manifest": {"files": files}})
+
+    monkeypatch.setattr(_systems_explanations.work, "checkpoint", unmeasured)
+    view(page, "Explanations")
+    chosen = page.selectbox(key="systems explained").value
+    command = f"python -m core.evaluation.explanations --recipe {chosen}"
+    assert command in told(page)
+
+
+def test_explanations_stand_method_by_metric():
+    figures = pd.DataFrame(
+        [("grad-cam", "iou", 0.4, 0.3, 0.5, 9), ("other", "iou", 0.2, 0.1, 0.3, 5),
+         ("grad-cam", "seconds", 0.01, 0.0, 0.02, 9)],
+        columns=["method", "metric", "mean", "low", "high", "n"],
+    )  # fmt: skip
+    shown = _systems_explanations.by_method(figures, ["seconds", "iou"])
+    assert shown.columns.tolist() == ["Method", "Seconds", "IoU"]
+    assert shown["Method"].tolist() == ["Grad-CAM", "other"]
+    assert shown["IoU"].tolist() == ["0.40 (0.30–0.50), 9", "0.20 (0.10–0.30), 5"]
+    assert shown["Seconds"].isna().tolist() == [False, True]

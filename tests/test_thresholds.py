@@ -1,0 +1,107 @@
+"""Counts at every threshold and predictive values, by hand and against scikit-learn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import confusion_matrix, roc_curve
+
+from core.checkpoints import list_trained, open_checkpoint
+from core.evaluation.mistakes import mistakes_table
+from core.evaluation.thresholds import GRID, predictive_values, threshold_table
+
+TRAINED = list_trained()
+
+
+def test_counts_by_hand():
+    scores = np.array([0.9, 0.5, 0.5, 0.2])
+    positive = np.array([True, True, False, False])
+    table = threshold_table(scores, positive, np.array([0.0, 0.2, 0.5, 0.6, 0.95]))
+    assert table[["tp", "fp", "fn", "tn"]].to_numpy().tolist() == [
+        [2, 2, 0, 0],
+        [2, 2, 0, 0],
+        [2, 1, 0, 1],
+        [1, 0, 1, 2],
+        [0, 0, 2, 2],
+    ]
+    assert table["sensitivity"].tolist() == [1, 1, 1, 0.5, 0]
+    assert table["specificity"].tolist() == [0, 0, 0.5, 1, 1]
+    inside = (table["sensitivity_low"] <= table["sensitivity"]) & (
+        table["sensitivity"] <= table["sensitivity_high"]
+    )
+    assert inside.all()
+
+
+def test_the_grid_agrees_with_scikit_learn():
+    random = np.random.default_rng(3)
+    positive = random.random(400) < 0.4
+    scores = np.clip(random.normal(0.4 + 0.2 * positive, 0.2), 0, 1).round(3)
+    table = threshold_table(scores, positive)
+    for row in table.iloc[::20].itertuples():
+        theirs = confusion_matrix(positive, scores >= row.threshold, labels=[False, True])
+        assert [row.tn, row.fp, row.fn, row.tp] == theirs.ravel().tolist()
+    alarms, found, thresholds = roc_curve(positive, scores, drop_intermediate=False)
+    curve = threshold_table(scores, positive, thresholds)
+    assert curve["sensitivity"].to_numpy() == pytest.approx(found)
+    assert 1 - curve["specificity"].to_numpy() == pytest.approx(alarms)
+
+
+def test_a_side_without_images_is_undefined():
+    table = threshold_table(np.array([0.2, 0.8]), np.array([True, True]))
+    assert table["specificity"].isna().all()
+    assert table["specificity_low"].isna().all()
+    assert len(table) == len(GRID)
+
+
+def test_predictive_values_by_hand():
+    """Of 1000 people 100 are ill: 90 are found and 10 missed; of 900 well ones 180 are called."""
+    ppv, npv = predictive_values(0.9, 0.8, 0.1)
+    assert ppv == pytest.approx(90 / 270)
+    assert npv == pytest.approx(720 / 730)
+
+
+def test_at_the_samples_own_prevalence_they_are_the_shares_counted():
+    scores = np.array([0.9, 0.7, 0.6, 0.4, 0.3, 0.1])
+    positive = np.array([True, False, True, True, False, False])
+    row = threshold_table(scores, positive, np.array([0.5])).iloc[0]
+    ppv, npv = predictive_values(row["sensitivity"], row["specificity"], positive.mean())
+    assert ppv == pytest.approx(row["tp"] / (row["tp"] + row["fp"]))
+    assert npv == pytest.approx(row["tn"] / (row["tn"] + row["fn"]))
+
+
+def test_predictive_values_rise_with_both_figures():
+    shares = np.linspace(0.05, 0.95, 10)
+    for fixed in (0.1, 0.5, 0.9):
+        for index in (0, 1):
+            rising = [predictive_values(x, fixed, 0.2)[index] for x in shares]
+            assert (np.diff(rising) > 0).all()
+            rising = [predictive_values(fixed, x, 0.2)[index] for x in shares]
+            assert (np.diff(rising) > 0).all()
+
+
+def test_nobody_called_positive_has_no_predictive_value():
+    ppv, npv = predictive_values(0.0, 1.0, 0.3)
+    assert np.isnan(ppv)
+    assert npv == pytest.approx(0.7)
+
+
+@pytest.mark.skipif(not TRAINED, reason="no trained system is shipped")
+@pytest.mark.parametrize("recipe_id", TRAINED)
+def test_the_operating_point_gives_the_figures_of_the_metrics(recipe_id):
+    checkpoint = open_checkpoint(recipe_id)
+    recipe, known = checkpoint.recipe, checkpoint.predictions()
+    if not recipe.malignant_classes:
+        pytest.skip("the system has no malignant class")
+    for protocol, metrics in checkpoint.metrics.items():
+        calibration = metrics["calibration"]
+        run = known[(known["protocol"] == protocol) & (known["seed"] == metrics["seed"])]
+        table = mistakes_table(run, recipe.classes, calibration["temperature"])
+        malignant = list(recipe.malignant_classes)
+        point = calibration["operating_point"]
+        row = threshold_table(
+            table[malignant].sum(axis=1),
+            table["label"].isin(malignant),
+            np.array([point["threshold"]]),
+        ).iloc[0]
+        for name in ("sensitivity", "specificity"):
+            assert row[name] == pytest.approx(point[name]["value"])

@@ -1,0 +1,115 @@
+"""The command line of training: real runs of one epoch on a generated folder."""
+
+from __future__ import annotations
+
+import pytest
+from histology import FIELDS, PATIENTS, write_breakhis
+
+import train
+from core.checkpoints import CHECKPOINTS, list_trained, open_checkpoint
+from core.recipe import list_recipes, load_recipe
+
+RECIPE = "breakhis-40-dalaresnet50"
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch: pytest.MonkeyPatch):
+    """A folder to read, and a working directory to write to."""
+    monkeypatch.chdir(tmp_path)
+    return write_breakhis(tmp_path / "breakhis")
+
+
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the command train on images of 64 x 64."""
+
+    def load(recipe_id: str):
+        recipe = load_recipe(recipe_id)
+        preprocessing = recipe.preprocessing.model_copy(update={"size": (64, 64)})
+        return recipe.model_copy(update={"preprocessing": preprocessing})
+
+    monkeypatch.setattr(train, "load_recipe", load)
+
+
+def test_a_comparison_run_stays_away_from_the_shipped_systems(data, monkeypatch, tmp_path):
+    small(monkeypatch)
+    shipped = {path: path.stat().st_mtime_ns for path in CHECKPOINTS.rglob("*")}
+    options = ["--data", str(data), "--epochs", "1", "--from-scratch"]
+    assert train.main([RECIPE, "--architecture", "googlenet", *options]) == 0
+    assert {path: path.stat().st_mtime_ns for path in CHECKPOINTS.rglob("*")} == shipped
+    root = tmp_path / "runs" / "comparisons"
+    assert list_trained(root) == (f"{RECIPE}+googlenet",)
+    checkpoint = open_checkpoint(f"{RECIPE}+googlenet", root)
+    assert checkpoint.recipe.architecture.name == "googlenet"
+    assert len(checkpoint.predictions()) == PATIENTS * FIELDS
+    assert checkpoint.load().layers[-1] == "inception5"
+    # Rewriting its card finds it in the same place.
+    recipe = [RECIPE, "--architecture", "googlenet", "--epochs", "1"]
+    assert train.main([*recipe, "--refresh"]) == 0
+
+
+def test_a_histology_recipe_trains_on_the_published_layout(data, monkeypatch, tmp_path):
+    small(monkeypatch)
+    options = ["--data", str(data), "--epochs", "1", "--from-scratch", "--output", str(tmp_path)]
+    assert train.main([RECIPE, *options]) == 0
+    checkpoint = open_checkpoint(RECIPE, tmp_path)
+    assert checkpoint.metrics["grouped"]["n"] > 0
+    splits = checkpoint.predictions().groupby("group")["split"].nunique()
+    assert len(splits) == PATIENTS and (splits == 1).all()
+
+
+def test_tuning_prints_sections_of_a_recipe(data, monkeypatch, capsys):
+    small(monkeypatch)
+    options = ["--architecture", "googlenet", "--data", str(data), "--epochs", "1"]
+    assert train.main([RECIPE, *options, "--from-scratch", "--tune", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "validation loss" in printed
+    assert f"# {RECIPE}+googlenet: best of 1 settings" in printed
+    assert "[architecture]" in printed and "[[training.phases]]" in printed
+
+
+def test_every_recipe_is_listed(capsys, monkeypatch):
+    monkeypatch.setattr(train.console, "width", 120)
+    assert train.main(["--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    trained = list_trained()
+    for recipe in list_recipes():
+        (line,) = [line for line in lines if line.split()[:1] == [recipe.id]]
+        assert line.split()[-1] == ("yes" if recipe.id in trained else "no")
+
+
+def test_the_real_samples_of_breakhis_train(data_folder, monkeypatch, tmp_path):
+    """13 of the 30 are of 40X: as they come, one epoch."""
+    samples = data_folder / "breakhis_samples"
+    if not samples.is_dir():
+        pytest.skip("no samples of BreaKHis here")
+    monkeypatch.chdir(tmp_path)
+    options = ["--data", str(samples), "--epochs", "1", "--from-scratch", "--output", str(tmp_path)]
+    assert train.main([RECIPE, *options]) == 0
+    predictions = open_checkpoint(RECIPE, tmp_path).predictions()
+    assert predictions["label"].value_counts().to_dict() == {"benign": 8, "malignant": 5}
+
+
+def test_too_few_images_are_told(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    folder = write_breakhis(tmp_path / "few", patients=4)
+    assert train.main([RECIPE, "--data", str(folder), "--from-scratch"]) == 2
+    said = " ".join(capsys.readouterr().out.split())
+    assert "8 images in 4 groups are too few to split: none is left for validation" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["unheard-of", "--architecture", "vgg16"], "There is no recipe 'unheard-of'"),
+        (["busi-mobilenetv2+vgg13"], "There is no network 'vgg13'"),
+    ],
+)
+def test_mistakes_are_told_in_a_sentence(arguments, message, capsys):
+    assert train.main(arguments) == 2
+    assert message in " ".join(capsys.readouterr().out.split())
+
+
+def test_an_unknown_network_lists_the_known_ones(capsys):
+    with pytest.raises(SystemExit):
+        train.main(["busi-mobilenetv2", "--architecture", "vgg13"])
+    assert "'vgg16'" in capsys.readouterr().err

@@ -1,0 +1,104 @@
+"""Windows, rulers, areas and moving pictures, against values worked out by hand."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.scan_types import Grey, Scan, rgb
+from core.viewing import measure, moving_picture, value_range, viewing_panels, windows_of
+from core.windowing import WHOLE_BYTE, Window, apply_window, window_between
+
+RAMP = np.arange(4096, dtype=np.uint16).reshape(1, 64, 64)
+
+
+def deep(windows: tuple[Window, ...], inverted: bool = False) -> Scan:
+    return Scan(rgb(apply_window(RAMP, windows[0], inverted)), grey=Grey(RAMP, windows, inverted))
+
+
+def test_a_window_spreads_its_values_over_the_greys():
+    values = np.array([0, 100, 150, 200, 300])
+    # DICOM PS3.3 C.11.2.1.2: 101 values around 150.5 are those from 100 to 200
+    assert apply_window(values, Window(150.5, 101)).tolist() == [0, 0, 128, 255, 255]
+    assert apply_window(values, Window(150, 100, "LINEAR_EXACT")).tolist() == [0, 0, 128, 255, 255]
+    assert apply_window(values, Window(150, 100, "SIGMOID")).tolist()[2] == 128
+    assert apply_window(values, window_between(100, 200)).tolist() == [0, 0, 128, 255, 255]
+    assert apply_window(values, window_between(100, 200), True).tolist() == [255, 255, 127, 0, 0]
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint16, np.int32, np.float32])
+def test_the_type_of_the_values_makes_no_difference(kind):
+    values = np.random.default_rng(0).integers(0, 120, (60, 70))
+    expected = np.rint(np.clip((values - 20) * 255 / 60, 0, 255))
+    assert np.array_equal(apply_window(values.astype(kind), window_between(20, 80)), expected)
+
+
+def test_the_window_of_a_byte_changes_nothing():
+    values = np.arange(256, dtype=np.uint8)
+    assert np.array_equal(apply_window(values, WHOLE_BYTE), values)
+
+
+def test_what_is_no_number_is_black():
+    assert apply_window(np.array([np.nan, 1.0]), window_between(0, 1)).tolist() == [0, 255]
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+def test_views_of_deep_and_of_plain_scans(inverted):
+    scan = deep((Window(2000, 1000),), inverted)
+    assert np.array_equal(scan.view(0, Window(2000, 1000)), scan.pixels[0])
+    assert np.array_equal(scan.view(0, Window(2000, 1000), True), 255 - scan.pixels[0])
+    plain = Scan(scan.pixels.copy())
+    assert np.array_equal(plain.view(0, WHOLE_BYTE), plain.pixels[0])
+    assert np.array_equal(plain.view(0, WHOLE_BYTE, True), 255 - plain.pixels[0])
+    seen = scan.seen_through(0, Window(100, 50))
+    assert np.array_equal(seen.pixels[0], scan.view(0, Window(100, 50)))
+
+
+def test_windows_to_choose_from():
+    assert list(windows_of(Scan(np.zeros((1, 2, 2, 3), np.uint8)))) == ["As stored"]
+    whole = window_between(0, 4095)
+    assert windows_of(deep((whole,))) == {"All values": whole}
+    soft, second = Window(40, 400, name="SOFT"), Window(1, 2)
+    names = windows_of(deep((soft, second)))
+    assert names == {"SOFT": soft, "Window 2 of the file": second, "All values": whole}
+    assert next(iter(windows_of(deep((Window(1, 2),))))) == "As in the file"
+    assert value_range(deep((soft,))) == (0, 4095)
+
+
+def test_both_pictures_are_linked_and_drawn_to_scale():
+    pixels = np.zeros((40, 80, 3), np.uint8)
+    figure = viewing_panels(pixels, pixels, (0.5, 0.25), "Ruler")
+    assert figure.layout.xaxis2.matches == "x"
+    assert figure.layout.yaxis2.matches == "y"
+    assert figure.layout.xaxis.range == (-0.125, 19.875)  # 80 pixels of 0.25 mm
+    assert figure.layout.yaxis.range == (19.75, -0.25)  # 40 pixels of 0.5 mm
+    assert figure.layout.yaxis.scaleanchor == "x"
+    assert figure.layout.newshape.label.texttemplate == "%{length:.1f} mm"
+    assert figure.layout.dragmode == "drawline"
+    unknown = viewing_panels(pixels, pixels, None, "Move")
+    assert "mm" not in unknown.layout.newshape.label.texttemplate
+
+
+def test_an_area_is_measured_in_millimetres():
+    values = np.zeros((40, 80))
+    values[10:21, 20:41] = 7
+    # corners at the centres of pixels (20, 10) and (40, 20), of 0.25 x 0.5 mm
+    x, y = [5, 10, 10, 5], [5, 5, 10, 10]
+    found = measure(x, y, values, (0.5, 0.25))
+    assert found.area == pytest.approx(25)
+    assert (found.mean, found.deviation) == (7, 0)
+    assert measure([20, 40, 40], [10, 10, 20], values, None).area == 100
+    assert measure([900, 901, 901], [10, 10, 20], values, None) is None
+
+
+def test_a_moving_picture_holds_all_frames_in_their_rhythm():
+    pixels = np.stack([np.full((30, 40, 3), level, np.uint8) for level in (0, 90, 255)])
+    image = Image.open(io.BytesIO(moving_picture(Scan(pixels, frame_ms=40), WHOLE_BYTE, False)))
+    assert image.n_frames == 3
+    for number, level in enumerate((0, 90, 255)):
+        image.seek(number)
+        assert abs(np.asarray(image.convert("RGB")).mean() - level) < 4
+        assert image.info["duration"] == 40

@@ -1,0 +1,223 @@
+"""Train a system of the literature.
+
+    python train.py --list
+    python train.py busi-efficientnet-b0 --data DIR
+    python train.py busi-efficientnet-b0 --data DIR --protocol published
+    python train.py busi-mobilenetv2 --data DIR --seed 1 --resume
+    python train.py busi-mobilenetv2 --refresh
+    python train.py busi-mobilenetv2 --data DIR --architecture vgg16
+    python train.py busi-mobilenetv2 --data DIR --tune 30
+
+DIR is the data set's folder, or a folder that holds it. Without --data it is looked for below
+LESIONLENS_DATA. ImageNet weights come from LESIONLENS_WEIGHTS, else from the hubs of Keras and
+timm. Ctrl-C keeps the state after the last full epoch; --resume goes on from there.
+
+--architecture trains another network by the recipe's method, for comparison. It leaves its
+checkpoint in runs/comparisons/RECIPE+NETWORK and touches no shipped system. --tune searches N
+settings for those with the lowest loss on validation images and prints them as they go into a
+recipe; the test images are not read. The same command goes on with an interrupted search.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column, Table
+
+from core.checkpoints import CHECKPOINTS, list_trained, open_checkpoint
+from core.networks import networks
+from core.recipe import COMPARED, list_recipes, load_recipe
+
+COMPARISONS = Path("runs", "comparisons")
+
+console = Console()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; the exit status."""
+    options = _parse(arguments)
+    logging.basicConfig(
+        level="WARNING", format="%(message)s", handlers=[RichHandler(show_path=False)]
+    )
+    if options.list:
+        console.print(_recipes_table())
+        return 0
+    from core.training.run import shorten
+
+    try:
+        recipe = load_recipe(options.recipe)
+        if options.epochs:
+            recipe = shorten(recipe, options.epochs)
+        if options.tune:
+            _tune(recipe, options)
+            return 0
+        folder = _refresh(recipe, options) if options.refresh else _train(recipe, options)
+    except ValueError as error:
+        console.print(f"[red]{error}[/red]", highlight=False)
+        return 2
+    except KeyboardInterrupt:
+        console.print("Interrupted. The last full epoch is kept; go on with --resume.")
+        return 130
+    console.print(f"Checkpoint written: {folder.name}")
+    return 0
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("recipe", nargs="?", help="id of a recipe; see --list")
+    parser.add_argument("--list", action="store_true", help="list the recipes and exit")
+    parser.add_argument("--data", type=Path, help="folder of the data set")
+    parser.add_argument("--protocol", choices=("published", "grouped"), default="grouped")
+    parser.add_argument("--epochs", type=_count, help="at most this many epochs in each phase")
+    parser.add_argument("--seed", type=int, default=0, help="seed of split, order and weights")
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
+    parser.add_argument("--from-scratch", action="store_true", help="start from random weights")
+    parser.add_argument(
+        "--refresh", action="store_true", help="recompute figures and card, train nothing"
+    )
+    parser.add_argument(
+        "--architecture", choices=sorted(networks()), metavar="NETWORK", help=_networks_help()
+    )
+    parser.add_argument(
+        "--tune",
+        type=_count,
+        metavar="N",
+        help="try N settings on validation images, show the best",
+    )
+    parser.add_argument("--output", type=Path, help="folder of checkpoints")
+    options = parser.parse_args(arguments)
+    if not options.list and not options.recipe:
+        parser.error("name a recipe, or use --list")
+    if options.architecture:
+        options.recipe += f"{COMPARED}{options.architecture}"
+    if options.output is None:
+        options.output = COMPARISONS if COMPARED in (options.recipe or "") else CHECKPOINTS
+    return options
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("give a number of at least 1")
+    return number
+
+
+def _networks_help() -> str:
+    return f"train this network instead, for comparison: {', '.join(sorted(networks()))}"
+
+
+def _recipes_table() -> Table:
+    trained = list_trained()
+    names = ("Recipe", "Data set", "Network", "Trained")
+    table = Table(*(Column(name, no_wrap=True) for name in names), box=SIMPLE_HEAD, padding=0)
+    for recipe in list_recipes():
+        table.add_row(
+            recipe.id,
+            recipe.data.dataset,
+            networks()[recipe.architecture.name].title,
+            "yes" if recipe.id in trained else "no",
+        )
+    return table
+
+
+def _refresh(recipe, options: argparse.Namespace) -> Path:
+    from core.training.result import refresh
+
+    checkpoint = open_checkpoint(recipe.id, options.output)
+    refresh(checkpoint, recipe)
+    return checkpoint.folder
+
+
+def _train(recipe, options: argparse.Namespace) -> Path:
+    from core.training.run import train_recipe
+
+    with _watched(recipe) as listener:
+        return train_recipe(
+            recipe,
+            options.data,
+            protocol=options.protocol,
+            seed=options.seed,
+            resume=options.resume,
+            pretrained=not options.from_scratch,
+            output=options.output,
+            listener=listener,
+        )
+
+
+def _tune(recipe, options: argparse.Namespace) -> None:
+    from core.training.tune import tune
+
+    def on_trial(settings: dict, loss: float | None) -> None:
+        chosen = ", ".join(f"{name} {_short(value)}" for name, value in settings.items())
+        judged = "given up" if loss is None else f"validation loss {loss:.4f}"
+        console.print(f"{judged}: {chosen}", highlight=False)
+
+    with _watched(recipe) as listener:
+        best = tune(
+            recipe,
+            options.data,
+            options.tune,
+            protocol=options.protocol,
+            seed=options.seed,
+            pretrained=not options.from_scratch,
+            listener=replace(listener, epoch=lambda _: None),
+            on_trial=on_trial,
+        )
+    print(f"# {recipe.id}: best of {best.trials} settings, validation loss {best.loss:.4f}")
+    print(best.toml(), end="")
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+@contextmanager
+def _watched(recipe) -> Iterator:
+    """A progress bar, and the listener that moves it."""
+    from core.training.run import Listener
+
+    epochs = sum(phase.epochs for phase in recipe.training.phases)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]:.3f}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bars:
+        steps = bars.add_task("epoch 1", loss=float("nan"), total=None)
+
+        def on_step(done: int, total: int, loss: float) -> None:
+            bars.update(steps, completed=done, total=total, loss=loss)
+
+        def on_epoch(record: dict) -> None:
+            console.print(_epoch_line(record), highlight=False)
+            bars.reset(steps, description=f"epoch {record['epoch'] + 2} of at most {epochs}")
+
+        yield Listener(message=console.print, step=on_step, epoch=on_epoch)
+
+
+def _epoch_line(record: dict) -> str:
+    return (
+        f"epoch {record['epoch'] + 1:3d}  phase {record['phase'] + 1}  "
+        f"rate {record['learning_rate']:.1e}  loss {record['loss']:.4f}  "
+        f"validation: loss {record['val_loss']:.4f}  accuracy {record['val_accuracy']:.3f}  "
+        f"precision {record['val_precision']:.3f}  recall {record['val_recall']:.3f}  "
+        f"{record['seconds']:.0f} s"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
