@@ -15,9 +15,11 @@ run: $(VENV)/.installed
 	$(BIN)/streamlit run app.py --server.port $(PORT)
 
 # A browser wants the machine to itself; all other tests share two processes, a file at a time.
+# A page can be caught between two drawings: a browser test that fails is tried again, which
+# pytest reports, and a fault of ours fails every time.
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest --ignore tests/browser --numprocesses 2 --dist loadfile
-	$(BIN)/python -m pytest tests/browser
+	$(BIN)/python -m pytest tests/browser --reruns 2
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.bench
