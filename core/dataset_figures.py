@@ -5,14 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.borders import border_trace
 from core.datasets.intensity import box_numbers
 from core.figures import TEXT_SIZE, panel_axis, picture_trace
-from core.panel_grid import OUTLINE
 
 CLASS_COLOURS = (
     "#2f7fc1",
@@ -199,14 +198,8 @@ def enlarged(pixels: np.ndarray, mask: np.ndarray | None) -> go.Figure:
     """A scan, uint8 (H, W, 3), to zoom and pan, with the outline of its lesion, bool (H, W)."""
     height, width = pixels.shape[:2]
     figure = go.Figure(go.Image(**picture_trace(pixels)))
-    for contour in _contours(mask):
-        figure.add_scatter(
-            x=contour[:, 0],
-            y=contour[:, 1],
-            mode="lines",
-            line={"color": OUTLINE, "width": 2},
-            hoverinfo="skip",
-        )
+    if border := border_trace(mask, width=2):
+        figure.add_trace(border)
     figure.update_layout(
         xaxis=panel_axis(width, [0, 1], "center", 1, "x"),
         yaxis=panel_axis(height, [0, 1], "top", 1, "y"),
@@ -219,11 +212,3 @@ def enlarged(pixels: np.ndarray, mask: np.ndarray | None) -> go.Figure:
         modebar={"bgcolor": _CLEAR},
     )
     return figure
-
-
-def _contours(mask: np.ndarray | None) -> list[np.ndarray]:
-    """Closed outlines of a mask, (points, 2), x before y."""
-    if mask is None or not mask.any():
-        return []
-    found, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1)
-    return [np.concatenate([one[:, 0], one[:1, 0]]) for one in found]

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import plotly.graph_objects as go
 
+from core.borders import OUTLINE, border_trace
 from core.figures import panel_axis, picture_trace
 
 HEIGHT = 380
-INK = "#35e0f2"
 
 Shape = Mapping[str, Sequence[float]]
 """Corners of a box, or points of a closed line, in pixels: the lists "x" and "y"."""
@@ -24,8 +24,9 @@ DRAWING_CONFIG = {
 """Plotly configuration of ``drawing_figure``: a box or a lasso is drawn, the wheel does nothing."""
 
 
-def drawing_figure(pixels: np.ndarray) -> go.Figure:
-    """The scan, uint8 (H, W, 3), on which dragging draws a lasso."""
+def drawing_figure(pixels: np.ndarray, outline: np.ndarray | None = None) -> go.Figure:
+    """The scan, uint8 (H, W, 3), on which dragging draws a lasso, with the border of ``outline``,
+    bool (H, W), if there is one already."""
     height, width = pixels.shape[:2]
     # Plotly selects points; of two that nobody sees, in opposite corners, it tells the region.
     corners = {"x": [0, width - 1], "y": [0, height - 1], "hoverinfo": "skip"}
@@ -36,11 +37,12 @@ def drawing_figure(pixels: np.ndarray) -> go.Figure:
         "height": HEIGHT,
         "margin": {"l": 0, "r": 0, "t": 32, "b": 0},
         "dragmode": "lasso",
-        "newselection": {"line": {"color": INK, "width": 2, "dash": "solid"}},
+        "newselection": {"line": {"color": OUTLINE, "width": 2, "dash": "solid"}},
         "showlegend": False,
     }
     picture = {"type": "image", **picture_trace(pixels)}
-    return go.Figure({"data": [picture, unseen], "layout": layout})
+    border = border_trace(outline)
+    return go.Figure({"data": [picture, unseen, *([border] if border else [])], "layout": layout})
 
 
 def drawn_mask(

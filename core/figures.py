@@ -15,6 +15,8 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale, unlabel_rgb
 
+from core.borders import border_trace
+
 # Name shown -> Plotly colour scale. All but jet are perceptually uniform.
 COLOUR_MAPS: dict[str, str] = {
     "Inferno": "Inferno",
@@ -126,6 +128,7 @@ def evidence_panels(
     colour_map: str = "Inferno",
     opacity: float = 0.6,
     empty: str | None = None,
+    outline: np.ndarray | None = None,
 ) -> go.Figure:
     """The scan, its heatmap and both together, side by side with one zoom and pan.
 
@@ -133,7 +136,8 @@ def evidence_panels(
     view, of any resolution; ``explained`` the class it speaks for; ``opacity`` in [0, 1], a
     multiple of OPACITY_STEP, that of the overlay where the evidence is strongest: it fades with
     the evidence. A slider changes it in the browser, so that zoom and pan stay. ``empty`` is
-    written over a heatmap that holds no evidence.
+    written over a heatmap that holds no evidence. The border of ``outline``, bool (H, W), is drawn
+    on the first and the last picture.
     """
     height, width = pixels.shape[:2]
     scale = COLOUR_MAPS[colour_map]
@@ -160,6 +164,8 @@ def evidence_panels(
             ),
         ]
     )
+    if border := border_trace(outline):
+        figure.add_traces([border | {"xaxis": f"x{one}", "yaxis": f"y{one}"} for one in ("", 3)])
     for number, (left, right, toward) in enumerate(_PANELS, start=1):
         suffix = axis_suffix(number)
         figure.update_layout(

@@ -6,10 +6,10 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import plotly.graph_objects as go
 
+from core.borders import border_trace
 from core.figures import (
     COLOUR_MAPS,
     MAX_PICTURE_SIDE,
@@ -72,7 +72,7 @@ def panel_grid(
     height, width = rows[0].pixels.shape[:2]
     parts = bands(rows)
     plan = _Plan.of(len(parts), len(parts[0].panels) + 1, width, height)
-    look = _Look(COLOUR_MAPS[colour_map], opacity, _border(outline))
+    look = _Look(COLOUR_MAPS[colour_map], opacity, border_trace(outline))
     pictures = {id(row.pixels): picture_trace(row.pixels, plan.largest) for row in rows}
     traces, annotations, axes = [], [_SLIDER_NAME], {}
     for row, band in enumerate(parts):
@@ -143,7 +143,6 @@ _LEAST_HEIGHT, _MOST_HEIGHT = 120, 330
 _PIXELS_SENT = 4_000_000  # in all panels together: each holds its own copy of the picture
 _SLIDER_AT = 0.7
 _NOTE_WIDTH = 24  # characters
-OUTLINE = "#35e0f2"
 
 
 @dataclass(frozen=True)
@@ -227,23 +226,6 @@ def _words(panel: Panel, number: int) -> list[dict]:
     if panel.note:
         words.append(over_panel("<br>".join(wrapped(panel.note)), number))
     return words
-
-
-def _border(mask: np.ndarray | None) -> dict | None:
-    """The border of a mask, bool (H, W), as closed lines; None without any."""
-    if mask is None or not mask.any():
-        return None
-    found, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1)
-    breaks = np.full((1, 2), np.nan)
-    points = np.concatenate([np.concatenate([one[:, 0], one[0], breaks]) for one in found])
-    return {
-        "type": "scatter",
-        "x": points[:, 0],
-        "y": points[:, 1],
-        "mode": "lines",
-        "line": {"color": OUTLINE, "width": 1.4},
-        "hoverinfo": "skip",
-    }
 
 
 def _colour_key(scale: str, explained: str) -> dict:

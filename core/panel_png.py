@@ -11,8 +11,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from plotly.colors import unlabel_rgb
 
+from core.borders import OUTLINE
 from core.figures import COLOUR_MAPS, opaque_scale
-from core.panel_grid import OUTLINE, Panel, PanelRow, bands, wrapped
+from core.panel_grid import Panel, PanelRow, bands, wrapped
 
 CELL = 360
 """Width of a picture in pixels."""

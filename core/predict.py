@@ -29,7 +29,8 @@ class Opinion:
     """What a system says of one frame, and where it looked.
 
     ``probabilities`` and ``logits`` (C,) in the order of ``classes``; ``heatmap`` explains class
-    number ``target``; ``pixels`` uint8 (H, W, 3) is the frame that was classified.
+    number ``target``; ``pixels`` uint8 (H, W, 3) is the frame that was classified; ``features``
+    float32 (h, w, K) are those of the last layer, for the guard.
     """
 
     recipe_id: str
@@ -40,6 +41,7 @@ class Opinion:
     target: int
     heatmap: Heatmap
     pixels: np.ndarray
+    features: np.ndarray
 
 
 def classify(
@@ -72,6 +74,7 @@ def classify(
         target=target,
         heatmap=explanation.heatmaps[0],
         pixels=pixels,
+        features=features[0],
     )
 
 

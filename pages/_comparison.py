@@ -16,7 +16,8 @@ from core.evaluation.localisation import Localisation, localisation
 from core.explain import METHODS, Method
 from core.recipe import load_recipe
 from pages._frame import plain, quiet
-from pages._maps import INSTANT, Aim, Answer, Outline
+from pages._maps import INSTANT, Aim, Answer
+from pages._outlines import Outline
 
 SHOWN = {
     "iou": "IoU",

@@ -10,16 +10,8 @@ from core.recipe import load_recipe
 from core.scans import ScanError
 from pages import _work as work
 from pages._frame import plain, quiet, themed
-from pages._maps import (
-    INSTANT,
-    Aim,
-    Outline,
-    View,
-    look,
-    outline_of,
-    read_outline,
-    sample_outline,
-)
+from pages._maps import INSTANT, Aim, View, look
+from pages._outlines import Outline, outline_of, read_outline, sample_outline
 from pages._test_images import as_item, held_out, offering
 
 FIRST_SAMPLE = "Malignant phantom 1"

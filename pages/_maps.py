@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,30 +11,18 @@ import numpy as np
 import streamlit as st
 
 from core.classifiers.base import Target, probabilities
-from core.datasets.phantoms import phantom
 from core.evaluation.faithfulness import Faithfulness, faithfulness
 from core.explain import METHODS, Heatmap
 from core.preprocessing import to_batch
 from core.recipe import load_recipe
-from core.scans import ScanError
-from pages._work import KEPT, SAMPLES, Item, classifier, scan_of
+from pages._outlines import Outline
+from pages._work import KEPT, Item, classifier, scan_of
 
 FAILED = "No map: the method failed on this scan"
-OTHER_SIZE = (
-    "The mask is {} pixels wide and high, the scan {}. Save the mask with the size of the scan."
-)
 INSTANT = "instant"
 """Cost of a method that needs no progress bar."""
 
 _log = logging.getLogger("lesionlens")
-
-
-@dataclass(frozen=True, eq=False)
-class Outline:
-    """Where the lesion is known to be: a mask, bool (H, W), and the sha256 of it."""
-
-    mask: np.ndarray
-    digest: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,30 +99,6 @@ class Answer:
 def needs_outline(recipe_id: str) -> bool:
     """Whether a system was trained on the inside of outlines alone."""
     return load_recipe(recipe_id).preprocessing.region == "mask"
-
-
-@st.cache_data(max_entries=16, show_spinner=False)
-def sample_outline(name: str) -> Outline | None:
-    """The outline of a synthetic sample; None if it has no lesion."""
-    return outline_of(phantom(*SAMPLES[name])[1])
-
-
-def read_outline(mask: Item, item: Item) -> Outline | None:
-    """The outline in the picture ``mask``, bright inside, for all frames of the scan ``item``.
-
-    Raises ScanError if it cannot be read or has another size than the scan.
-    """
-    picture = scan_of(mask.digest, mask.read).pixels[0]
-    size = scan_of(item.digest, item.read).pixels.shape[1:3]
-    if picture.shape[:2] != size:
-        sizes = [f"{width} x {height}" for height, width in (picture.shape[:2], size)]
-        raise ScanError(OTHER_SIZE.format(*sizes))
-    return outline_of(picture.max(axis=-1) >= 128)
-
-
-def outline_of(mask: np.ndarray) -> Outline | None:
-    """A mask with its hash, or None for an empty one."""
-    return Outline(mask, hashlib.sha256(np.packbits(mask)).hexdigest()) if mask.any() else None
 
 
 @st.cache_data(max_entries=32, max_size="256MiB", ttl=KEPT, show_spinner=False)

@@ -9,7 +9,7 @@ import streamlit as st
 from core.datasets import find_folder, load_table, read_mask, read_pixels
 from core.figures import png
 from core.recipe import load_recipe
-from pages._maps import Outline, outline_of
+from pages._outlines import Outline, outline_of
 from pages._work import MAX_SYSTEMS, Item, checkpoint
 
 

@@ -21,7 +21,6 @@ from pages._frame import INTENDED_USE, plain, quiet, require_frame, themed
 from pages._maps import (
     INSTANT,
     Aim,
-    Outline,
     Question,
     View,
     answer,
@@ -31,6 +30,7 @@ from pages._maps import (
     look,
     needs_outline,
 )
+from pages._outlines import Outline
 
 WAITING = "waiting …"
 FAST = "fast-score-cam"

@@ -22,7 +22,7 @@ from core.datasets.phantoms import phantom
 from core.evaluation.localisation import localisation
 from core.explain import METHODS, Explanation, Heatmap, Method, Parameter
 from core.recipe import load_recipe
-from pages import _comparison, _comparison_inputs, _maps, _test_images, _work
+from pages import _comparison, _comparison_inputs, _maps, _outlines, _test_images, _work
 
 APP = Path(__file__).parents[1] / "app.py"
 SYSTEMS = ("busi-efficientnet-b0", "busi-mobilenetv2")
@@ -412,7 +412,7 @@ def test_what_each_method_is_stands_on_the_page():
 
 @pytest.fixture
 def entries(methods) -> list[_comparison.Entry]:
-    outline = _maps.outline_of(np.eye(4, dtype=bool))
+    outline = _outlines.outline_of(np.eye(4, dtype=bool))
     answers = {"plain": _maps.Answer(upper_right(), 0.25), "slow": None}
     answers["broken"] = _maps.Answer(None, 1.5, _maps.FAILED)
     return [_comparison.entry(SYSTEMS[0], name, 0.7, one, outline) for name, one in answers.items()]
@@ -429,7 +429,7 @@ def test_the_table_holds_every_map(entries):
 
 
 def test_the_archive_holds_the_raw_maps(entries):
-    outline = _maps.outline_of(np.eye(4, dtype=bool))
+    outline = _outlines.outline_of(np.eye(4, dtype=bool))
     data = _comparison.maps_archive(entries, _maps.Aim("malignant"), outline)
     archive = np.load(io.BytesIO(data), allow_pickle=False)
     name = f"{SYSTEMS[0]}.plain"

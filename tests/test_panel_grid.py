@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from core import panel_png
+from core.borders import OUTLINE
 from core.figures import percent
-from core.panel_grid import OUTLINE, Panel, PanelRow, describe_grid, panel_grid
+from core.panel_grid import Panel, PanelRow, describe_grid, panel_grid
 from core.panel_png import grid_png
 
 GREY = np.full((40, 60, 3), 100, np.uint8)
