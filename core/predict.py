@@ -1,27 +1,20 @@
-"""Classify scans and explain the answer, without a browser.
+"""Scan -> opinion. As a command (``core.predict_command``):
 
-    python -m core.predict FILE... [--recipe ID] [--explain DIR] [--json]
-
-With --json, one line a file: file, recipe, label, probabilities, error. The exit status is 1 if
-any file was refused; the others are still answered.
+python -m core.predict FILE... [--recipe ID] [--explain DIR] [--manifest DIR] [--json]
+python -m core.predict --replay MANIFEST [FILE...] [--json]
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from core.checkpoints import list_trained, open_checkpoint
 from core.classifiers.base import Classifier, probabilities
 from core.explain import Heatmap, grad_cam
 from core.preprocessing import to_batch
-from core.scans import Scan, ScanError, read_scan_file
+from core.scans import Scan, ScanError
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,79 +71,12 @@ def classify(
     )
 
 
-def answer_files(
-    paths: Iterable[Path], classifier: Classifier
-) -> Iterator[tuple[Path, Opinion | ScanError]]:
-    """The opinion on each file, or why it was refused; one bad file harms no other."""
-    for path in paths:
-        try:
-            yield path, classify(classifier, read_scan_file(path))
-        except ScanError as error:
-            yield path, error
-
-
-def as_record(path: Path, recipe_id: str, answer: Opinion | ScanError) -> dict:
-    """The fields of one line of JSON."""
-    record = {"file": str(path), "recipe": recipe_id, "label": None, "probabilities": None}
-    if isinstance(answer, ScanError):
-        return record | {"error": str(answer)}
-    shares = dict(zip(answer.classes, (float(p) for p in answer.probabilities), strict=True))
-    return record | {"label": answer.label, "probabilities": shares, "error": None}
-
-
-def as_sentence(record: dict) -> str:
-    """The same for people."""
-    if record["error"]:
-        return f"{record['file']}: refused. {record['error']}"
-    shares = ", ".join(f"{name} {p:.1%}" for name, p in record["probabilities"].items())
-    return f"{record['file']}: {record['label']} ({shares})"
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Command line; the exit status."""
-    options = _parse(arguments)
-    try:
-        checkpoint = open_checkpoint(options.recipe or _default_recipe())
-        classifier = checkpoint.load()
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 2
-    refused = False
-    for number, (path, answer) in enumerate(answer_files(options.files, classifier), start=1):
-        record = as_record(path, checkpoint.recipe.id, answer)
-        print(json.dumps(record) if options.json else as_sentence(record), flush=True)
-        refused = refused or isinstance(answer, ScanError)
-        if options.explain and isinstance(answer, Opinion):
-            _save_overlay(options.explain, number, path, answer)
-    return 1 if refused else 0
+    # Run as a module this file is not core.predict: the command must not get a second Opinion.
+    from core.predict_command import main as run
 
-
-def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
-    parser.add_argument("--recipe", help=f"one of: {', '.join(list_trained())}")
-    parser.add_argument("--explain", type=Path, metavar="DIR", help="save overlays as PNG here")
-    parser.add_argument("--json", action="store_true", help="one JSON line a file")
-    return parser.parse_args(arguments)
-
-
-def _default_recipe() -> str:
-    trained = list_trained()
-    return trained[0] if trained else ""
-
-
-def _save_overlay(folder: Path, number: int, path: Path, opinion: Opinion) -> None:
-    """Numbered, since files of different folders may share a name."""
-    import cv2
-
-    from core.explain.overlay import overlay
-
-    folder.mkdir(parents=True, exist_ok=True)
-    name = f"{number:04d} {path.stem} {opinion.recipe_id} {opinion.classes[opinion.target]}.png"
-    picture = overlay(opinion.pixels, opinion.heatmap)
-    cv2.imencode(".png", picture[..., ::-1])[1].tofile(folder / name)
+    return run(arguments)
 
 
 if __name__ == "__main__":

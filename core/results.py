@@ -19,11 +19,12 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
-from core import explanations_tables, results_tables
+from core import conformal_tables, explanations_tables, guard_tables, results_tables
 from core.card import PROTOCOLS
 from core.checkpoints import CHECKPOINTS, list_trained, open_checkpoint
 from core.evaluation import evaluate
 from core.evaluation.explanations import read
+from core.evaluation.guard import read as read_guard
 from core.evaluation.seeds import over_seeds
 from core.recipe import Recipe, list_recipes
 from core.timing import write_timings
@@ -77,11 +78,18 @@ def all_rows(root: Path = CHECKPOINTS) -> list[Row]:
 
 def markdown(root: Path = CHECKPOINTS) -> str:
     """The text of docs/results.md."""
-    measured = {
-        recipe_id: read(open_checkpoint(recipe_id, root)) for recipe_id in list_trained(root)
-    }
-    explained = explanations_tables.section({k: v for k, v in measured.items() if len(v)})
-    return "\n".join(filter(None, [results_tables.page(all_rows(root)), explained]))
+    trained = {recipe_id: open_checkpoint(recipe_id, root) for recipe_id in list_trained(root)}
+    explained, guarded = (
+        {name: table for name, one in trained.items() if len(table := reader(one))}
+        for reader in (read, read_guard)
+    )
+    parts = [
+        results_tables.page(all_rows(root)),
+        conformal_tables.section(trained.values()),
+        guard_tables.section(guarded),
+        explanations_tables.section(explained),
+    ]
+    return "\n".join(filter(None, parts))
 
 
 def check(root: Path = CHECKPOINTS) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pandas as pd
 import streamlit as st
 
@@ -47,8 +49,11 @@ def batch_csv(table: pd.DataFrame, recipe: Recipe, names: bool = False) -> bytes
     return safe.to_csv(index=False).encode("utf-8")
 
 
-def choose_item(table: pd.DataFrame, recipe: Recipe) -> int:
-    """Show the table; the row to look at, chosen by a click on it or from the list below it."""
+def choose_item(table: pd.DataFrame, recipe: Recipe, reports: Callable[[bool], bytes]) -> int:
+    """Show the table; the row to look at, chosen by a click on it or from the list below it.
+
+    ``reports`` makes the archive of all reports, with the files' names or without.
+    """
     st.session_state["shown"] = min(st.session_state.get("shown") or 0, len(table) - 1)
     _show_count(table)
     st.dataframe(
@@ -80,6 +85,14 @@ def choose_item(table: pd.DataFrame, recipe: Recipe) -> int:
             file_name=f"lesionlens-{recipe.id}.csv",
             mime="text/csv",
             icon=":material/download:",
+            on_click="ignore",
+        )
+        st.download_button(
+            "Reports (ZIP)",
+            lambda: reports(names),
+            file_name=f"lesionlens-{recipe.id}.zip",
+            mime="application/zip",
+            icon=":material/folder_zip:",
             on_click="ignore",
         )
     return row

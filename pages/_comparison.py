@@ -17,7 +17,7 @@ from core.explain import METHODS, Method
 from core.recipe import load_recipe
 from pages._frame import plain, quiet
 from pages._maps import INSTANT, Aim, Answer
-from pages._outlines import Outline
+from pages._work import Outline
 
 SHOWN = {
     "iou": "IoU",

@@ -10,8 +10,8 @@ from core.recipe import load_recipe
 from core.scans import ScanError
 from pages import _work as work
 from pages._frame import plain, quiet, themed
-from pages._maps import INSTANT, Aim, View, look
-from pages._outlines import Outline, outline_of, read_outline, sample_outline
+from pages._maps import INSTANT, Aim, see
+from pages._outlines import outline_of, read_outline, sample_outline
 from pages._test_images import as_item, held_out, offering
 
 FIRST_SAMPLE = "Malignant phantom 1"
@@ -26,7 +26,7 @@ HOW_TO_DRAW = (
 )
 
 
-def choose_scan(systems: tuple[str, ...]) -> tuple[work.Item, Outline | None]:
+def choose_scan(systems: tuple[str, ...]) -> tuple[work.Item, work.Outline | None]:
     """The scan, and the outline of its lesion if that is known.
 
     Raises CheckpointError or DatasetError if the test images of a data set cannot be listed.
@@ -53,7 +53,7 @@ def choose_scan(systems: tuple[str, ...]) -> tuple[work.Item, Outline | None]:
     return work.sample(name), sample_outline(name)
 
 
-def _choose_mask(item: work.Item) -> Outline | None:
+def _choose_mask(item: work.Item) -> work.Outline | None:
     mask = st.file_uploader(
         "Mask of its lesion, if you have one",
         key="compare mask",
@@ -66,7 +66,7 @@ def _choose_mask(item: work.Item) -> Outline | None:
         return None
 
 
-def draw_outline(item: work.Item, frame: int) -> Outline | None:
+def draw_outline(item: work.Item, frame: int) -> work.Outline | None:
     """The scan to draw on, if that is wanted, and the outline that is drawn."""
     if not st.session_state["compare draw"]:
         return None
@@ -113,7 +113,7 @@ def choose_methods() -> list[str]:
 
 
 def choose_aim(
-    item: work.Item, frame: int, recipe_ids: list[str], outline: Outline | None
+    item: work.Item, frame: int, recipe_ids: list[str], outline: work.Outline | None
 ) -> Aim | None:
     """The class to explain among those all systems know; the likeliest of the first to start."""
     classes = common_classes(recipe_ids)
@@ -126,7 +126,7 @@ def choose_aim(
     name = st.segmented_control(
         "Class to explain",
         classes,
-        default=likeliest(View(item, frame, recipe_ids[0], outline=outline), classes),
+        default=likeliest(work.View(item, frame, recipe_ids[0], outline=outline), classes),
         required=True,
         key=f"compare explained {item.digest} {frame} {' '.join(classes)}",
         label_visibility="collapsed",
@@ -151,9 +151,9 @@ def common_classes(recipe_ids: list[str]) -> list[str]:
     return [name for name in first if all(name in classes for classes in others)]
 
 
-def likeliest(view: View, classes: list[str]) -> str:
+def likeliest(view: work.View, classes: list[str]) -> str:
     """That of the classes to which the system gives the highest probability."""
-    shares = dict(zip(load_recipe(view.recipe_id).classes, look(view).probabilities, strict=True))
+    shares = dict(zip(load_recipe(view.recipe_id).classes, see(view).probabilities, strict=True))
     return max(classes, key=shares.__getitem__)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,6 @@ from core.datasets import (
     READERS,
     find_folder,
     folder,
-    load_table,
     read_mask,
     read_pixels,
 )
@@ -23,6 +21,7 @@ from core.datasets.audit import Audit, audit
 from core.datasets.intensity import Measurements, measure
 from core.datasets.known_splits import known_splits
 from pages._frame import plain, quiet
+from pages._tables import stamp, table_of, version
 from pages._work import KEPT
 
 PHANTOMS = "phantoms"
@@ -109,9 +108,7 @@ def known_audit(source: Source) -> Audit | None:
 
 
 def _of_reader(dataset_id: str) -> Source:
-    place = find_folder(dataset_id)
-    key = f"{dataset_id} {_stamp(str(place)) if place else ''}"
-    table = _table(key, dataset_id)
+    key, table = f"{dataset_id} {version(dataset_id)}", table_of(dataset_id)
     return Source(
         key, READERS[dataset_id].title, table, _splits(key, dataset_id, table), dataset_id
     )
@@ -119,7 +116,7 @@ def _of_reader(dataset_id: str) -> Source:
 
 def _of_folder(path: Path) -> Source:
     table = folder.read(path)
-    key = _stamp(str(path))
+    key = stamp(str(path))
     return Source(key, path.name, table, known_splits(table))
 
 
@@ -131,11 +128,6 @@ def _of_archive(upload) -> Source:
     return Source(kept.digest, upload.name, table, known_splits(table), remark=remark)
 
 
-@st.cache_data(max_entries=8, show_spinner="Reading the data set …")
-def _table(key: str, dataset_id: str) -> pd.DataFrame:
-    return load_table(dataset_id)
-
-
 @st.cache_data(max_entries=16, show_spinner=False)
 def _splits(key: str, dataset_id: str, _table: pd.DataFrame) -> pd.DataFrame:
     return known_splits(_table, dataset_id)
@@ -144,16 +136,6 @@ def _splits(key: str, dataset_id: str, _table: pd.DataFrame) -> pd.DataFrame:
 @st.cache_resource(max_entries=4, ttl=KEPT, scope="session", show_spinner="Opening the archive …")
 def _archive(file_id: str, _upload) -> ArchivedFolder:
     return ArchivedFolder(_upload.getvalue())
-
-
-@st.cache_data(max_entries=32, ttl=60, show_spinner=False)
-def _stamp(path: str) -> str:
-    """Hash of the names, sizes and times of a folder's files."""
-    digest = hashlib.sha256(path.encode())
-    for file in sorted(Path(path).rglob("*")):
-        status = file.stat()
-        digest.update(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
 
 
 class _UnknownError(Exception):

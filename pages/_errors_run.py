@@ -9,15 +9,16 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.datasets import READERS, find_folder, load_table, read_mask, read_pixels
+from core.datasets import READERS, find_folder, read_mask, read_pixels
 from core.datasets.phantoms import PHANTOM_CLASSES, phantom_table
 from core.evaluation.answers import answers
 from core.evaluation.mistakes import Judged, fit, judge
 from core.evaluation.neighbours import nearest, training_images
 from core.recipe import Recipe, load_recipe
-from pages._maps import View, look
+from pages._maps import see
+from pages._tables import rows_of
 from pages._test_images import as_item
-from pages._work import MAX_SYSTEMS, checkpoint, classifier
+from pages._work import MAX_SYSTEMS, View, checkpoint, classifier
 
 PHANTOMS = "phantoms"
 PHANTOM_SEED, PHANTOMS_A_CLASS = 5000, 12
@@ -115,7 +116,7 @@ def images(question: Question) -> dict[str, object]:
 
     Raises DatasetError if it is not on this computer.
     """
-    return _phantom_rows() if question.synthetic else _rows(question.dataset)
+    return _phantom_rows() if question.synthetic else rows_of(question.dataset)
 
 
 def missing(question: Question) -> str | None:
@@ -151,7 +152,7 @@ def similar(question: Question, row) -> pd.DataFrame:
 def training_pictures(question: Question) -> dict[str, object]:
     """Rows of the images that the system was trained on; empty where they are not here."""
     dataset = question.recipe.data.dataset
-    return _rows(dataset) if find_folder(dataset) else {}
+    return rows_of(dataset) if find_folder(dataset) else {}
 
 
 def similarities(
@@ -200,11 +201,6 @@ def _phantom_rows() -> dict[str, object]:
     return {row.image_id: row for row in table.itertuples(index=False)}
 
 
-@st.cache_resource(max_entries=MAX_SYSTEMS, show_spinner="Reading the data set …")
-def _rows(dataset: str) -> dict[str, object]:
-    return {row.image_id: row for row in load_table(dataset).itertuples(index=False)}
-
-
 @st.cache_resource(max_entries=MAX_SYSTEMS, show_spinner=False)
 def _trained_on(recipe_id: str) -> tuple[pd.DataFrame, np.ndarray]:
     return training_images(checkpoint(recipe_id))
@@ -213,4 +209,4 @@ def _trained_on(recipe_id: str) -> tuple[pd.DataFrame, np.ndarray]:
 @st.cache_data(max_entries=4096, max_size="64MiB", show_spinner=False)
 def _pooled(recipe_id: str, dataset: str, image_id: str, _row, _question: Question) -> np.ndarray:
     """Features (K,), pooled over the picture, as those of the training images were."""
-    return look(view_of(_question, _row)).features[0].mean(axis=(0, 1))
+    return see(view_of(_question, _row)).features[0].mean(axis=(0, 1))

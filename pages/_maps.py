@@ -14,37 +14,13 @@ from core.classifiers.base import Target, probabilities
 from core.evaluation.faithfulness import Faithfulness, faithfulness
 from core.explain import METHODS, Heatmap
 from core.preprocessing import to_batch
-from core.recipe import load_recipe
-from pages._outlines import Outline
-from pages._work import KEPT, Item, classifier, scan_of
+from pages._work import KEPT, View, classifier
 
 FAILED = "No map: the method failed on this scan"
 INSTANT = "instant"
 """Cost of a method that needs no progress bar."""
 
 _log = logging.getLogger("lesionlens")
-
-
-@dataclass(frozen=True, eq=False)
-class View:
-    """What a system is shown, and which of its layers is explained (None: the last)."""
-
-    item: Item
-    frame: int
-    recipe_id: str
-    layer: str | None = None
-    outline: Outline | None = None
-
-    @property
-    def within(self) -> Outline | None:
-        """The outline, if the system sees nothing outside it."""
-        return self.outline if needs_outline(self.recipe_id) else None
-
-    @property
-    def key(self) -> tuple:
-        """Tells this view from every other."""
-        within = self.within.digest if self.within else ""
-        return (self.item.digest, self.frame, self.recipe_id, self.layer, within)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,15 +72,11 @@ class Answer:
     note: str | None = None
 
 
-def needs_outline(recipe_id: str) -> bool:
-    """Whether a system was trained on the inside of outlines alone."""
-    return load_recipe(recipe_id).preprocessing.region == "mask"
-
-
 @st.cache_data(max_entries=32, max_size="256MiB", ttl=KEPT, show_spinner=False)
 def _seen(key: tuple, _view: View) -> Seen:
     system, within = classifier(_view.recipe_id), _view.within
-    pixels = scan_of(_view.item.digest, _view.item.read).pixels[_view.frame]
+    scan, frame = _view.examined()
+    pixels = scan.pixels[frame]
     if within:
         pixels = np.where(within.mask[..., None], pixels, np.uint8(0))
     masks = [within.mask if within else None]
@@ -114,7 +86,7 @@ def _seen(key: tuple, _view: View) -> Seen:
     return Seen(pixels, batch, features, probabilities(logits[0], system.temperature))
 
 
-def look(view: View) -> Seen:
+def see(view: View) -> Seen:
     """What a system makes of a view. Raises ScanError or CheckpointError."""
     return _seen(view.key, view)
 
@@ -167,14 +139,14 @@ def _recalled(key: tuple):
 
 
 def _judgement(view: View, question: Question) -> Faithfulness:
-    system, image = classifier(view.recipe_id), look(view).batch[0]
+    system, image = classifier(view.recipe_id), see(view).batch[0]
     values = answer(view, question).heatmap.resized(*image.shape[:2])
     target = system.recipe.classes.index(question.aim.name)
     return faithfulness(system, image, values, target)
 
 
 def _run(view: View, question: Question, progress: Callable[[float], None] | None) -> Answer:
-    system, seen = classifier(view.recipe_id), look(view)
+    system, seen = classifier(view.recipe_id), see(view)
     start = perf_counter()
     try:
         explanation = METHODS[question.method_id].run(

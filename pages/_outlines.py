@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
 
 from core.datasets.phantoms import phantom
 from core.scans import ScanError
-from pages._work import SAMPLES, Item, scan_of
+from pages._work import SAMPLES, Item, Outline, scan_of
 
 OTHER_SIZE = (
     "The mask is {} pixels wide and high, the scan {}. Save the mask with the size of the scan."
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Outline:
-    """Where the lesion is known to be: a mask, bool (H, W), and the sha256 of it."""
-
-    mask: np.ndarray
-    digest: str
 
 
 def outline_of(mask: np.ndarray) -> Outline | None:

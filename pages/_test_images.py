@@ -6,11 +6,12 @@ import hashlib
 
 import streamlit as st
 
-from core.datasets import find_folder, load_table, read_mask, read_pixels
+from core.datasets import find_folder, read_mask, read_pixels
 from core.figures import png
 from core.recipe import load_recipe
-from pages._outlines import Outline, outline_of
-from pages._work import MAX_SYSTEMS, Item, checkpoint
+from pages._outlines import outline_of
+from pages._tables import rows_of
+from pages._work import MAX_SYSTEMS, Item, Outline, checkpoint
 
 
 def offering(recipe_ids: tuple[str, ...]) -> str | None:
@@ -19,17 +20,22 @@ def offering(recipe_ids: tuple[str, ...]) -> str | None:
     return next(present, None)
 
 
-@st.cache_resource(max_entries=MAX_SYSTEMS, show_spinner="Reading the data set …")
 def held_out(recipe_id: str) -> dict:
     """Rows, by image id, of the images that a system was tested on and never trained on.
 
     Raises CheckpointError or DatasetError.
     """
+    tested = _tested(recipe_id)
+    rows = rows_of(load_recipe(recipe_id).data.dataset)
+    return {name: row for name, row in rows.items() if name in tested}
+
+
+@st.cache_resource(max_entries=MAX_SYSTEMS, show_spinner=False)
+def _tested(recipe_id: str) -> frozenset[str]:
     known = checkpoint(recipe_id).predictions()
-    tested = known[(known["protocol"] == "grouped") & (known["split"] == "test")]["image_id"]
-    table = load_table(load_recipe(recipe_id).data.dataset)
-    rows = table[table["image_id"].isin(tested)].itertuples(index=False)
-    return {row.image_id: row for row in rows}
+    return frozenset(
+        known[(known["protocol"] == "grouped") & (known["split"] == "test")]["image_id"]
+    )
 
 
 @st.cache_data(max_entries=16, max_size="64MiB", show_spinner=False)

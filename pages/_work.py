@@ -9,19 +9,26 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import streamlit as st
 
 from core.archives import pack
 from core.checkpoints import Checkpoint, CheckpointError, list_trained, open_checkpoint
+from core.conformal import Conformal, of_checkpoint
+from core.datasets import find_folder
 from core.datasets.phantoms import PHANTOM_CLASSES, phantom
 from core.deidentify import deidentify
 from core.dicom_series import read_series
 from core.figures import png
+from core.guard import Guard, load_guard
 from core.modality import contradiction
+from core.outlining.proposal import Outliner, Proposal, open_outliner
 from core.predict import Opinion, classify
 from core.recipe import Recipe, load_recipe
 from core.scans import Scan, ScanError, read_scan
+from core.stability import Stability, stability
 from core.windowing import Window
+from pages._tables import table_of
 
 MAX_SYSTEMS = 4
 KEPT = "1h"
@@ -66,12 +73,53 @@ class Verdict:
     warning: str | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Outline:
+    """Where the lesion is said to be: a mask, bool (H, W), and the sha256 of it."""
+
+    mask: np.ndarray
+    digest: str
+
+
 @dataclass(frozen=True)
 class Look:
     """Another window than that of the file, through which a scan is examined."""
 
     window: Window
     inverted: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What a system is shown, and which of its layers is explained (None: the last).
+
+    ``look`` has the frame examined through another window than the file's.
+    """
+
+    item: Item
+    frame: int
+    recipe_id: str
+    layer: str | None = None
+    outline: Outline | None = None
+    look: Look | None = None
+
+    @property
+    def within(self) -> Outline | None:
+        """The outline, if the system sees nothing outside it."""
+        return self.outline if needs_outline(self.recipe_id) else None
+
+    @property
+    def key(self) -> tuple:
+        """Tells this view from every other."""
+        within = self.within.digest if self.within else ""
+        return (self.item.digest, self.frame, self.recipe_id, self.layer, within, self.look)
+
+    def examined(self) -> tuple[Scan, int]:
+        """The scan and the frame of it that are examined. Raises ScanError."""
+        scan = scan_of(self.item.digest, self.item.read)
+        if self.look is None:
+            return scan, self.frame
+        return scan.seen_through(self.frame, self.look.window, self.look.inverted), 0
 
 
 @st.cache_data(max_entries=1024, show_spinner=False)
@@ -117,6 +165,24 @@ def classifier(recipe_id: str):
     return checkpoint(recipe_id).load()
 
 
+@st.cache_resource(max_entries=2 * MAX_SYSTEMS, show_spinner=False)
+def guard(recipe_id: str) -> Guard:
+    """What tells whether a scan is like a system's training images. Raises CheckpointError."""
+    return load_guard(checkpoint(recipe_id))
+
+
+@st.cache_resource(max_entries=2 * MAX_SYSTEMS, show_spinner=False)
+def conformal(recipe_id: str) -> Conformal:
+    """The prediction sets of a system. Raises CheckpointError."""
+    return of_checkpoint(checkpoint(recipe_id))
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def outliner() -> Outliner:
+    """The network that proposes outlines, shared by all sessions. Raises CheckpointError."""
+    return open_outliner()
+
+
 @st.cache_data(max_entries=16, max_size="512MiB", ttl=KEPT, show_spinner=False)
 def scan_of(digest: str, _read: Callable[[], bytes | list[bytes]]) -> Scan:
     """The scan in a file or in the files of a series. Raises ScanError."""
@@ -125,33 +191,62 @@ def scan_of(digest: str, _read: Callable[[], bytes | list[bytes]]) -> Scan:
 
 
 @st.cache_data(max_entries=64, max_size="256MiB", ttl=KEPT, show_spinner=False)
-def _opinion(
-    digest: str,
-    recipe_id: str,
-    target: int | None,
-    frame: int,
-    look: Look | None,
-    _read: Callable[[], bytes | list[bytes]],
-) -> Opinion:
-    scan = scan_of(digest, _read)
-    if look:
-        scan, frame = scan.seen_through(frame, look.window, look.inverted), 0
-    return classify(classifier(recipe_id), scan, target=target, frame=frame)
+def _opinion(key: tuple, target: int | None, _view: View) -> Opinion:
+    scan, frame = _view.examined()
+    mask = _view.within.mask if _view.within else None
+    return classify(classifier(_view.recipe_id), scan, target=target, frame=frame, mask=mask)
 
 
-def opinion(
-    item: Item,
-    recipe_id: str,
-    target: int | None = None,
-    frame: int = 0,
-    look: Look | None = None,
-) -> Opinion:
-    """The opinion of a system on one frame, explained for ``target`` or the likeliest class.
+def opinion(view: View, target: int | None = None) -> Opinion:
+    """The opinion of a system on a view, explained for ``target`` or the likeliest class.
 
-    ``look`` has the frame examined through another window than the file's.
     Raises ScanError or CheckpointError.
     """
-    return _opinion(item.digest, recipe_id, target, frame, look, item.read)
+    return _opinion(view.key, target, view)
+
+
+def needs_outline(recipe_id: str) -> bool:
+    """Whether a system was trained on the inside of outlines alone."""
+    return load_recipe(recipe_id).preprocessing.region == "mask"
+
+
+@st.cache_data(max_entries=256, ttl=KEPT, show_spinner=False)
+def _spread(key: tuple, _view: View) -> Stability:
+    scan, frame = _view.examined()
+    mask = _view.within.mask if _view.within else None
+    return stability(classifier(_view.recipe_id), scan.pixels[frame], mask)
+
+
+def spread(view: View) -> Stability:
+    """How far a system's answer moves when the view changes a little.
+
+    Raises ScanError or CheckpointError.
+    """
+    return _spread(view.key, view)
+
+
+@st.cache_data(max_entries=32, max_size="64MiB", ttl=KEPT, show_spinner=False)
+def _proposal(key: tuple, _view: View) -> Proposal:
+    scan, frame = _view.examined()
+    return outliner().propose(scan.pixels[frame])
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def proposes(recipe_id: str) -> bool:
+    """Whether there is a network that proposes outlines on scans of a system's kind."""
+    if "ultrasound" not in load_recipe(recipe_id).modality:
+        return False
+    try:
+        outliner()
+    except CheckpointError as error:
+        _log.warning("No outlines are proposed: %s", error)
+        return False
+    return True
+
+
+def proposal(view: View) -> Proposal:
+    """The lesion outline that a network proposes. Raises ScanError or CheckpointError."""
+    return _proposal((view.item.digest, view.frame, view.look), view)
 
 
 def deidentified(item: Item) -> bytes:
@@ -163,6 +258,16 @@ def deidentified(item: Item) -> bytes:
         return deidentify([item.read()])[0]
     copies = enumerate(deidentify(item.read()), start=1)
     return pack({f"{number:04d}.dcm": data for number, data in copies})
+
+
+def source_of(item: Item, frame: int, named: bool) -> bytes:
+    """The DICOM file of a frame, as it is if ``named``, else without personal data.
+
+    Raises ScanError.
+    """
+    data = item.read()
+    file = data[frame] if item.several else data
+    return file if named else deidentify([file])[0]
 
 
 def mismatch(item: Item, recipe: Recipe) -> str | None:
@@ -180,8 +285,8 @@ def verdict(item: Item, recipe_id: str) -> Verdict:
     Raises CheckpointError if it is the system that cannot be read.
     """
     try:
-        found = opinion(item, recipe_id)
-        warning = mismatch(item, load_recipe(recipe_id))
+        found = opinion(View(item, 0, recipe_id))
+        warning = mismatch(item, load_recipe(recipe_id)) or _foreign(recipe_id, found)
     except ScanError as error:
         return Verdict(error=str(error))
     except CheckpointError:
@@ -191,6 +296,11 @@ def verdict(item: Item, recipe_id: str) -> Verdict:
         _log.exception("A scan could not be examined")
         return Verdict(error=UNREADABLE)
     return Verdict(found.label, tuple(float(p) for p in found.probabilities), warning=warning)
+
+
+def _foreign(recipe_id: str, found: Opinion) -> str | None:
+    seen = guard(recipe_id).judge(found.features, found.pixels)
+    return seen.sentence if seen.level == "foreign" else None
 
 
 @st.cache_resource(show_spinner=False)
@@ -204,10 +314,21 @@ def warm_up() -> threading.Thread:
 def _load_systems() -> None:
     for recipe_id in list_trained()[:MAX_SYSTEMS]:
         try:
-            opinion(sample(next(iter(SAMPLES))), recipe_id)
+            opinion(View(sample(next(iter(SAMPLES))), 0, recipe_id))
         except Exception:
             _log.exception("The system %s could not be warmed up", recipe_id)
     # Streamlit collects garbage after every run of a page. The frameworks and systems loaded here
     # stay; frozen, their millions of objects are not searched each time.
     gc.collect()
     gc.freeze()
+    _read_tables()
+
+
+def _read_tables() -> None:
+    """The data sets here that systems were tested on, so that no page need wait for them."""
+    for dataset in {load_recipe(one).data.dataset for one in list_trained()}:
+        try:
+            if find_folder(dataset):
+                table_of(dataset)
+        except Exception:
+            _log.exception("The data set %s could not be read", dataset)

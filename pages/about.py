@@ -34,6 +34,10 @@ with right:
         "- **The heatmap** (Grad-CAM) shows which regions raised the score of one class, relative "
         "to the rest of the same scan. It is coarse, it is no outline of a lesion, and a "
         "plausible map does not make the answer right.\n"
+        "- **Cannot be ruled out** names the classes that such scans of the system's own kind turn "
+        "out to be in nine of ten cases. Two names mean: it does not know.\n"
+        "- **Like its training images?** compares the scan with those. What a system says of "
+        "another kind of picture means nothing, however sure it sounds.\n"
         "- **Figures** come with the number of scans behind them and a 95 % confidence interval, "
         "and with how the test scans were kept apart from the training."
     )

@@ -2,47 +2,38 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
+
 import streamlit as st
 
 from core.checkpoints import Checkpoint, CheckpointError, list_trained
-from core.explain import Heatmap
-from core.figures import (
-    COLOUR_MAPS,
-    EVIDENCE_CONFIG,
-    MALIGNANT_SIGN,
-    describe_evidence,
-    describe_probabilities,
-    evidence_panels,
-    percent,
-    probability_bars,
-)
+from core.figures import COLOUR_MAPS
 from core.modality import contradiction
-from core.predict import Opinion
 from core.recipe import Recipe, load_recipe
 from pages import _work as work
+from pages._assurance import (
+    assess,
+    choose_strictness,
+    show_assurance,
+    show_doubt,
+    show_region_warning,
+    show_steadiness,
+    trust_in,
+)
 from pages._batch import batch_table, choose_item
-from pages._frame import plain, quiet, require_frame, themed
-from pages._system import reliability, show_system
+from pages._frame import plain, quiet, require_frame
+from pages._opinion import show_evidence, show_name, show_verdict
+from pages._region import Region, choose_region
+from pages._system import show_system
+from pages._take_away import all_reports, show_take_away
 from pages._uploads import items_of
 from pages._viewer import show_viewer
-
-NO_REGION = (
-    "This system was trained on images that are black outside the outline of the lesion. Here it "
-    "sees the whole image: its figures do not hold."
-)
 
 FORMATS = (
     "DICOM, NIfTI, PNG, JPEG, BMP, TIFF or WebP, one or many, or a ZIP archive of them. "
     "They stay in this computer's memory."
 )
-NO_PERSONAL = "The file names nobody."
-NOT_KEPT = "None of it is shown, kept, logged or exported."
 STOPPED = "Not examined: you stopped before its turn."
-HOW_TO_LOOK = (
-    "The three pictures move together: turn the wheel to zoom, drag to move, double-click to see "
-    "everything again. The map has the coarse grid of the system's last layer."
-)
 
 
 def main() -> None:
@@ -54,6 +45,7 @@ def main() -> None:
     with st.sidebar:
         items = choose_scans()
         recipe_id = choose_system(systems)
+        choose_strictness()
         colour_map = st.selectbox("Heatmap colours", list(COLOUR_MAPS), key="colours")
     try:
         show(items, work.checkpoint(recipe_id), colour_map)
@@ -128,25 +120,40 @@ def show_items(items: list[work.Item], checkpoint: Checkpoint, colour_map: str) 
     verdicts = examine(items, recipe)
     position = 0
     if len(items) > 1:
-        position = choose_item(batch_table(items, verdicts, recipe), recipe)
+        position = choose_item(
+            batch_table(items, verdicts, recipe),
+            recipe,
+            lambda named: all_reports(items, recipe.id, named),
+        )
     item, found = items[position], verdicts[position]
     if found.error:
         show_name(item)
         st.error(plain(found.error), icon=":material/broken_image:")
         return
-    if found.warning:
-        st.error(plain(found.warning), icon=":material/do_not_disturb_on:")
-    frame = choose_frame(item)
     look = st.session_state.get(f"look {item.digest}")
-    first = work.opinion(item, recipe.id, frame=frame, look=look)
-    trusted = {} if found.warning or look else checkpoint.metrics
-    show_verdict(item, first, recipe, trusted)
-    if look:
-        show_look(item, look)
-    if recipe.preprocessing.region == "mask":
-        st.warning(NO_REGION, icon=":material/crop_free:")
-    show_viewer(item, frame)
-    show_evidence(item, first, recipe, frame, colour_map)
+    view = work.View(item, choose_frame(item), recipe.id, look=look)
+    answer = st.container()
+    region = choose_region(view)
+    show_opinion(replace(view, outline=region and region.outline), region, answer, colour_map)
+
+
+def show_opinion(view: work.View, region: Region | None, answer, colour_map: str) -> None:
+    """All of one opinion; its head goes into the container ``answer``, above the region."""
+    first = work.opinion(view)
+    found = assess(view, first)
+    trusted = not (found.doubtful or view.look)
+    with answer:
+        show_doubt(found)
+        trust = trust_in(first, region, view.recipe_id) if trusted else ""
+        show_verdict(view, first, trust, found.abstention)
+        place = show_assurance(found)
+        if view.look:
+            show_look(view.item, view.look)
+        show_region_warning(view)
+    show_viewer(view.item, view.frame)
+    shown = show_evidence(view, first, colour_map)
+    show_take_away(view, region, shown, found)
+    show_steadiness(place, view, first)
 
 
 def show_look(item: work.Item, look: work.Look) -> None:
@@ -193,120 +200,12 @@ def show_progress(
     row.empty()
 
 
-def show_name(item: work.Item) -> None:
-    """Name of the scan, as plain text, and whether it is synthetic."""
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.text(item.name, width="content")
-        if item.synthetic:
-            st.badge("synthetic", color="gray", help="Drawn by a computer, of no patient.")
-
-
-def show_personal_data(item: work.Item) -> None:
-    """What a DICOM file holds of its patient, and a copy of it without that."""
-    scan = work.scan_of(item.digest, item.read)
-    if not scan.dicom:
-        return
-    with st.popover("Patient data", icon=":material/shield_person:"):
-        held = f"The file holds: {', '.join(scan.personal)}." if scan.personal else NO_PERSONAL
-        st.markdown(f"{held} {NOT_KEPT}")
-        if scan.text_risk:
-            st.warning(f"Look for a name in the picture itself: {scan.text_risk}.")
-        st.download_button(
-            "De-identified copy",
-            lambda: work.deidentified(item),
-            file_name=f"deidentified.{'zip' if item.several else 'dcm'}",
-            icon=":material/download:",
-            on_click="ignore",
-            help="DICOM PS3.15 Basic Profile. Text in the picture itself stays.",
-        )
-
-
 def choose_frame(item: work.Item) -> int:
     """Index of the frame to examine: a slider where the scan holds several, counted from 1."""
     count = len(work.scan_of(item.digest, item.read).pixels)
     if count == 1:
         return 0
     return st.slider("Frame", 1, count, key=f"frame {item.digest}") - 1
-
-
-def show_verdict(item: work.Item, opinion: Opinion, recipe: Recipe, metrics: dict) -> None:
-    """The likeliest class, all probabilities, and how far to trust the label."""
-    best = float(opinion.probabilities.max())
-    left, right = st.columns([1, 2.4], gap="large", vertical_alignment="center")
-    with left:
-        show_name(item)
-        show_personal_data(item)
-    left.metric(
-        "Most likely",
-        f"{opinion.label} {MALIGNANT_SIGN}" if _malignant(opinion, recipe) else opinion.label,
-        f"{percent(best)} estimated",
-        delta_color="off",
-        delta_arrow="off",
-    )
-    right.plotly_chart(
-        themed(probability_bars(opinion.classes, opinion.probabilities, recipe.malignant_classes)),
-        config={"displayModeBar": False},
-        key="bars",
-        alt=describe_probabilities(opinion.classes, opinion.probabilities),
-    )
-    trust = "" if recipe.preprocessing.region == "mask" else reliability(opinion, metrics)
-    with right:
-        quiet(" ".join(filter(None, [_legend(opinion, recipe), trust])))
-
-
-def show_evidence(
-    item: work.Item, first: Opinion, recipe: Recipe, frame: int, colour_map: str
-) -> None:
-    """The three pictures, for the likeliest class or the one chosen here."""
-    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        st.subheader("Evidence for", anchor=False, width="content", help=HOW_TO_LOOK)
-        explained = st.segmented_control(
-            "Class to explain",
-            recipe.classes,
-            default=first.label,
-            required=True,
-            key=f"explained {item.digest} {recipe.id} {frame} {first.label}",
-            label_visibility="collapsed",
-        )
-    opinion = first
-    if explained != first.label:
-        target = recipe.classes.index(explained)
-        look = st.session_state.get(f"look {item.digest}")
-        opinion = work.opinion(item, recipe.id, target=target, frame=frame, look=look)
-    heatmap: Heatmap = opinion.heatmap
-    values = heatmap.resized(*opinion.pixels.shape[:2])
-    if heatmap.note:
-        st.info(heatmap.note, icon=":material/info:")
-    else:
-        quiet(
-            f"Bright regions raised the score of '{plain(explained)}' most within this scan. "
-            "The map shows what the system used, not where disease is."
-        )
-    figure = evidence_panels(
-        opinion.pixels,
-        values,
-        explained,
-        colour_map,
-        empty="No positive evidence" if heatmap.note else None,
-    )
-    st.plotly_chart(
-        themed(figure),
-        config=EVIDENCE_CONFIG,
-        key="evidence",
-        alt=describe_evidence(item.name, values, explained, heatmap.note),
-    )
-
-
-def _malignant(opinion: Opinion, recipe: Recipe) -> bool:
-    return opinion.label in recipe.malignant_classes
-
-
-def _legend(opinion: Opinion, recipe: Recipe) -> str:
-    """What the sign beside a class means; with several malignant classes, also their sum."""
-    marked = np.isin(opinion.classes, recipe.malignant_classes)
-    together = percent(float(opinion.probabilities[marked].sum()))
-    total = f", together {together}" if marked.sum() > 1 else ""
-    return f"{MALIGNANT_SIGN} counts as malignant{total}."
 
 
 def _trained_alike(recipe_id: str, systems: tuple[str, ...]) -> int:

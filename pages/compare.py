@@ -22,15 +22,12 @@ from pages._maps import (
     INSTANT,
     Aim,
     Question,
-    View,
     answer,
     judge,
     known,
     known_judgement,
-    look,
-    needs_outline,
+    see,
 )
-from pages._outlines import Outline
 
 WAITING = "waiting …"
 FAST = "fast-score-cam"
@@ -70,7 +67,7 @@ def main() -> None:
 
 def compare(
     item: work.Item,
-    outline: Outline | None,
+    outline: work.Outline | None,
     recipe_ids: list[str],
     method_ids: list[str],
     colour_map: str,
@@ -88,7 +85,7 @@ def compare(
         judged = st.toggle("Deletion and insertion", key="compare judged", help=WHAT_JUDGES)
     if aim is None:
         return
-    views = [View(item, frame, one, layers[one], outline) for one in recipe_ids]
+    views = [work.View(item, frame, one, layers[one], outline) for one in recipe_ids]
     questions = [Question(one, aim, settings[one]) for one in method_ids]
     progress = st.container()
     entries = [find(view, question, judged) for view in views for question in questions]
@@ -112,12 +109,12 @@ def compare(
             judge_next(unjudged, len(entries))
 
 
-def find(view: View, question: Question, judged: bool) -> Entry:
+def find(view: work.View, question: Question, judged: bool) -> Entry:
     """A map and its figures; what is slow only if it was computed before."""
     instant = METHODS[question.method_id].cost == INSTANT
     found = answer(view, question) if instant else known(view, question)
     classes = load_recipe(view.recipe_id).classes
-    score = float(look(view).probabilities[classes.index(question.aim.name)])
+    score = float(see(view).probabilities[classes.index(question.aim.name)])
     judgement = known_judgement(view, question) if judged else None
     return entry(view.recipe_id, question.method_id, score, found, view.outline, judgement)
 
@@ -152,10 +149,10 @@ def show_picture_download(
     )
 
 
-def show_remarks(views: list[View]) -> None:
+def show_remarks(views: list[work.View]) -> None:
     """What must be known of systems that were trained on outlined lesions."""
     for view in views:
-        if needs_outline(view.recipe_id):
+        if work.needs_outline(view.recipe_id):
             title = plain(load_recipe(view.recipe_id).title)
             told = (
                 "is shown the scan with everything outside the known outline black, as in its "
@@ -179,7 +176,7 @@ def show_agreement(recipe_ids: list[str]) -> None:
             )
 
 
-def compute(awaited: list[tuple[View, Question]], count: int) -> None:
+def compute(awaited: list[tuple[work.View, Question]], count: int) -> None:
     """The first of the slow maps; then the page is drawn again with it, and goes on to the next.
 
     Whatever the user changes meanwhile interrupts the work at its next report of progress.
@@ -195,7 +192,7 @@ def compute(awaited: list[tuple[View, Question]], count: int) -> None:
     st.rerun()
 
 
-def judge_next(unjudged: list[tuple[View, Question]], count: int) -> None:
+def judge_next(unjudged: list[tuple[work.View, Question]], count: int) -> None:
     """Deletion and insertion of the first map that has none yet, then the page is drawn again."""
     done = count - len(unjudged)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -205,7 +202,7 @@ def judge_next(unjudged: list[tuple[View, Question]], count: int) -> None:
     st.rerun()
 
 
-def _can_be_judged(view: View, question: Question) -> bool:
+def _can_be_judged(view: work.View, question: Question) -> bool:
     """Whether there is a map with evidence whose judgement is still to come."""
     found = known(view, question)
     evident = found and found.heatmap and not found.note
@@ -216,9 +213,9 @@ def _judge_no_more() -> None:
     st.session_state["compare judged"] = False
 
 
-def _row(view: View, entries: list[Entry], aim: Aim) -> PanelRow:
+def _row(view: work.View, entries: list[Entry], aim: Aim) -> PanelRow:
     recipe = load_recipe(view.recipe_id)
-    seen = look(view)
+    seen = see(view)
     shares = dict(zip(recipe.classes, seen.probabilities, strict=True))
     told = [name for name in (aim.name, aim.rather_than) if name]
     scores = ", ".join(f"{name} {percent(float(shares[name]))}" for name in told)

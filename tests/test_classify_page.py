@@ -21,13 +21,20 @@ from streamlit.testing.v1 import AppTest
 
 from core.archives import pack
 from core.checkpoints import CheckpointError
+from core.conformal import Conformal
 from core.explain import Heatmap
+from core.figures import png
+from core.guard import GuardVerdict
+from core.outlining.proposal import Proposal
 from core.predict import Opinion
 from core.recipe import load_recipe
-from pages import _batch, _frame, _system, _work
+from core.stability import Stability
+from pages import _batch, _frame, _region, _system, _work
 
 APP = Path(__file__).parents[1] / "app.py"
 SYSTEMS = ("busi-efficientnet-b0", "busi-mobilenetv2", "busi-efficientnetv2b0")
+MASKED = SYSTEMS[2]
+STEADY = Stability(np.full(3, 0.61), np.full(3, 0.83), np.full(3, 0.7), 8)
 SENTENCE = "This file is no image"
 NO_EVIDENCE = "No positive evidence for this class: no region of the scan speaks for it."
 
@@ -39,13 +46,20 @@ def metrics(accuracy: float, n: int) -> dict:
     return {"n": n, "n_groups": n - 9, "split": "test", "seed": 0, "values": entry}
 
 
+def sets(checkpoint) -> Conformal:
+    """Classes of a probability of at least 0.1 cannot be ruled out."""
+    return Conformal(checkpoint.recipe.classes, 0.9, 0.9, 50)
+
+
 class FakeSystem:
     """Says malignant of dark scans and benign of bright ones; no evidence for normal."""
 
     def __init__(self) -> None:
         self.loaded: list[str] = []
         self.asked: list[tuple[str, int | None, int]] = []
+        self.masks: list[np.ndarray | None] = []
         self.broken = ""
+        self.level = "like"
 
     def open_checkpoint(self, recipe_id: str):
         if self.broken == "checkpoint":
@@ -55,12 +69,13 @@ class FakeSystem:
             recipe=load_recipe(recipe_id), metrics=figures, load=lambda: self._load(recipe_id)
         )
 
-    def classify(self, classifier, scan, target=None, frame=0):
+    def classify(self, classifier, scan, target=None, frame=0, mask=None):
         recipe, pixels = classifier.recipe, scan.pixels[frame]
         if self.broken == "network":
             raise RuntimeError("out of memory at 0x7f")
         self.asked.append((recipe.id, target, frame))
-        dark = 1 - pixels.mean() / 255
+        self.masks.append(mask)
+        dark = np.clip(1 - pixels.mean() / 255, 0.01, 0.99)
         shares = {"malignant": 0.9 * dark, "benign": 0.9 * (1 - dark), "normal": 0.1}
         probabilities = np.array([shares.get(name, 0.5) for name in recipe.classes])
         target = int(probabilities.argmax()) if target is None else target
@@ -70,7 +85,25 @@ class FakeSystem:
         label = recipe.classes[int(probabilities.argmax())]
         logits = np.log(probabilities)
         return Opinion(recipe.id, recipe.classes, probabilities, logits, label, target, heatmap,
-                       pixels)  # fmt: skip
+                       pixels, np.zeros((7, 7, 4), np.float32))  # fmt: skip
+
+    def judge(self, features, pixels) -> GuardVerdict:
+        assert features.shape == (7, 7, 4)
+        return GuardVerdict(self.level, 1.0, 0.25, f"The guard says {self.level}.")
+
+    def propose(self, pixels) -> Proposal:
+        """The left half."""
+        mask = np.zeros(pixels.shape[:2], bool)
+        mask[:, : mask.shape[1] // 2] = True
+        return Proposal(mask.astype(np.float32), mask, 1.0)
+
+    @property
+    def metrics(self) -> dict:
+        figure = {"value": 0.8, "low": 0.7, "high": 0.9}
+        lesions = {"n": 97, "values": {"dice": figure, "missed": figure}}
+        reached = {"true": 0.95, "proposed": 0.85, "none": 0.55}
+        regions = {one: {"accuracy": figure | {"value": v}} for one, v in reached.items()}
+        return {"test": {"lesions": lesions}, "regions": {MASKED: {"n": 97, "regions": regions}}}
 
     def _load(self, recipe_id: str):
         self.loaded.append(recipe_id)
@@ -84,6 +117,10 @@ def system(monkeypatch) -> FakeSystem:
     monkeypatch.setattr(_work, "open_checkpoint", fake.open_checkpoint)
     monkeypatch.setattr(_work, "classify", fake.classify)
     monkeypatch.setattr(_work, "warm_up", lambda: None)
+    monkeypatch.setattr(_work, "load_guard", lambda checkpoint: fake)
+    monkeypatch.setattr(_work, "of_checkpoint", sets)
+    monkeypatch.setattr(_work, "stability", lambda *_: STEADY)
+    monkeypatch.setattr(_work, "open_outliner", lambda: fake)
     st.cache_data.clear()
     st.cache_resource.clear()
     yield fake
@@ -119,6 +156,16 @@ def words(page: AppTest) -> str:
 def bare(name: str) -> str:
     """A class name without the emphasis and the sign that a chart gives it."""
     return re.sub(r"</?b>| ▲", "", name)
+
+
+def explain(page: AppTest, name: str) -> AppTest:
+    choice = next(one for one in page.segmented_control if one.label == "Class to explain")
+    return choice.set_value(name).run()
+
+
+def choose_region(page: AppTest, way: str) -> AppTest:
+    choice = next(one for one in page.segmented_control if one.label == "Region of interest")
+    return choice.set_value(way).run()
 
 
 def charts(page: AppTest) -> list[dict]:
@@ -169,11 +216,11 @@ def test_a_sample_is_marked_synthetic_and_gives_way_to_an_upload(page, system):
 def test_another_class_is_explained_once_and_without_evidence_says_so(page, system):
     upload(page, **{"a.tif": picture(40)})
     before = charts(page)[1]
-    page.segmented_control[0].set_value("normal").run()
+    explain(page, "normal")
     assert system.asked[1:] == [(SYSTEMS[0], 2, 0)]
     assert NO_EVIDENCE in words(page)
     assert charts(page)[1]["data"][1] != before["data"][1]
-    page.segmented_control[0].set_value("malignant").run()
+    explain(page, "malignant")
     assert len(system.asked) == 2, "the likeliest class is known already"
     assert NO_EVIDENCE not in words(page)
 
@@ -186,13 +233,84 @@ def test_colours_are_redrawn_without_asking_the_system(page, system):
     assert len(system.asked) == 1
 
 
-def test_a_system_that_needs_a_region_says_that_its_figures_do_not_hold(page):
+def test_a_system_that_needs_a_region_uses_the_proposal_and_says_what_that_costs(page, system):
     upload(page, **{"a.tif": picture(40)})
     assert not page.warning
     assert "was right 80 % of the time" in words(page)
-    page.selectbox(key="system").select("busi-efficientnetv2b0").run()
-    assert "its figures do not hold" in page.warning[0].value
+    assert system.masks == [None]
+    page.selectbox(key="system").select(MASKED).run()
+    left_half = system.propose(np.zeros((40, 60, 3))).mask
+    np.testing.assert_array_equal(system.masks[-1], left_half)
+    assert not page.warning
+    assert "with the proposed outline in 85 % (95 % CI 70–90 %), with the true" in words(page)
     assert "of the time" not in words(page)
+    assert "The region covers 50 % of the picture" in words(page)
+
+
+def test_without_a_region_such_a_system_says_that_its_figures_do_not_hold(page, system):
+    upload(page, **{"a.tif": picture(40)})
+    page.selectbox(key="system").select(MASKED).run()
+    choose_region(page, "Whole image")
+    assert "its figures do not hold" in page.warning[0].value
+    assert "right without an outline in 55 %" in page.warning[0].value
+    assert "of the time" not in words(page)
+
+
+def test_a_drawn_region_reaches_a_system_that_needs_one_and_no_other(page, system, monkeypatch):
+    drawn = SimpleNamespace(box=[{"x": [0, 9], "y": [0, 4]}], lasso=[])
+    monkeypatch.setattr(
+        _region.st, "plotly_chart", lambda *_, **__: SimpleNamespace(selection=drawn)
+    )
+    upload(page, **{"a.tif": picture(40)})
+    choose_region(page, "Draw")
+    assert system.masks == [None]
+    page.selectbox(key="system").select(MASKED).run()
+    choose_region(page, "Draw")
+    assert system.masks[-1].sum() == 50
+    assert system.masks[-1][:5, :10].all()
+    assert "was right 80 % of the time" in words(page), "as with the outlines it was measured with"
+    how = next(one for one in page.segmented_control if one.label == "How to draw")
+    how.set_value(_region.TAKE).run()
+    assert system.masks[-1].sum() == 40 * 30 - 50
+    how = next(one for one in page.segmented_control if one.label == "How to draw")
+    how.set_value(_region.ADD).run()
+    assert "The region covers 50 % of the picture" in words(page), "all of it was proposed"
+
+
+def test_a_mask_file_of_another_size_is_a_sentence(page, system):
+    upload(page, **{"a.tif": picture(40)})
+    choose_region(page, "Mask file")
+    uploader = next(one for one in page.file_uploader if one.label == "Mask of its lesion")
+    uploader.upload("mask.png", png(np.zeros((8, 9, 3), np.uint8)))
+    page.run()
+    assert "9 x 8 pixels wide and high, the scan 60 x 40" in page.error[0].value
+
+
+@pytest.mark.parametrize(("level", "list_of"), [("unusual", "warning"), ("foreign", "error")])
+def test_a_scan_unlike_the_training_images_is_marked(page, system, level, list_of):
+    system.level = level
+    upload(page, **{"a.tif": picture(40)})
+    assert f"The guard says {level}." in getattr(page, list_of)[0].value
+    assert page.metric[0].value.startswith("malignant")
+    assert "of the time" not in words(page), "its figures are of other scans"
+
+
+def test_a_batch_marks_scans_of_another_kind(page, system):
+    system.level = "foreign"
+    upload(page, **{"a.tif": picture(40), "b.tif": picture(90)})
+    assert list(page.dataframe[0].value["error"]) == ["The guard says foreign."] * 2
+
+
+def test_what_cannot_be_ruled_out_is_named_and_the_user_may_ask_for_silence(page, system):
+    upload(page, **{"a.tif": picture(40)})
+    assert "malignant, benign, normal" in words(page)
+    assert "61 % to 83 %" in words(page)
+    page.toggle(key="strict").set_value(True).run()
+    assert page.metric[0].value == "no decision"
+    assert page.metric[0].delta == "malignant or benign or normal"
+    system.level = "foreign"
+    upload(page, **{"b.tif": picture(0)})
+    assert page.metric[0].delta == "unlike its training images"
 
 
 def test_a_result_is_kept_by_content_and_system(page, system):
@@ -347,8 +465,8 @@ def test_a_dicom_is_answered_and_its_patient_is_not_named(page, system, caplog):
     assert "often carry burned-in text" in page.warning[0].value
     shown = [str(element.proto) for element in page.main]
     assert "Zywxvu" not in "".join(shown) + caplog.text + repr(page.session_state)
-    button = page.get("download_button")[-1]
-    assert button.proto.label == "De-identified copy"
+    offered = {button.proto.label for button in page.get("download_button")}
+    assert "De-identified copy" in offered
 
 
 def test_the_copy_has_lost_the_name():

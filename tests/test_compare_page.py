@@ -22,7 +22,7 @@ from core.datasets.phantoms import phantom
 from core.evaluation.localisation import localisation
 from core.explain import METHODS, Explanation, Heatmap, Method, Parameter
 from core.recipe import load_recipe
-from pages import _comparison, _comparison_inputs, _maps, _outlines, _test_images, _work
+from pages import _comparison, _comparison_inputs, _maps, _outlines, _tables, _test_images, _work
 
 APP = Path(__file__).parents[1] / "app.py"
 SYSTEMS = ("busi-efficientnet-b0", "busi-mobilenetv2")
@@ -325,7 +325,8 @@ def test_a_test_image_of_a_data_set_comes_with_its_mask(systems, methods, monkey
     )
     found = SimpleNamespace(predictions=lambda: predictions, metrics={})
     monkeypatch.setattr(_test_images, "find_folder", lambda _: tmp_path)
-    monkeypatch.setattr(_test_images, "load_table", lambda _: pd.DataFrame(rows))
+    monkeypatch.setattr(_tables, "find_folder", lambda _: tmp_path)
+    monkeypatch.setattr(_tables, "load_table", lambda _: pd.DataFrame(rows))
     monkeypatch.setattr(_test_images, "checkpoint", lambda _: found)
     page = opened()
     page.toggle(key="compare tests").set_value(True).run()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -13,8 +15,13 @@ from core.classifiers import probabilities
 from core.datasets.phantoms import phantom
 from core.explain import grad_cam
 from core.predict import classify, main
+from core.predict_command import answer_files
 from core.preprocessing import to_batch
 from core.scans import Scan, ScanError, read_scan_file
+from tests.dicoms import dicom
+
+WHOLE = "busi-efficientnet-b0"
+
 
 trained = pytest.mark.parametrize("recipe_id", list_trained())
 
@@ -88,7 +95,8 @@ def test_json_has_one_line_a_file_and_the_status_tells_of_refusals(recipe_id, fo
     records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert status == 1
     assert [r["file"] for r in records] == files
-    assert all(list(r) == ["file", "recipe", "label", "probabilities", "error"] for r in records)
+    fields = ["file", "recipe", "label", "probabilities", "warning", "error"]
+    assert all(list(r) == fields for r in records)
     good, broken, absent, again = records
     assert good == again
     assert sum(good["probabilities"].values()) == pytest.approx(1)
@@ -119,3 +127,93 @@ def test_overlays_are_saved_at_the_size_of_the_scan(folder, tmp_path, capsys):
 def test_an_unknown_recipe_is_a_sentence_and_status_two(folder, capsys):
     assert main([str(folder / "good.png"), "--recipe", "nothing"]) == 2
     assert "No trained system 'nothing'" in capsys.readouterr().err
+
+
+def test_a_header_that_contradicts_the_system_is_a_warning(tmp_path, capsys):
+    pixels, _ = phantom("benign", 3)
+    for modality in ("MR", "US"):
+        (tmp_path / modality).write_bytes(dicom(pixels[..., 0], Modality=modality))
+    files = [str(tmp_path / "MR"), str(tmp_path / "US")]
+    assert main([*files, "--recipe", WHOLE, "--json"]) == 0
+    foreign, own = map(json.loads, capsys.readouterr().out.splitlines())
+    assert "this is an MRI (MR)" in foreign["warning"] and foreign["label"]
+    assert own["warning"] is None
+    main([files[0], "--recipe", WHOLE])
+    assert "this is an MRI (MR)" in capsys.readouterr().out
+
+
+def test_a_system_that_needs_an_outline_warns(folder):
+    classifier = open_checkpoint(WHOLE).load()
+    (plain,) = answer_files([folder / "good.png"], classifier)
+    recipe = classifier.recipe
+    outlined = recipe.preprocessing.model_copy(update={"region": "mask"})
+    classifier.recipe = recipe.model_copy(update={"preprocessing": outlined})
+    (warned,) = answer_files([folder / "good.png"], classifier)
+    assert plain.warning is None and "no outline was given" in warned.warning
+
+
+@pytest.fixture
+def predicted(folder, tmp_path, capsys):
+    """A scan's copy, and the manifest of the opinion on it."""
+    scan = tmp_path / "scan.png"
+    scan.write_bytes((folder / "good.png").read_bytes())
+    main([str(scan), "--recipe", WHOLE, "--manifest", str(tmp_path / "kept"), "--json"])
+    record = json.loads(capsys.readouterr().out)
+    (kept,) = (tmp_path / "kept").glob("*.json")
+    return scan, kept, record
+
+
+def test_a_replay_finds_the_file_and_the_same_numbers(predicted, folder, capsys):
+    scan, kept, record = predicted
+    for files in ([], [str(folder / "broken.png"), str(folder / "good.png")]):
+        assert main(["--replay", str(kept), *files, "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found["found"] == found["stated"] == record["probabilities"]
+    assert main(["--replay", str(kept)]) == 0
+    out = capsys.readouterr().out
+    assert "They agree exactly (same machine and versions)" in out
+    assert all(repr(share) in out for share in record["probabilities"].values())
+
+
+def test_a_replay_that_finds_other_numbers_has_status_one(predicted, capsys):
+    _, kept, _ = predicted
+    stated = json.loads(kept.read_text())
+    stated["probabilities"][0] += 1e-9
+    kept.write_text(json.dumps(stated))
+    assert main(["--replay", str(kept)]) == 1
+    assert "They do not agree exactly" in capsys.readouterr().out
+
+
+def test_a_replay_that_cannot_be_done_is_a_sentence_and_status_two(predicted, folder, capsys):
+    scan, kept, _ = predicted
+    (folder / "other.png").write_bytes(b"other")
+    stated = json.loads(kept.read_text())
+    pathless = kept.with_name("pathless.json")
+    pathless.write_text(json.dumps(stated | {"path": None}))
+    scan.write_bytes(scan.read_bytes()[:-1] + b"x")
+    cases = {
+        (str(kept),): "scan.png' is not the file that was examined",
+        (str(kept), str(folder / "other.png")): "other.png' is not the file",
+        (str(kept), str(scan), str(folder / "other.png")): "None of 2 files is the file",
+        (str(pathless),): "tells no path",
+        (str(kept), str(folder / "absent.png")): "cannot be opened",
+        (str(folder / "good.png"),): "cannot be read",
+        (str(folder / "other.png"),): "no manifest of an examination",
+    }
+    for arguments, sentence in cases.items():
+        assert main(["--replay", *arguments]) == 2
+        assert sentence in capsys.readouterr().err
+
+
+def test_the_command_runs_as_a_module(predicted):
+    _, kept, _ = predicted
+    command = [sys.executable, "-m", "core.predict", "--replay", str(kept)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "They agree" in done.stdout
+
+
+def test_without_files_the_usage_is_told(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main([])
+    assert "FILE" in capsys.readouterr().err

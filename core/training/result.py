@@ -27,6 +27,8 @@ from core.classifiers import probabilities, wrap
 from core.evaluation import evaluate
 from core.evaluation.calibration import calibrate
 from core.evaluation.seeds import over_seeds
+from core.guard import FIGURES as GUARD_FIGURES
+from core.guard_making import guard_arrays, held_out
 from core.recipe import Recipe
 from core.training.images import ImageSet, evaluation_batches, subset
 
@@ -60,7 +62,7 @@ def make_result(
     table: pd.DataFrame,
     images: ImageSet,
 ) -> Result:
-    """Predict the images of the table (columns image_id, label, group, split) with the weights as
+    """Predict the images of the table (that of a data set, with their split) with the weights as
     they will be shipped, through the same classifier that the browser uses: all validation and
     test images, and of more than ``REMEMBERED`` training images a part."""
     weights = shrink(network.to_arrays())
@@ -77,7 +79,6 @@ def make_result(
     share = probabilities(np.concatenate(logits)).astype(np.float32)
     predictions = table[["split", "image_id", "label", "group"]].assign(**run)
     predictions[list(recipe.classes)] = share
-    trained = (table["split"] == "train").to_numpy()
     return Result(
         recipe=recipe,
         protocol=protocol,
@@ -85,10 +86,18 @@ def make_result(
         history=pd.DataFrame(history).assign(**run),
         predictions=predictions[[*_RUN, *[c for c in predictions if c not in _RUN]]],
         weights=weights,
-        guard={
-            "features": np.concatenate(pooled)[trained].astype(np.float16),
-            "labels": images.labels[trained],
-        },
+        guard=_guard(recipe, table, np.concatenate(pooled)),
+    )
+
+
+def _guard(recipe: Recipe, table: pd.DataFrame, pooled: np.ndarray) -> dict[str, np.ndarray]:
+    """Of the predicted images, those that the guard knows and those that it is calibrated on."""
+    trained, validation = (
+        np.flatnonzero(table["split"] == part) for part in ("train", "validation")
+    )
+    held = validation[held_out(table.iloc[validation])]
+    return guard_arrays(
+        recipe, table.iloc[trained], pooled[trained], table.iloc[held], pooled[held]
     )
 
 
@@ -117,7 +126,8 @@ def add_to_checkpoint(result: Result, folder: Path, fingerprint: str) -> None:
         kept = {name: save(array) for name, array in arrays.items()}
         weights = {"protocol": result.protocol, "seed": result.seed}
     else:
-        of_weights = [n for n in (*arrays, EXPLANATIONS) if n in old.manifest["files"]]
+        measured = (EXPLANATIONS, GUARD_FIGURES)
+        of_weights = [n for n in (*arrays, *measured) if n in old.manifest["files"]]
         kept = {name: old.verified(name) for name in of_weights}
         weights = old.manifest["weights"]
     predictions = _merge(result.predictions, old and old.predictions())

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 import re
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -11,6 +15,7 @@ import pytest
 import serving
 from dicoms import dicom, items
 from playwright.sync_api import expect
+from pydicom.uid import generate_uid
 
 from core.datasets.phantoms import phantom
 from core.figures import png
@@ -60,6 +65,7 @@ def cine(tmp_path_factory) -> Path:
         RegionLocationMaxY1=239,
     )
     told = {"PatientName": "Zywxvu^Jane", "FrameTime": "40", "SequenceOfUltrasoundRegions": region}
+    told |= {"StudyInstanceUID": generate_uid(), "SeriesInstanceUID": generate_uid()}
     path = tmp_path_factory.mktemp("dicom") / "cine.dcm"
     path.write_bytes(dicom(frames, "RGB", **told))
     return path
@@ -97,7 +103,8 @@ def heatmap(page) -> str:
 
 
 def picked_class(page) -> str:
-    return page.get_by_role("radio", checked=True).inner_text()
+    named = re.compile(f"^({'|'.join(CLASSES)})$")
+    return page.get_by_role("radio", name=named, checked=True).inner_text()
 
 
 def test_a_scan_is_answered_and_a_broken_file_gets_its_sentence(page, files):
@@ -219,6 +226,63 @@ def test_a_window_is_for_looking_until_it_is_examined(page, cine):
     settled(page)
     page.get_by_role("button", name="Back to the scan").click()
     expect(page.get_by_text("on your view of the scan")).to_have_count(0)
+
+
+def test_a_region_is_drawn_by_lasso(page, files):
+    """The system that sees nothing outside the region answers anew."""
+    page.locator("input[type=file]").set_input_files(files[0])
+    evidence(page).wait_for()
+    page.get_by_role("combobox", name="System").click()
+    page.get_by_role("option", name=re.compile("on the outlined lesion$")).click()
+    page.get_by_role("radio", name="Whole image").click()
+    expect(page.get_by_role("alert").filter(has_text="figures do not hold")).to_be_visible()
+    before = page.get_by_test_id("stMetricDelta").first.inner_text()
+    page.get_by_role("radio", name="Draw", exact=True).click()
+    scan = page.get_by_role("figure", name=re.compile("on which the lesion can be drawn"))
+    scan.scroll_into_view_if_needed()
+    settled(page)
+    box = scan.locator(".nsewdrag").first.bounding_box()
+    x, y, side = box["x"] + box["width"] / 2, box["y"] + 60, 120
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for right, down in ((side, 0), (side, side), (0, side), (0, 0)):
+        page.mouse.move(x + right, y + down, steps=8)
+    page.mouse.up()
+    expect(page.get_by_text(re.compile("The region covers .* of the picture"))).to_be_visible()
+    expect(page.get_by_role("alert").filter(has_text="figures do not hold")).to_have_count(0)
+    expect(page.get_by_test_id("stMetricDelta").first).not_to_have_text(before)
+
+
+def test_a_report_is_taken_away_without_the_name(page, cine):
+    page.locator("input[type=file]").set_input_files(cine)
+    evidence(page).wait_for()
+    page.get_by_text("Take it with you").click()
+    estimated = (
+        page.get_by_test_id("stMetricDelta").first.inner_text().split("estimated")[0].strip()
+    )
+    html = taken(page, "Report (HTML)").decode("utf-8")
+    assert estimated in html.replace("\u00a0", " ").replace("&nbsp;", " ")
+    assert "not a medical device" in html.lower()
+    pdf = taken(page, "Report (PDF)")
+    assert pdf[:5] == b"%PDF-"
+    record = json.loads(taken(page, "Record (JSON)"))
+    assert record["inputs"] == [hashlib.sha256(cine.read_bytes()).hexdigest()]
+    archive = zipfile.ZipFile(io.BytesIO(taken(page, "DICOM (ZIP)")))
+    picture, report = (archive.read(name) for name in sorted(archive.namelist()))
+    for kept in (html.encode(), pdf, picture, report, json.dumps(record).encode()):
+        assert b"Zywxvu" not in kept
+        assert cine.name.encode() not in kept
+    page.get_by_text("With the patient's data").click()
+    settled(page)
+    assert cine.name in taken(page, "Report (HTML)").decode("utf-8")
+
+
+def taken(page, label: str) -> bytes:
+    button = page.get_by_role("button", name=label)
+    expect(button).to_be_enabled()
+    with page.expect_download() as started:
+        button.click()
+    return Path(started.value.path()).read_bytes()
 
 
 def test_a_ruler_and_a_box_measure_in_millimetres(page, cine):

@@ -1,0 +1,51 @@
+"""How well a distance tells own scans from others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.evaluation.bootstrap import RESAMPLES, interval, resample_weights
+from core.evaluation.calibration import operating_point
+from core.evaluation.wilson import wilson
+
+DETECTED = 0.95
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A value and the bounds of its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def area(
+    own: np.ndarray, others: np.ndarray, own_groups: np.ndarray, other_groups: np.ndarray
+) -> Figure:
+    """Area under the ROC curve: the chance that another image lies further out than an own one,
+    half for ties. Distances (N,) and (M,); the interval is bootstrapped over the groups of both,
+    numbered from 0."""
+    wins = (others[:, None] > own) + (others[:, None] == own) / 2
+    drawn, other_drawn = (
+        np.concatenate(list(resample_weights(groups, RESAMPLES, seed)))
+        for seed, groups in enumerate((own_groups, other_groups))
+    )
+    won = ((other_drawn @ wins) * drawn).sum(axis=1)
+    resampled = won / (other_drawn.sum(axis=1) * drawn.sum(axis=1))
+    return Figure(float(wins.mean()), *map(float, interval(resampled)))
+
+
+def false_alarms(own: np.ndarray, others: np.ndarray) -> Figure:
+    """Share of own images (N,) at or beyond the distance that finds 95 % of the others (M,)."""
+    positive = np.repeat([False, True], [len(own), len(others)])
+    threshold = operating_point(np.concatenate([own, others]), positive, DETECTED)
+    return share(own >= threshold)
+
+
+def share(chosen: np.ndarray) -> Figure:
+    """Share of images (N,) bool, with Wilson's interval."""
+    low, high = wilson(np.array([chosen.sum()]), np.array([len(chosen)]))
+    return Figure(float(chosen.mean()), float(low[0]), float(high[0]))

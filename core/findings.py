@@ -1,0 +1,119 @@
+"""The record of one examined scan, from which everything is made that a user takes away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+
+import numpy as np
+
+from core.checkpoints import Checkpoint
+from core.explain.heatmap import Heatmap
+from core.predict import Opinion
+from core.recipe import Recipe
+from core.windowing import Window
+
+NO_REGION = (
+    "This system was trained on outlined lesions alone and no outline was given. On a whole image "
+    "its figures do not hold."
+)
+
+RegionSource = Literal["drawn", "uploaded", "proposed"]
+GuardLevel = Literal["like", "unusual", "foreign"]
+
+
+@dataclass(frozen=True, eq=False)
+class EvidenceMap:
+    """One heatmap for ``Opinion.target``: the method's id in ``core.explain.registry``, its map,
+    and the parameters that were set by hand."""
+
+    method: str
+    heatmap: Heatmap
+    parameters: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class View:
+    """The window through which a scan was examined in place of the file's own."""
+
+    window: Window
+    inverted: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What is known of one frame after it was examined; it names no person unless ``name`` does.
+
+    ``metrics`` are the checkpoint's, ``weights`` its protocol, seed and sha256 (``weights_of``).
+    ``scan_digests``: sha256 of the uploaded bytes, one a file, in the order of the slices.
+    ``frame`` counts from 0. ``region`` bool (H, W) is the outline that was shown or used, with
+    where it is from. ``prediction_set`` holds the conformal set of classes at ``coverage``, a
+    share such as 0.9, and ``set_note`` what such a set means. ``abstention``: why no class is to
+    be named, in a few words, where the user wanted that. ``guard`` is the guard's sentence,
+    ``warning`` that of a header which contradicts the system. ``spread``: lowest and highest
+    probability of malignancy over slightly changed copies, with what was changed in
+    ``spread_note``. ``spacing_mm`` and ``text_risk`` as in ``Scan``. ``name`` is the file's name,
+    only if the user wants it told. ``made_at`` is aware.
+    """
+
+    opinion: Opinion
+    recipe: Recipe
+    metrics: dict
+    weights: dict
+    scan_digests: tuple[str, ...]
+    frame: int = 0
+    frames: int = 1
+    look: View | None = None
+    region: np.ndarray | None = None
+    region_source: RegionSource | None = None
+    maps: tuple[EvidenceMap, ...] = ()
+    prediction_set: tuple[str, ...] | None = None
+    coverage: float | None = None
+    set_note: str | None = None
+    abstention: str | None = None
+    guard: str | None = None
+    guard_level: GuardLevel | None = None
+    warning: str | None = None
+    spread: tuple[float, float] | None = None
+    spread_note: str | None = None
+    spacing_mm: tuple[float, float] | None = None
+    text_risk: str | None = None
+    name: str | None = None
+    made_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def __post_init__(self) -> None:
+        if self.made_at.tzinfo is None:
+            raise ValueError("The time of an examination needs its time zone.")
+        if self.region is not None and self.region.shape != self.opinion.pixels.shape[:2]:
+            raise ValueError("The region and the frame differ in size.")
+
+    @property
+    def temperature(self) -> float:
+        """That of the weights' own protocol; 1 changes nothing."""
+        calibration = self.metrics.get(self.weights["protocol"], {}).get("calibration", {})
+        return calibration.get("temperature", 1.0)
+
+    @property
+    def needs_region(self) -> bool:
+        """Whether the system was trained on outlined lesions alone."""
+        return self.recipe.preprocessing.region == "mask"
+
+    @property
+    def explained(self) -> str:
+        """The class that the maps speak for."""
+        return self.opinion.classes[self.opinion.target]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A scan of a batch that was not examined, and the sentence that says why."""
+
+    error: str
+    name: str | None = None
+
+
+def weights_of(checkpoint: Checkpoint) -> dict:
+    """Protocol, seed and sha256 of a checkpoint's weights, for ``Findings.weights``."""
+    digest = checkpoint.manifest["files"]["weights.safetensors"]
+    return {**checkpoint.manifest["weights"], "sha256": digest}

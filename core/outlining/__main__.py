@@ -1,0 +1,123 @@
+"""Train the network that proposes outlines of lesions, and judge it.
+
+    python -m core.outlining train --data DIR
+    python -m core.outlining train --data DIR --resume
+    python -m core.outlining evaluate --data DIR
+    python -m core.outlining evaluate --data DIR --shipped
+
+DIR is the data set's folder, or a folder that holds it; without --data it is looked for below
+LESIONLENS_DATA. ImageNet weights come from LESIONLENS_WEIGHTS, else from timm's hub. train leaves
+the best weights and its state in runs/; Ctrl-C keeps the last full epoch, and --resume goes on
+from there. evaluate chooses the rule of the outline on validation images, measures all figures on
+test images, and writes the checkpoint; with --shipped it does so for the weights that are there,
+as after a system that needs an outline was trained.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from core.checkpoints import CHECKPOINTS
+from core.outlining.recipe import load_outline_recipe
+
+console = Console()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; the exit status."""
+    options = _parse(arguments)
+    action = {"train": _train, "evaluate": _evaluate}[options.action]
+    try:
+        action(options)
+    except ValueError as error:
+        console.print(f"[red]{error}[/red]", highlight=False)
+        return 2
+    except KeyboardInterrupt:
+        console.print("Interrupted. The last full epoch is kept; go on with --resume.")
+        return 130
+    return 0
+
+
+def _train(options: argparse.Namespace) -> None:
+    import torch
+
+    from core.outlining.images import read_table
+    from core.outlining.learner import OutlineLearner
+    from core.outlining.training import check_resumable, run_folder, train
+    from core.training.images import read_images
+
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())))
+    recipe = load_outline_recipe()
+    run = run_folder(recipe, options.seed, options.runs)
+    check_resumable(run, recipe, options.resume)
+    table = read_table(recipe, options.data, options.seed)
+    split = table["split"].to_numpy()
+    training = read_images(table[split == "train"], recipe)
+    validation = read_images(table[split == "validation"], recipe)
+    console.print(f"{len(training)} training images, {len(validation)} validation images")
+    learner = OutlineLearner(recipe, options.seed, pretrained=not options.from_scratch)
+    epochs = recipe.training.phases[0].epochs
+    with _bars() as bars:
+        steps = bars.add_task("", total=epochs * (len(training) // recipe.training.batch_size))
+
+        def on_step(*_: object) -> None:
+            bars.advance(steps)
+
+        def on_epoch(record: dict) -> None:
+            console.print(_epoch_line(record, epochs), highlight=False)
+
+        train(learner, recipe, training, validation, run, options.seed, on_step, on_epoch)
+    console.print(f"Best weights: {run.folder.name}. Go on with: python -m core.outlining evaluate")
+
+
+def _bars() -> Progress:
+    columns = (TextColumn("steps"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True)
+
+
+def _epoch_line(record: dict, epochs: int) -> str:
+    left = (epochs - record["epoch"] - 1) * record["seconds"] / 60
+    return (
+        f"epoch {record['epoch'] + 1:3d} of {epochs}  rate {record['learning_rate']:.1e}  "
+        f"loss {record['loss']:.4f}  validation: Dice {record['val_dice']:.3f}  "
+        f"false {record['val_false']:.2f}  {record['seconds']:.0f} s, {left:.0f} min left"
+    )
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from core.outlining.result import judge_again, write_result
+
+    if options.shipped:
+        folder = judge_again(options.data, options.output)
+    else:
+        folder = write_result(
+            load_outline_recipe(), options.data, options.seed, options.runs, options.output
+        )
+    console.print(f"Checkpoint written: {folder.name}")
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m core.outlining",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("action", choices=("train", "evaluate"))
+    parser.add_argument("--data", type=Path, metavar="DIR", help="folder of the data set")
+    parser.add_argument("--seed", type=int, default=0, help="seed of split, order and weights")
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
+    parser.add_argument("--from-scratch", action="store_true", help="start from random weights")
+    parser.add_argument("--shipped", action="store_true", help="judge the shipped weights anew")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of runs")
+    parser.add_argument("--output", type=Path, default=CHECKPOINTS, help="folder of checkpoints")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

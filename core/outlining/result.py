@@ -1,0 +1,172 @@
+"""From a finished run to the shipped network: rule, figures, card, hashes."""
+
+from __future__ import annotations
+
+import io
+import json
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tomli_w
+import torch
+from safetensors.numpy import save
+
+from core.checkpoints import CHECKPOINTS, Checkpoint, shrink, write_checkpoint
+from core.datasets import DatasetError, fingerprint, read_pixels
+from core.outlining import card
+from core.outlining.evaluation import SCANS, figures, judge, lesion_mask, milliseconds
+from core.outlining.images import read_table
+from core.outlining.network import build
+from core.outlining.outline import Rule
+from core.outlining.proposal import FOLDER, Outliner, outlines_checkpoint
+from core.outlining.recipe import OutlineRecipe
+from core.outlining.regions import answers, region_figures, systems_with_region
+from core.outlining.selection import Choice, choose
+from core.outlining.training import RUNS, run_folder
+
+_LIBRARIES = (
+    "torch",
+    "timm",
+    "segmentation-models-pytorch",
+    "numpy",
+    "opencv-python-headless",
+    "pandas",
+)
+
+
+def write_result(
+    recipe: OutlineRecipe,
+    data: Path | None,
+    seed: int = 0,
+    runs: Path = RUNS,
+    output: Path = CHECKPOINTS,
+) -> Path:
+    """Judge the best weights of a finished run and write them as the shipped network.
+
+    The rule of the outline is chosen on validation images; all figures are of test images. The
+    systems that need an outline are those below ``CHECKPOINTS``. Returns the folder. Raises
+    ValueError if the run has not finished, or DatasetError.
+    """
+    history, weights = _finished(recipe, seed, runs)
+    small = shrink(weights)
+    table = read_table(recipe, data, seed)
+    outliner, choice = _with_best_rule(recipe, small, table)
+    manifest = {
+        "format": 1,
+        "recipe": recipe.id,
+        "weights": {"protocol": "grouped", "seed": seed},
+        "data": {"dataset": recipe.data.dataset, "fingerprint": fingerprint(table)},
+        "versions": {"python": platform.python_version()} | {n: version(n) for n in _LIBRARIES},
+    }
+    files = {
+        "weights.safetensors": save(small),
+        "recipe.toml": tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True)).encode(),
+        "history.csv": pd.DataFrame(history).to_csv(index=False).encode(),
+    }
+    folder = output / FOLDER / recipe.id
+    write_checkpoint(folder, files | _measured(outliner, choice, table), manifest)
+    return folder
+
+
+def judge_again(data: Path | None, output: Path = CHECKPOINTS) -> Path:
+    """Measure the shipped network anew, as when a system that needs an outline was trained.
+
+    Raises CheckpointError, or DatasetError if the data are not those it was trained on.
+    """
+    checkpoint = outlines_checkpoint(output)
+    recipe, manifest = checkpoint.recipe, checkpoint.manifest
+    table = read_table(recipe, data, manifest["weights"]["seed"])
+    if fingerprint(table) != manifest["data"]["fingerprint"]:
+        raise DatasetError(
+            "These are not the images that the network was trained on, so that what it learned "
+            "and what is to test it cannot be told apart. Give the same data set."
+        )
+    outliner, choice = _with_best_rule(recipe, checkpoint.arrays(), table)
+    kept = ("weights.safetensors", "recipe.toml", "history.csv")
+    files = {name: checkpoint.verified(name) for name in kept}
+    write_checkpoint(checkpoint.folder, files | _measured(outliner, choice, table), dict(manifest))
+    return checkpoint.folder
+
+
+def metrics_of(
+    predictions: pd.DataFrame, regions: pd.DataFrame, recipe: OutlineRecipe, systems: dict
+) -> dict:
+    """The figures that the tables of a checkpoint give. ``systems``: recipe id -> its classes."""
+    by_split = dict(list(predictions.groupby("split")))
+    return {
+        "validation": figures(by_split["validation"], recipe.lesion_classes),
+        "test": figures(by_split["test"], recipe.lesion_classes),
+        "regions": {
+            name: region_figures(regions[regions["recipe"] == name], classes)
+            for name, classes in systems.items()
+        },
+    }
+
+
+def read_predictions(checkpoint: Checkpoint) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The tables of ``evaluation.judge`` and ``regions.answers`` in a checkpoint."""
+    names = ("predictions.parquet", "regions.parquet")
+    return tuple(pd.read_parquet(io.BytesIO(checkpoint.verified(name))) for name in names)
+
+
+def _finished(recipe: OutlineRecipe, seed: int, runs: Path) -> tuple[list, dict]:
+    run = run_folder(recipe, seed, runs)
+    saved = run.load()
+    if saved is None or not saved[0].finished:
+        raise ValueError(
+            "There is no finished run to judge. Train the network first, or go on with: "
+            "python -m core.outlining train --resume"
+        )
+    return saved[0].history, run.load_best()
+
+
+def _with_best_rule(
+    recipe: OutlineRecipe, weights: dict[str, np.ndarray], table: pd.DataFrame
+) -> tuple[Outliner, Choice]:
+    network = build(recipe)
+    network.from_arrays(weights)
+    plain = Outliner(recipe, network, Rule())
+    choice = choose(_validation_maps(plain, table[table["split"] == "validation"]))
+    return Outliner(recipe, network, choice.rule), choice
+
+
+def _validation_maps(outliner: Outliner, table: pd.DataFrame):
+    for row in table.itertuples():
+        pixels = read_pixels(row)
+        both = (outliner.probability(pixels, mirrored) for mirrored in (False, True))
+        yield (*both, lesion_mask(row, pixels.shape[:2]))
+
+
+def _measured(outliner: Outliner, choice: Choice, table: pd.DataFrame) -> dict[str, bytes]:
+    """Predictions, figures and card of the network with its rule."""
+    recipe = outliner.recipe
+    predictions = judge(outliner, table[table["split"] != "train"])
+    systems = systems_with_region(CHECKPOINTS, recipe.data.dataset)
+    regions = [answers(system, outliner, table) for system in systems]
+    regions = pd.concat(regions, ignore_index=True) if regions else pd.DataFrame({"recipe": []})
+    classes = {system.recipe.id: system.recipe.classes for system in systems}
+    metrics = metrics_of(predictions, regions, recipe, classes) | {
+        "rule": choice.rule.__dict__,
+        "rule_chosen_on": {"n": choice.n, "score": choice.score},
+        "split": pd.crosstab(table["split"], table["label"]).to_dict("index"),
+        "milliseconds": {
+            "value": milliseconds(outliner),
+            "scans": SCANS,
+            "threads": torch.get_num_threads(),
+        },
+    }
+    return {
+        "predictions.parquet": _parquet(predictions),
+        "regions.parquet": _parquet(regions),
+        "metrics.json": json.dumps(metrics, indent=1, sort_keys=True, allow_nan=False).encode(),
+        "card.md": card.render(recipe, metrics).encode(),
+    }
+
+
+def _parquet(table: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False, compression="zstd")
+    return buffer.getvalue()

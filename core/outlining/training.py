@@ -1,0 +1,132 @@
+"""The training loop of the outlining network: seeded, resumable, the best weights kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from core.evaluation.localisation import localisation
+from core.outlining.images import training_batches
+from core.outlining.learner import OutlineLearner
+from core.outlining.recipe import OutlineRecipe
+from core.training.images import ImageSet, evaluation_batches
+from core.training.loop import Report
+from core.training.run import ResumeError
+from core.training.state import Progress, RunFolder
+
+RUNS = Path("runs")
+_RISE = 0.05  # share of all steps over which the learning rate rises
+_DECAY = 0.9  # exponent, as in DeepLab (Chen et al., TPAMI 2018)
+
+
+def run_folder(recipe: OutlineRecipe, seed: int, runs: Path = RUNS) -> RunFolder:
+    """Where a run keeps its state and its best weights."""
+    return RunFolder(runs / f"outlining-{recipe.id}-{seed}")
+
+
+def train(
+    learner: OutlineLearner,
+    recipe: OutlineRecipe,
+    training: ImageSet,
+    validation: ImageSet,
+    run: RunFolder,
+    seed: int,
+    on_step: Report = lambda *_: None,
+    on_epoch: Callable[[dict], None] = lambda _: None,
+) -> list[dict]:
+    """Train all epochs and leave the weights with the highest validation Dice in the learner.
+
+    Continues where the run folder left off. Returns the history, one record an epoch: epoch,
+    learning_rate, loss, val_dice, val_false, seconds.
+    """
+    progress = _resume(learner, run)
+    while not progress.finished:
+        record = _epoch(learner, recipe, training, validation, progress.epoch, seed, on_step)
+        progress.history.append(record)
+        if 1 - record["val_dice"] < progress.best_loss:
+            progress.best_loss = 1 - record["val_dice"]
+            run.save_best(learner.network.to_arrays())
+        progress.epoch += 1
+        progress.finished = progress.epoch >= recipe.training.phases[0].epochs
+        run.save(progress, learner.network.to_arrays(), learner.optimizer_arrays())
+        on_epoch(record)
+    learner.network.from_arrays(run.load_best())
+    return progress.history
+
+
+def check_resumable(run: RunFolder, recipe: OutlineRecipe, resume: bool) -> None:
+    """Start anew, or make sure that there is a run of this method to go on with.
+
+    Raises ResumeError.
+    """
+    settings, method = run.folder / "method.json", json.dumps(recipe.method(), sort_keys=True)
+    if not resume:
+        run.clear()
+        settings.write_text(method, encoding="utf-8")
+    elif not settings.is_file() or run.load() is None:
+        raise ResumeError("There is no interrupted run to resume. Start it without --resume.")
+    elif settings.read_text(encoding="utf-8") != method:
+        raise ResumeError(
+            "The recipe has changed since the run was interrupted. Start it without --resume."
+        )
+
+
+def learning_rate(recipe: OutlineRecipe, step: int, steps: int) -> float:
+    """Rate of a step (from 0) of all ``steps``: a linear rise, then ``(1 - done) ** 0.9``."""
+    done = step / steps
+    highest = recipe.training.phases[0].learning_rate
+    return highest * min((done + 1 / steps) / _RISE, 1.0) * (1 - done) ** _DECAY
+
+
+def validate(learner: OutlineLearner, recipe: OutlineRecipe, images: ImageSet) -> dict[str, float]:
+    """Mean Dice over the images with a lesion, and the share of the others in which more than
+    0.5 % of the pixels are marked; at the network's size, from p = 0.5 on."""
+    logits = np.concatenate([learner.logits(b)[:, 0] for b in evaluation_batches(images, recipe)])
+    marked = (logits > 0).astype(np.float32)
+    with_lesion = images.masks.any(axis=(1, 2))
+    pairs = zip(marked[with_lesion], images.masks[with_lesion], strict=True)
+    false = marked[~with_lesion].mean(axis=(1, 2)) > 0.005
+    return {
+        "val_dice": float(np.mean([localisation(found, mask).dice for found, mask in pairs])),
+        "val_false": float(false.mean()) if len(false) else 0.0,
+    }
+
+
+def _resume(learner: OutlineLearner, run: RunFolder) -> Progress:
+    saved = run.load()
+    if saved is None:
+        return Progress()
+    progress, weights, optimizer = saved
+    learner.network.from_arrays(weights)
+    learner.restore_optimizer(optimizer)
+    return progress
+
+
+def _epoch(
+    learner: OutlineLearner,
+    recipe: OutlineRecipe,
+    training: ImageSet,
+    validation: ImageSet,
+    epoch: int,
+    seed: int,
+    on_step: Report,
+) -> dict:
+    started = perf_counter()
+    steps = len(training) // recipe.training.batch_size
+    all_steps = steps * recipe.training.phases[0].epochs
+    losses, rate = [], 0.0
+    for batch, masks in training_batches(training, recipe, seed, epoch):
+        rate = learning_rate(recipe, epoch * steps + len(losses), all_steps)
+        losses.append(learner.step(batch, masks, rate))
+        on_step(len(losses), steps, float(np.mean(losses)))
+    return {
+        "epoch": epoch,
+        "learning_rate": rate,
+        "loss": float(np.mean(losses)),
+        **validate(learner, recipe, validation),
+        "seconds": round(perf_counter() - started, 1),
+    }

@@ -1,0 +1,221 @@
+"""Classify scans and explain the answer, without a browser; replay what was answered before.
+
+    python -m core.predict FILE... [--recipe ID] [--explain DIR] [--manifest DIR] [--json]
+    python -m core.predict --replay MANIFEST [FILE...] [--json]
+
+With --json, one line a file: file, recipe, label, probabilities, warning, error. The exit status
+is 1 if any file was refused; the others are still answered. A replay takes the one of the files
+that the manifest names by its sha256, or the file at the manifest's path; its status is 0 if the
+probabilities agree, 1 if they do not, 2 if it cannot be done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.checkpoints import CheckpointError, list_trained, open_checkpoint, sha256
+from core.classifiers.base import Classifier
+from core.findings import NO_REGION, EvidenceMap, Findings, weights_of
+from core.manifest import Manifest, ManifestError, manifest, read_manifest, replay
+from core.modality import contradiction
+from core.predict import Opinion, classify
+from core.scan_types import MAX_BYTES
+from core.scans import Scan, ScanError, read_scan_file
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What came of one file: an opinion on its first frame, with a warning where the opinion means
+    nothing; or the error for which it was refused."""
+
+    path: Path
+    opinion: Opinion | None = None
+    scan: Scan | None = None
+    warning: str | None = None
+    error: str | None = None
+
+
+def answer_files(paths: Iterable[Path], classifier: Classifier) -> Iterator[Answer]:
+    """The answer to each file; one bad file harms no other."""
+    for path in paths:
+        try:
+            scan = read_scan_file(path)
+            opinion = classify(classifier, scan)
+        except ScanError as error:
+            yield Answer(path, error=str(error))
+        else:
+            yield Answer(path, opinion, scan, _warning(scan, classifier))
+
+
+def _warning(scan: Scan, classifier: Classifier) -> str | None:
+    recipe = classifier.recipe
+    unmarked = NO_REGION if recipe.preprocessing.region == "mask" else None
+    found = (contradiction(scan.modality, recipe.modality), unmarked)
+    return " ".join(filter(None, found)) or None
+
+
+def as_record(answer: Answer, recipe_id: str) -> dict:
+    """The fields of one line of JSON."""
+    record = {"file": str(answer.path), "recipe": recipe_id, "label": None, "probabilities": None}
+    if answer.opinion:
+        opinion = answer.opinion
+        shares = dict(zip(opinion.classes, map(float, opinion.probabilities), strict=True))
+        record |= {"label": opinion.label, "probabilities": shares}
+    return record | {"warning": answer.warning, "error": answer.error}
+
+
+def as_sentence(record: dict) -> str:
+    """The same for people."""
+    if record["error"]:
+        return f"{record['file']}: refused. {record['error']}"
+    warning = f" {record['warning']}" if record["warning"] else ""
+    return f"{record['file']}: {record['label']} ({_shares(record['probabilities'])}){warning}"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; the exit status."""
+    options = _parse(arguments)
+    try:
+        return _replay(options) if options.replay else _predict(options)
+    except (CheckpointError, ManifestError) as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m core.predict",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE")
+    parser.add_argument("--recipe", help=f"one of: {', '.join(list_trained())}")
+    parser.add_argument("--explain", type=Path, metavar="DIR", help="save overlays as PNG here")
+    parser.add_argument("--manifest", type=Path, metavar="DIR", help="save manifests here")
+    parser.add_argument("--replay", type=Path, metavar="MANIFEST", help="examine again and compare")
+    parser.add_argument("--json", action="store_true", help="one JSON line a file")
+    options = parser.parse_args(arguments)
+    if not (options.files or options.replay):
+        parser.error("the following arguments are required: FILE")
+    return options
+
+
+# ---------------------------------------------------------------- predicting
+
+
+def _predict(options: argparse.Namespace) -> int:
+    trained = list_trained()
+    checkpoint = open_checkpoint(options.recipe or (trained[0] if trained else ""))
+    classifier = checkpoint.load()
+    refused = False
+    for number, answer in enumerate(answer_files(options.files, classifier), start=1):
+        record = as_record(answer, checkpoint.recipe.id)
+        print(json.dumps(record) if options.json else as_sentence(record), flush=True)
+        refused = refused or answer.opinion is None
+        if options.explain and answer.opinion:
+            _save_overlay(options.explain, number, answer)
+        if options.manifest and answer.opinion:
+            _save_manifest(options.manifest, number, answer, checkpoint)
+    return 1 if refused else 0
+
+
+def _save_overlay(folder: Path, number: int, answer: Answer) -> None:
+    """Numbered, since files of different folders may share a name."""
+    import cv2
+
+    from core.explain.overlay import overlay
+
+    folder.mkdir(parents=True, exist_ok=True)
+    opinion = answer.opinion
+    explained = opinion.classes[opinion.target]
+    name = f"{number:04d} {answer.path.stem} {opinion.recipe_id} {explained}.png"
+    picture = overlay(opinion.pixels, opinion.heatmap)
+    cv2.imencode(".png", picture[..., ::-1])[1].tofile(folder / name)
+
+
+def _save_manifest(folder: Path, number: int, answer: Answer, checkpoint) -> None:
+    opinion = answer.opinion
+    findings = Findings(
+        opinion,
+        checkpoint.recipe,
+        checkpoint.metrics,
+        weights_of(checkpoint),
+        scan_digests=(sha256(answer.path.read_bytes()),),
+        frames=len(answer.scan.pixels),
+        maps=(EvidenceMap("grad-cam", opinion.heatmap),),
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(manifest(findings, answer.path.resolve()), indent=2)
+    name = f"{number:04d} {answer.path.stem} {opinion.recipe_id}.json"
+    (folder / name).write_text(text + "\n", encoding="utf-8")
+
+
+# ---------------------------------------------------------------- replaying
+
+
+def _replay(options: argparse.Namespace) -> int:
+    try:
+        stated = read_manifest(options.replay.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ManifestError(f"The manifest '{options.replay}' cannot be read.") from error
+    compared = replay(stated, _find(stated, options.files))
+    print(json.dumps(compared) if options.json else _comparison(compared))
+    return 0 if compared["agrees"] else 1
+
+
+def _find(stated: Manifest, files: Sequence[Path]) -> list[bytes]:
+    """Bytes of the files that a manifest names, in its order."""
+    looked = files or ([Path(stated.path)] if stated.path else [])
+    if not looked:
+        raise ManifestError("The manifest tells no path. Give the scan's file beside it.")
+    found = {}
+    for path in looked:
+        data = _bytes(path)
+        found[sha256(data)] = data
+    missing = [digest for digest in stated.inputs if digest not in found]
+    if missing:
+        given = f"'{looked[0]}' is not" if len(looked) == 1 else f"None of {len(looked)} files is"
+        raise ManifestError(
+            f"{given} the file that was examined (sha256 {missing[0]}). It was changed since, or "
+            "it is another one."
+        )
+    return [found[digest] for digest in stated.inputs]
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ManifestError(f"The file '{path}' cannot be opened ({error.strerror}).") from error
+
+
+def _comparison(compared: dict) -> str:
+    """What a replay found, for people."""
+    lines = [
+        f"Stated: {_exact(compared['stated'])}",
+        f"Found:  {_exact(compared['found'])}",
+        _judgement(compared),
+    ]
+    return "\n".join(lines)
+
+
+def _judgement(compared: dict) -> str:
+    changes = ", ".join(f"{k} {was} -> {now}" for k, (was, now) in compared["changes"].items())
+    where = f"other versions or machine: {changes}" if changes else "same machine and versions"
+    needed = f"to {compared['tolerance']:g}" if changes else "exactly"
+    verdict = "They agree" if compared["agrees"] else "They do not agree"
+    return f"{verdict} {needed} ({where}); largest difference {compared['difference']:.3g}."
+
+
+def _shares(probabilities: dict[str, float]) -> str:
+    return ", ".join(f"{name} {share:.1%}" for name, share in probabilities.items())
+
+
+def _exact(probabilities: dict[str, float]) -> str:
+    return ", ".join(f"{name} {share!r}" for name, share in probabilities.items())

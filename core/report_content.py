@@ -1,0 +1,323 @@
+"""What a report says, in words, numbers and pictures, whatever the file it becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.card import INTENDED_USE, PROTOCOLS
+from core.explain.registry import METHODS
+from core.figures import MALIGNANT_SIGN, percent
+from core.findings import NO_REGION, Findings
+from core.report_pictures import Picture, pictures_of
+from core.results_tables import CLASS_TITLES, TITLES
+
+NOTICE = "Research and teaching tool. Not a medical device."
+UNUSED_REGION = "This system examines the whole image; the outline is shown, not used."
+LOOK = "Look for a name in it before this report is passed on."
+NO_DECISION = "no decision"
+MISSING = "–"
+MOST_ACROSS = 4
+
+_REGION = {"drawn": "drawn by hand", "uploaded": "uploaded", "proposed": "proposed by a network"}
+_GUARD = {
+    "like": "Like the training images",
+    "unusual": "Unusual for this system",
+    "foreign": "Not what this system was trained on",
+}
+_HEADINGS = {"grouped": "Grouped split", "published": "Random split"}
+_FIGURES = ("accuracy", "balanced_accuracy", "macro_auc", "macro_f1", "mcc", "ece")
+_OF_MALIGNANT = ("sensitivity", "specificity", "precision")
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One class: its probability in [0, 1], that in words, whether it counts as malignant."""
+
+    name: str
+    share: float
+    text: str
+    malignant: bool
+    likeliest: bool
+
+
+@dataclass(frozen=True)
+class Note:
+    """A titled sentence; ``level`` is "plain", or "caution" or "alarm" for what must be seen."""
+
+    title: str
+    text: str
+    level: str = "plain"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Texts: heads (columns; a second line may follow), rows, and what to know of them."""
+
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """Everything a report shows, in its order."""
+
+    title: str
+    system: str
+    made_at: str
+    verdict: str
+    verdict_text: str
+    bars: tuple[Bar, ...]
+    bars_note: str
+    alarms: tuple[Note, ...]
+    notes: tuple[Note, ...]
+    pictures: tuple[Picture, ...]
+    across: int
+    has_maps: bool
+    explained: str
+    maps_note: str
+    figures: Table
+    limits: tuple[str, ...]
+    record: tuple[tuple[str, str], ...]
+    intended_use: str
+
+
+def content_of(findings: Findings) -> Content:
+    """The content of the report on one scan."""
+    recipe = findings.recipe
+    notes = tuple(_notes(findings))
+    bars = tuple(_bars(findings))
+    best = next(bar for bar in bars if bar.likeliest)
+    pictures = pictures_of(findings)
+    return Content(
+        title=f"{recipe.modality[0].upper()}{recipe.modality[1:]}: opinion of a classifier",
+        system=recipe.title,
+        made_at=f"{findings.made_at:%Y-%m-%d %H:%M} {findings.made_at.tzname()}",
+        verdict=NO_DECISION if findings.abstention else _named(best),
+        verdict_text=findings.abstention or f"{best.text} estimated",
+        bars=bars,
+        bars_note=_legend(findings),
+        alarms=tuple(note for note in notes if note.level != "plain"),
+        notes=tuple(note for note in notes if note.level == "plain"),
+        pictures=pictures,
+        across=_across(len(pictures)),
+        has_maps=bool(findings.maps),
+        explained=findings.explained,
+        maps_note=_maps_note(findings),
+        figures=_figures(findings),
+        limits=recipe.limits,
+        record=tuple(_record(findings)),
+        intended_use=INTENDED_USE,
+    )
+
+
+def _across(count: int) -> int:
+    """Pictures side by side, so that the rows are as equal as can be."""
+    return max(2, -(-count // -(-count // MOST_ACROSS)))
+
+
+def _bars(findings: Findings) -> Iterator[Bar]:
+    opinion = findings.opinion
+    for name, share in zip(opinion.classes, opinion.probabilities, strict=True):
+        malignant = name in findings.recipe.malignant_classes
+        yield Bar(name, float(share), percent(share), malignant, name == opinion.label)
+
+
+def _named(bar: Bar) -> str:
+    return f"{bar.name} {MALIGNANT_SIGN}" if bar.malignant else bar.name
+
+
+def _legend(findings: Findings) -> str:
+    classes, malignant = findings.opinion.classes, findings.recipe.malignant_classes
+    marked = np.isin(classes, malignant)
+    together = percent(float(findings.opinion.probabilities[marked].sum()))
+    total = f", together {together}" if marked.sum() > 1 else ""
+    return f"{MALIGNANT_SIGN} counts as malignant{total}."
+
+
+# ---------------------------------------------------------------- how far to trust it
+
+
+def _notes(findings: Findings) -> Iterator[Note]:
+    if findings.warning:
+        yield Note("Another kind of image", findings.warning, "alarm")
+    if findings.guard:
+        level = {"like": "plain", "foreign": "alarm"}.get(findings.guard_level, "caution")
+        yield Note(_GUARD.get(findings.guard_level, "Guard"), findings.guard, level)
+    if findings.needs_region and findings.region is None:
+        yield Note("No outline", NO_REGION, "caution")
+    if findings.text_risk:
+        yield Note("Text in the picture", f"{findings.text_risk.capitalize()}. {LOOK}", "caution")
+    if findings.region is not None and not findings.needs_region:
+        yield Note("Outline", UNUSED_REGION)
+    if findings.prediction_set is not None:
+        yield _set_note(findings)
+    if findings.spread is not None:
+        low, high = (f"{100 * share:.1f} %" for share in findings.spread)
+        text = f"Over slightly changed copies of the scan it ran from {low} to {high}."
+        if findings.spread_note:
+            text += f" They were {findings.spread_note}."
+        yield Note("Probability of malignancy", text)
+    yield Note("Calibration", _calibration(findings))
+    yield from _reliability(findings)
+
+
+def _set_note(findings: Findings) -> Note:
+    classes, coverage = findings.prediction_set, f"{findings.coverage:.0%}".replace("%", " %")
+    title = f"Prediction set at {coverage} coverage: {', '.join(classes) or 'empty'}"
+    covers = findings.set_note or (
+        f"Such sets hold the true class of {coverage} of scans like the validation images."
+    )
+    if len(classes) == 1:
+        return Note(title, covers)
+    if classes:
+        undecided = "It holds more than one class: at this coverage the system cannot decide."
+        return Note(title, f"{undecided} {covers}", "caution")
+    return Note(title, f"No class fits well enough. {covers}", "caution")
+
+
+def _calibration(findings: Findings) -> str:
+    fitted = _of_weights(findings).get("calibration", {})
+    if not fitted:
+        return "The probabilities are not calibrated."
+    text = (
+        f"Probabilities are scaled by a temperature of {findings.temperature:.2f}, fitted on "
+        f"{fitted['n_fitted']} validation images"
+    )
+    error = fitted.get("values", {}).get("ece")
+    if not _defined(error):
+        return f"{text}."
+    return f"{text}; the expected calibration error on test images is {_cell(error)}."
+
+
+def _reliability(findings: Findings) -> Iterator[Note]:
+    """How often this label was right on unseen images, where that was measured."""
+    if findings.needs_region and findings.region is None:
+        return
+    label, measured = findings.opinion.label, _of_weights(findings)
+    found = measured.get("values", {}).get(f"precision_{label}")
+    if _defined(found):
+        low, high = 100 * found["low"], 100 * found["high"]
+        yield Note(
+            f"How often '{label}' was right",
+            f"{percent(found['value'])} of the time (95 % interval {low:.0f} to {high:.0f} %) on "
+            f"{measured['n']} test images, whose mix of classes is not that of a clinic.",
+        )
+
+
+def _maps_note(findings: Findings) -> str:
+    if not findings.maps:
+        return "No heatmap was chosen."
+    return (
+        f"Bright regions speak most for '{findings.explained}' within this scan. A map "
+        "shows what the system used, not where disease is."
+    )
+
+
+# ---------------------------------------------------------------- the system
+
+
+def _of_weights(findings: Findings) -> dict:
+    return findings.metrics.get(findings.weights["protocol"], {})
+
+
+def _figures(findings: Findings) -> Table:
+    """The paper's figures beside ours under both protocols, with n and intervals."""
+    recipe, metrics = findings.recipe, findings.metrics
+    protocols = [name for name in PROTOCOLS if name in metrics]
+    heads = [_heading(name, metrics[name]) for name in protocols]
+    rows = []
+    for key, title in _titles(recipe).items():
+        paper = recipe.published.get(key)
+        cells = [_cell(metrics[name]["values"].get(key)) for name in protocols]
+        rows.append((title, *cells, MISSING if paper is None else f"{paper:g}"))
+    told = [f"{_HEADINGS[name]}: {PROTOCOLS[name]}." for name in protocols]
+    ranges = (
+        "In brackets 95 % intervals, bootstrapped over groups; one without width does not mean "
+        "that the figure is certain. Papers give none."
+    )
+    return Table(("Figure", *heads, "Paper"), tuple(rows), (*told, ranges))
+
+
+def _titles(recipe) -> dict[str, str]:
+    kinds = {
+        f"{kind}_{name}": f"{CLASS_TITLES[kind]}, {name}"
+        for name in recipe.malignant_classes
+        for kind in _OF_MALIGNANT
+    }
+    return {key: TITLES[key] for key in _FIGURES} | kinds
+
+
+def _heading(protocol: str, measured: dict) -> str:
+    groups = f", {measured['n_groups']} groups" if "n_groups" in measured else ""
+    return f"{_HEADINGS[protocol]}\nn = {measured['n']}{groups}"
+
+
+def _cell(figure: dict | None) -> str:
+    if not _defined(figure):
+        return MISSING
+    return f"{figure['value']:.3f} ({figure['low']:.3f}–{figure['high']:.3f})"
+
+
+def _defined(figure: dict | None) -> bool:
+    return bool(figure) and figure["value"] is not None
+
+
+# ---------------------------------------------------------------- the record
+
+
+def _record(findings: Findings) -> Iterator[tuple[str, str]]:
+    """What it takes to get the same numbers again."""
+    recipe, weights = findings.recipe, findings.weights
+    height, width = findings.opinion.pixels.shape[:2]
+    if findings.name:
+        yield "File", findings.name
+    several = f", first of {len(findings.scan_digests)} files" if findings.scan_digests[1:] else ""
+    yield "Scan, sha256", findings.scan_digests[0] + several
+    yield "Frame", f"{findings.frame + 1} of {findings.frames}, {width} × {height} pixels"
+    if findings.spacing_mm:
+        down, across = findings.spacing_mm
+        yield "Pixel", f"{across:.3g} × {down:.3g} mm (width × height)"
+    yield "Window", _window(findings)
+    yield "Outline", _outline(findings)
+    yield "System", f"{recipe.title} ({recipe.id})"
+    protocol, seed = _HEADINGS[weights["protocol"]].lower(), weights["seed"]
+    yield "Weights, sha256", weights["sha256"]
+    yield "Protocol", f"{protocol}, seed {seed}: {PROTOCOLS[weights['protocol']]}"
+    yield "Trained on", recipe.trained_on
+    yield "Heatmaps", "; ".join(map(_method, findings.maps)) or "none"
+    yield "After", _source(recipe)
+
+
+def _window(findings: Findings) -> str:
+    look = findings.look
+    if look is None:
+        return "as the file asks for"
+    inverted = ", inverted" if look.inverted else ""
+    return f"centre {look.window.center:g}, width {look.window.width:g}{inverted}, set by the user"
+
+
+def _outline(findings: Findings) -> str:
+    if findings.region is None:
+        return "none"
+    count = int(findings.region.sum())
+    size = f"{count} pixels"
+    if findings.spacing_mm:
+        size += f", {count * findings.spacing_mm[0] * findings.spacing_mm[1]:.1f} mm²"
+    return f"{_REGION.get(findings.region_source, 'given')}, {size}"
+
+
+def _method(one) -> str:
+    method = METHODS[one.method]
+    settings = ", ".join(f"{name} {value:g}" for name, value in one.parameters.items())
+    return f"{method.name} ({method.paper}{'; ' if settings else ''}{settings})"
+
+
+def _source(recipe) -> str:
+    source = recipe.source
+    link = f"https://doi.org/{source.doi}" if source.doi else source.url
+    parts = [source.authors, source.title, source.venue, str(source.year or ""), link]
+    return ", ".join(part for part in parts if part)

@@ -1,0 +1,108 @@
+"""The pictures of a report: the scan, its outline and every chosen heatmap over it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from plotly.colors import unlabel_rgb
+
+from core.borders import OUTLINE
+from core.explain.overlay import overlay
+from core.explain.registry import METHODS
+from core.figures import COLOUR_MAPS, opaque_scale, peak_place
+from core.findings import Findings
+
+LARGEST_SIDE = 900
+"""In pixels: 300 to the inch at the largest size that a report prints."""
+_SMALLEST_SIDE = 500
+_OPACITY = 0.6
+_JPEG = [cv2.IMWRITE_JPEG_QUALITY, 92]
+# No colours of half the resolution: the outline is one or two pixels wide.
+_SHARP = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A JPEG with its size in pixels, its title, what stands below it, and its text alternative."""
+
+    jpeg: bytes
+    width: int
+    height: int
+    title: str
+    caption: str
+    alt: str
+
+
+def pictures_of(findings: Findings) -> tuple[Picture, ...]:
+    """The scan, the outline on it if there is one, and the overlays in the order chosen."""
+    scan = _fitted(findings.opinion.pixels)
+    outline = None if findings.region is None else _fitted_mask(findings.region, scan.shape)
+    found = [_picture(scan, "Scan", "", "The scan as it was examined.")]
+    if outline is not None:
+        place = f"The scan with the outline of the region, {_middle(outline)} of the picture."
+        found.append(_picture(_outlined(scan, outline), "Region", "", place))
+    for one in findings.maps:
+        found.append(_overlay(scan, outline, one, findings.explained))
+    return tuple(found)
+
+
+def marked(findings: Findings) -> np.ndarray:
+    """The frame with the first heatmap and the outline, uint8 (H, W, 3), in its own size."""
+    pixels = findings.opinion.pixels
+    if findings.maps:
+        pixels = overlay(pixels, findings.maps[0].heatmap, _OPACITY)
+    return pixels if findings.region is None else _outlined(pixels, findings.region)
+
+
+def colour_bar_png(width: int = 256, height: int = 12) -> bytes:
+    """PNG of the colours of the overlays, from no evidence (left) to the most."""
+    stops = opaque_scale(COLOUR_MAPS["Inferno"], width)
+    colours = np.array([unlabel_rgb(colour) for _, colour in stops]).round().astype(np.uint8)
+    bar = np.repeat(colours[None], height, axis=0)
+    return cv2.imencode(".png", bar[..., ::-1])[1].tobytes()
+
+
+def _overlay(scan: np.ndarray, outline: np.ndarray | None, one, explained: str) -> Picture:
+    heatmap, title = one.heatmap, METHODS[one.method].name
+    pixels = overlay(scan, heatmap, _OPACITY)
+    if outline is not None:
+        pixels = _outlined(pixels, outline)
+    if heatmap.note:
+        return _picture(pixels, title, heatmap.note, f"{title} for {explained}. {heatmap.note}")
+    place = f"strongest {peak_place(heatmap.values)}"
+    alt = f"{title} over the scan. The evidence for {explained} is {place} of the picture."
+    return _picture(pixels, title, place, alt)
+
+
+def _picture(pixels: np.ndarray, title: str, caption: str, alt: str) -> Picture:
+    jpeg = cv2.imencode(".jpg", pixels[..., ::-1], [*_JPEG, *_SHARP])[1].tobytes()
+    return Picture(jpeg, pixels.shape[1], pixels.shape[0], title, caption, alt)
+
+
+def _fitted(pixels: np.ndarray) -> np.ndarray:
+    """The scan at a size that prints well; outlines are drawn after that."""
+    height, width = pixels.shape[:2]
+    side = max(height, width)
+    factor = min(max(side, _SMALLEST_SIDE), LARGEST_SIDE) / side
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
+
+
+def _fitted_mask(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    soft = cv2.resize(mask.astype(np.float32), shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    return soft >= 0.5
+
+
+def _outlined(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    found, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    colour = tuple(int(OUTLINE[at : at + 2], 16) for at in (1, 3, 5))
+    width = max(1, round(max(pixels.shape) / 300))
+    drawn = np.ascontiguousarray(pixels).copy()
+    return cv2.drawContours(drawn, found, -1, colour, width, cv2.LINE_AA)
+
+
+def _middle(mask: np.ndarray) -> str:
+    """Where the middle of a region is, in words."""
+    return peak_place(cv2.GaussianBlur(mask.astype(np.float32), (0, 0), max(mask.shape) / 8))

@@ -1,0 +1,129 @@
+"""How far to trust one opinion: is the scan of the right kind, which classes cannot be ruled out,
+and does the answer stay when the scan changes a little."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from core.conformal import Conformal
+from core.figures import percent
+from core.findings import NO_REGION
+from core.guard import GuardVerdict
+from core.predict import Opinion
+from core.recipe import load_recipe
+from pages import _work as work
+from pages._frame import plain, quiet
+from pages._region import Region
+from pages._region_figures import accuracy_text
+from pages._system import reliability
+
+ABSTAIN = "Decide only when sure"
+ABSTAIN_HELP = (
+    "No class is named where more than one cannot be ruled out, or where the scan is unlike the "
+    "training images. The probabilities stay."
+)
+STEADY_HELP = "Lowest and highest estimate over {} slightly changed copies of the scan: {}."
+
+
+@dataclass(frozen=True, eq=False)
+class Assurance:
+    """What is known of how far an opinion can be trusted.
+
+    ``contradiction``: why the file's header speaks against the system, or None. ``guard`` judges
+    the picture. ``classes``: those that cannot be ruled out. ``strict``: the user wants a class
+    named only where it is the only one.
+    """
+
+    contradiction: str | None
+    guard: GuardVerdict
+    conformal: Conformal
+    classes: tuple[str, ...]
+    strict: bool
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the system's measured figures hold for a scan like this."""
+        return bool(self.contradiction) or self.guard.level != "like"
+
+    @property
+    def abstention(self) -> str | None:
+        """Why no class is named, in a word or two; None if one is."""
+        if not self.strict:
+            return None
+        if self.doubtful:
+            return "unlike its training images"
+        return " or ".join(self.classes) if len(self.classes) > 1 else None
+
+
+def assess(view: work.View, opinion: Opinion) -> Assurance:
+    """Judge one opinion. Raises CheckpointError if the system's checkpoint is damaged."""
+    sets = work.conformal(view.recipe_id)
+    return Assurance(
+        contradiction=work.mismatch(view.item, load_recipe(view.recipe_id)),
+        guard=work.guard(view.recipe_id).judge(opinion.features, opinion.pixels),
+        conformal=sets,
+        classes=sets.classes_in(opinion.probabilities),
+        strict=st.session_state.get("strict", False),
+    )
+
+
+def choose_strictness() -> None:
+    """Whether a class is named only where the system is sure of it."""
+    st.toggle(ABSTAIN, key="strict", help=ABSTAIN_HELP)
+
+
+def show_doubt(found: Assurance) -> None:
+    """What speaks against reading the opinion at all; nothing where nothing does."""
+    if found.contradiction:
+        st.error(plain(found.contradiction), icon=":material/do_not_disturb_on:")
+    elif found.guard.level == "foreign":
+        st.error(plain(found.guard.sentence), icon=":material/do_not_disturb_on:")
+    elif found.guard.level == "unusual":
+        st.warning(plain(found.guard.sentence), icon=":material/help:")
+
+
+def show_assurance(found: Assurance):
+    """Prediction set and guard in one row; returns the place where the spread will stand."""
+    sets, steady, guard = st.columns(3, gap="large")
+    with sets:
+        st.markdown("**Cannot be ruled out**", help=found.conformal.sentence)
+        quiet(", ".join(plain(one) for one in found.classes))
+    with guard:
+        st.markdown("**Like its training images?**", help=plain(found.guard.sentence))
+        share = percent(found.guard.share) if found.guard.share else "none"
+        quiet(_LIKE[found.guard.level].format(share))
+    return steady.empty()
+
+
+def show_steadiness(place, view: work.View, opinion: Opinion) -> None:
+    """How far the estimate of the likeliest class moves when the scan changes a little."""
+    spread = work.spread(view)
+    index = opinion.classes.index(opinion.label)
+    low, high = percent(float(spread.low[index])), percent(float(spread.high[index]))
+    with place.container():
+        told = STEADY_HELP.format(spread.copies, spread.changes)
+        st.markdown(f"**{plain(opinion.label.capitalize())}, if the scan changes**", help=told)
+        quiet(f"{low} to {high}")
+
+
+def trust_in(opinion: Opinion, region: Region | None, recipe_id: str) -> str:
+    """How often such an answer was right on unseen scans seen in the same way; else nothing."""
+    if not work.needs_outline(recipe_id) or (region and region.source != "proposed"):
+        return reliability(opinion, work.checkpoint(recipe_id).metrics)
+    return accuracy_text(recipe_id, "proposed") if region else ""
+
+
+def show_region_warning(view: work.View) -> None:
+    """That a system which needs a region was given none, and what that costs."""
+    if work.needs_outline(view.recipe_id) and view.outline is None:
+        told = f"{NO_REGION} {accuracy_text(view.recipe_id, 'none')}"
+        st.warning(told, icon=":material/crop_free:")
+
+
+_LIKE = {
+    "like": "Yes: {} of unseen scans of its kind lie as far out.",
+    "unusual": "Hardly: {} of unseen scans of its kind lie as far out.",
+    "foreign": "No: {} of unseen scans of its kind lie as far out.",
+}

@@ -1,0 +1,143 @@
+"""One opinion: the likeliest class, all probabilities, and the evidence for a class in the scan."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from core.explain import Heatmap
+from core.figures import (
+    EVIDENCE_CONFIG,
+    MALIGNANT_SIGN,
+    describe_evidence,
+    describe_probabilities,
+    evidence_panels,
+    percent,
+    probability_bars,
+)
+from core.predict import Opinion
+from core.recipe import Recipe, load_recipe
+from pages import _work as work
+from pages._frame import plain, quiet, themed
+from pages._region import region_text
+
+NO_PERSONAL = "The file names nobody."
+NOT_KEPT = "None of it is shown, kept, logged or exported."
+HOW_TO_LOOK = (
+    "The three pictures move together: turn the wheel to zoom, drag to move, double-click to see "
+    "everything again. The map has the coarse grid of the system's last layer."
+)
+
+
+def show_name(item: work.Item) -> None:
+    """Name of the scan, as plain text, and whether it is synthetic."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.text(item.name, width="content")
+        if item.synthetic:
+            st.badge("synthetic", color="gray", help="Drawn by a computer, of no patient.")
+
+
+def show_personal_data(item: work.Item) -> None:
+    """What a DICOM file holds of its patient, and a copy of it without that."""
+    scan = work.scan_of(item.digest, item.read)
+    if not scan.dicom:
+        return
+    with st.popover("Patient data", icon=":material/shield_person:"):
+        held = f"The file holds: {', '.join(scan.personal)}." if scan.personal else NO_PERSONAL
+        st.markdown(f"{held} {NOT_KEPT}")
+        if scan.text_risk:
+            st.warning(f"Look for a name in the picture itself: {scan.text_risk}.")
+        st.download_button(
+            "De-identified copy",
+            lambda: work.deidentified(item),
+            file_name=f"deidentified.{'zip' if item.several else 'dcm'}",
+            icon=":material/download:",
+            on_click="ignore",
+            help="DICOM PS3.15 Basic Profile. Text in the picture itself stays.",
+        )
+
+
+def show_verdict(view: work.View, opinion: Opinion, trust: str, abstain: str | None) -> None:
+    """The likeliest class, all probabilities, and how far to ``trust`` the label, a sentence.
+
+    ``abstain`` says why there is no decision, if there is none.
+    """
+    recipe, best = load_recipe(view.recipe_id), float(opinion.probabilities.max())
+    left, right = st.columns([1, 2.4], gap="large", vertical_alignment="center")
+    with left:
+        show_name(view.item)
+        show_personal_data(view.item)
+    label = f"{opinion.label} {MALIGNANT_SIGN}" if _malignant(opinion, recipe) else opinion.label
+    left.metric(
+        "Most likely",
+        "no decision" if abstain else label,
+        abstain or f"{percent(best)} estimated",
+        delta_color="off",
+        delta_arrow="off",
+    )
+    right.plotly_chart(
+        themed(probability_bars(opinion.classes, opinion.probabilities, recipe.malignant_classes)),
+        config={"displayModeBar": False},
+        key="bars",
+        alt=describe_probabilities(opinion.classes, opinion.probabilities),
+    )
+    with right:
+        quiet(" ".join(filter(None, [_legend(opinion, recipe), trust])))
+
+
+def show_evidence(view: work.View, first: Opinion, colour_map: str) -> Opinion:
+    """The three pictures, for the likeliest class or the one chosen here; the opinion shown."""
+    recipe, item = load_recipe(view.recipe_id), view.item
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.subheader("Evidence for", anchor=False, width="content", help=HOW_TO_LOOK)
+        explained = st.segmented_control(
+            "Class to explain",
+            recipe.classes,
+            default=first.label,
+            required=True,
+            key=f"explained {item.digest} {recipe.id} {view.frame} {first.label}",
+            label_visibility="collapsed",
+        )
+    opinion = first
+    if explained != first.label:
+        opinion = work.opinion(view, recipe.classes.index(explained))
+    heatmap: Heatmap = opinion.heatmap
+    values = heatmap.resized(*opinion.pixels.shape[:2])
+    if heatmap.note:
+        st.info(heatmap.note, icon=":material/info:")
+    else:
+        quiet(
+            f"Bright regions raised the score of '{plain(explained)}' most within this scan. "
+            "The map shows what the system used, not where disease is."
+        )
+    outline = view.outline.mask if view.outline else None
+    figure = evidence_panels(
+        opinion.pixels,
+        values,
+        explained,
+        colour_map,
+        empty="No positive evidence" if heatmap.note else None,
+        outline=outline,
+    )
+    st.plotly_chart(
+        themed(figure),
+        config=EVIDENCE_CONFIG,
+        key="evidence",
+        alt=describe_evidence(item.name, values, explained, heatmap.note),
+    )
+    if outline is not None:
+        scan, _ = view.examined()
+        quiet(region_text(outline, scan.spacing_mm, values))
+    return opinion
+
+
+def _malignant(opinion: Opinion, recipe: Recipe) -> bool:
+    return opinion.label in recipe.malignant_classes
+
+
+def _legend(opinion: Opinion, recipe: Recipe) -> str:
+    """What the sign beside a class means; with several malignant classes, also their sum."""
+    marked = np.isin(opinion.classes, recipe.malignant_classes)
+    together = percent(float(opinion.probabilities[marked].sum()))
+    total = f", together {together}" if marked.sum() > 1 else ""
+    return f"{MALIGNANT_SIGN} counts as malignant{total}."

@@ -1,0 +1,149 @@
+"""The region of interest of a scan: proposed by a network, drawn by hand, or given as a mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from core.drawn_region import DRAWING_CONFIG, drawing_figure, drawn_mask
+from core.figures import percent
+from core.findings import RegionSource
+from core.scans import ScanError
+from pages import _work as work
+from pages._frame import plain, quiet, themed
+from pages._outlines import outline_of, read_outline
+from pages._region_figures import outlines_text
+
+WHOLE, PROPOSED, DRAWN, GIVEN = "Whole image", "Proposed", "Draw", "Mask file"
+ONLY, ADD, TAKE = "Only what I draw", "Add to the proposal", "Take from the proposal"
+HELP = (
+    "Where the lesion is. Systems that were trained on outlined lesions see nothing else; for the "
+    "others it is measured how much of their evidence lies inside."
+)
+HOW_TO_DRAW = (
+    "Drag around the lesion. Box and lasso are chosen above the scan, Shift adds a region, and a "
+    "double-click takes all away."
+)
+CHECK = "A network drew this outline. Is it right? If not, draw it yourself or take none."
+NO_LESION = "The network sees no lesion to outline here. That does not mean that there is none."
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """Where the lesion is said to be, and how that is known."""
+
+    outline: work.Outline
+    source: RegionSource
+
+
+def choose_region(view: work.View) -> Region | None:
+    """The region that the user accepts, draws or gives; None for the whole image.
+
+    Systems that see nothing outside a region start with the proposal, if there is one.
+    """
+    needed, proposes = work.needs_outline(view.recipe_id), work.proposes(view.recipe_id)
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.subheader("Region", anchor=False, width="content", help=HELP)
+        way = st.segmented_control(
+            "Region of interest",
+            [WHOLE, *([PROPOSED] if proposes else []), DRAWN, GIVEN],
+            default=PROPOSED if needed and proposes else WHOLE,
+            required=True,
+            key=f"region {view.item.digest} {view.frame} {needed}",
+            label_visibility="collapsed",
+        )
+    if way == WHOLE:
+        return None
+    find, source = _WAYS[way]
+    outline = outline_of(find(view))
+    return Region(outline, source) if outline else None
+
+
+def region_text(
+    mask: np.ndarray, spacing_mm: tuple[float, float] | None, heatmap: np.ndarray
+) -> str:
+    """How large a region, bool (H, W), is, and which share of the evidence, float (H, W), is in it.
+
+    >>> mask, heatmap = np.eye(2, dtype=bool), np.array([[3.0, 1.0], [0.0, 0.0]])
+    >>> region_text(mask, (0.5, 2.0), heatmap)
+    'The region covers 2 mm², 50 % of the picture; 75 % of the evidence lies in it.'
+    """
+    area = f"{mask.sum() * spacing_mm[0] * spacing_mm[1]:.0f} mm², " if spacing_mm else ""
+    told = f"The region covers {area}{percent(float(mask.mean()))} of the picture"
+    total = float(heatmap.sum())
+    if not total:
+        return f"{told}."
+    return f"{told}; {percent(float(heatmap[mask].sum()) / total)} of the evidence lies in it."
+
+
+def _propose(view: work.View) -> np.ndarray:
+    proposal = work.proposal(view)
+    left, right = st.columns([1.4, 1], gap="large", vertical_alignment="center")
+    with left:
+        st.plotly_chart(
+            themed(drawing_figure(_pixels(view), proposal.mask)),
+            key="proposal",
+            config={"staticPlot": True},
+            alt="The scan with the proposed outline of its lesion",
+        )
+    with right:
+        if proposal.mask.any():
+            st.markdown(CHECK)
+            quiet(outlines_text())
+        else:
+            st.info(NO_LESION, icon=":material/info:")
+    return proposal.mask
+
+
+def _draw(view: work.View) -> np.ndarray:
+    nothing = np.zeros(_pixels(view).shape[:2], bool)
+    proposed = work.proposal(view).mask if work.proposes(view.recipe_id) else nothing
+    how = ONLY
+    if proposed.any():
+        how = st.segmented_control(
+            "How to draw",
+            list(_JOINED),
+            default=ONLY,
+            required=True,
+            key=f"how to draw {view.item.digest} {view.frame}",
+            label_visibility="collapsed",
+        )
+    quiet(HOW_TO_DRAW)
+    drawn = st.plotly_chart(
+        themed(drawing_figure(_pixels(view), None if how == ONLY else proposed)),
+        key=f"draw {view.item.digest} {view.frame} {how}",
+        on_select="rerun",
+        selection_mode=("box", "lasso"),
+        config=DRAWING_CONFIG,
+        alt="The scan, on which the lesion can be drawn",
+    ).selection
+    return _JOINED[how](drawn_mask(drawn.box, drawn.lasso, *nothing.shape), proposed)
+
+
+def _read(view: work.View) -> np.ndarray:
+    upload = st.file_uploader(
+        "Mask of its lesion",
+        key=f"mask {view.item.digest}",
+        help="A picture of the same size as the scan, white inside the lesion and black outside.",
+    )
+    try:
+        given = read_outline(work.uploaded(upload), view.item) if upload else None
+    except ScanError as error:
+        st.error(plain(str(error)), icon=":material/broken_image:")
+        given = None
+    return given.mask if given else np.zeros(_pixels(view).shape[:2], bool)
+
+
+def _pixels(view: work.View) -> np.ndarray:
+    scan, frame = view.examined()
+    return scan.pixels[frame]
+
+
+_WAYS = {PROPOSED: (_propose, "proposed"), DRAWN: (_draw, "drawn"), GIVEN: (_read, "uploaded")}
+_JOINED = {
+    ONLY: lambda drawn, proposed: drawn,
+    ADD: lambda drawn, proposed: drawn | proposed,
+    TAKE: lambda drawn, proposed: proposed & ~drawn,
+}

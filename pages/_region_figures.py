@@ -1,0 +1,50 @@
+"""How good proposed outlines are, and what systems that need an outline reach with each kind."""
+
+from __future__ import annotations
+
+from core.checkpoints import CheckpointError
+from core.figures import percent
+from pages import _work as work
+
+
+def outlines_text() -> str:
+    """How well proposed outlines lie on the true ones, and how often one is proposed in vain."""
+    lesions = work.outliner().metrics["test"]["lesions"]
+    others = work.outliner().metrics["test"].get("without_lesion")
+    told = (
+        f"On {lesions['n']} unseen scans with a lesion such outlines overlapped the true ones with "
+        f"a Dice of {_decimals(lesions['values']['dice'])} and missed "
+        f"{percent(lesions['values']['missed']['value'])} of the lesions"
+    )
+    if not others:
+        return f"{told}."
+    false = percent(others["values"]["false_proposal"]["value"])
+    return f"{told}; on {others['n']} without one an outline was drawn in {false}."
+
+
+def accuracy_text(recipe_id: str, region: str) -> str:
+    """How often a system was right with regions of a kind (``proposed``, ``none``) and with true
+    ones; nothing where that was not measured."""
+    try:
+        measured = work.outliner().metrics["regions"].get(recipe_id)
+    except CheckpointError:
+        return ""
+    if not measured:
+        return ""
+    with_it, true = (measured["regions"][one]["accuracy"] for one in (region, "true"))
+    return (
+        f"On {measured['n']} unseen scans with a lesion it was right {_WITH[region]} in "
+        f"{_percents(with_it)}, with the true outline in {_percents(true)}."
+    )
+
+
+_WITH = {"proposed": "with the proposed outline", "none": "without an outline"}
+
+
+def _percents(figure: dict) -> str:
+    low, high = 100 * figure["low"], 100 * figure["high"]
+    return f"{percent(figure['value'])} (95 % CI {low:.0f}–{high:.0f} %)"
+
+
+def _decimals(figure: dict) -> str:
+    return f"{figure['value']:.2f} (95 % CI {figure['low']:.2f}–{figure['high']:.2f})"

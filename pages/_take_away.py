@@ -1,0 +1,174 @@
+"""What a user takes away of opinions: reports, the record that reproduces one, DICOM."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import streamlit as st
+
+from core import findings as record
+from core.archives import pack
+from core.explain import METHODS
+from core.explain.overlay import overlay
+from core.findings import EvidenceMap, Findings, Refusal, weights_of
+from core.manifest import manifest
+from core.predict import Opinion
+from core.report import report_html, report_pdf, reports_zip
+from core.scans import ScanError
+from pages import _work as work
+from pages._assurance import Assurance, assess
+from pages._frame import plain, quiet
+from pages._maps import INSTANT, Aim, Question, answer
+from pages._region import Region
+
+TITLE = "Take it with you: report, record, DICOM"
+NAMES = "A file's name may be a patient's; so is what a DICOM file says of its patient."
+KEPT_OUT = "Without the tick nothing that names the patient goes into these files."
+FIRST_MAP = "grad-cam"
+
+
+@st.fragment
+def show_take_away(
+    view: work.View, region: Region | None, opinion: Opinion, found: Assurance
+) -> None:
+    """The files there are, in a fold that costs nothing while it is closed; each is made when it
+    is asked for."""
+    fold = st.expander(TITLE, icon=":material/download:", key="take away", on_change="rerun")
+    if fold.open:
+        with fold:
+            _show_files(view, region, opinion, found)
+
+
+def _show_files(view: work.View, region: Region | None, opinion: Opinion, found: Assurance) -> None:
+    methods = st.pills(
+        "Heatmaps in them",
+        [name for name, method in METHODS.items() if method.cost == INSTANT],
+        selection_mode="multi",
+        default=[FIRST_MAP],
+        format_func=lambda one: METHODS[one].name,
+        key="report maps",
+    )
+    named = st.checkbox("With the patient's data and the file's name", key="named", help=NAMES)
+
+    def made() -> Findings:
+        record = findings_of(view, opinion, found, region, methods, named)
+        return replace(record, spread=_spread(view, opinion))
+
+    with st.container(horizontal=True):
+        _offer("Report (PDF)", lambda: report_pdf(made()), "report.pdf")
+        _offer("Report (HTML)", lambda: report_html(made()).encode(), "report.html")
+        _offer("Record (JSON)", lambda: _as_json(manifest(made())), "record.json")
+        unfit = _why_no_dicom(view)
+        if unfit is None:
+            _offer("DICOM (ZIP)", lambda: _dicom(view, made(), named), "dicom.zip")
+    quiet(" ".join(filter(None, [KEPT_OUT, unfit])))
+
+
+def _why_no_dicom(view: work.View) -> str | None:
+    """Why nothing can be filed beside the scan, a sentence; None if it can, "" if no DICOM."""
+    if not work.scan_of(view.item.digest, view.item.read).dicom:
+        return ""
+    from core.dicom_out import check_source  # a second to import
+
+    try:
+        check_source(work.source_of(view.item, view.frame, named=True))
+    except ScanError as error:
+        return plain(str(error))
+    return None
+
+
+def findings_of(
+    view: work.View,
+    opinion: Opinion,
+    found: Assurance,
+    region: Region | None = None,
+    methods: Sequence[str] = (FIRST_MAP,),
+    named: bool = False,
+) -> Findings:
+    """The record of one opinion. Raises ScanError or CheckpointError."""
+    checkpoint, item = work.checkpoint(view.recipe_id), view.item
+    scan = work.scan_of(item.digest, item.read)
+    look = view.look
+    return Findings(
+        opinion=opinion,
+        recipe=checkpoint.recipe,
+        metrics=checkpoint.metrics,
+        weights=weights_of(checkpoint),
+        scan_digests=_digests(item),
+        frame=view.frame,
+        frames=len(scan.pixels),
+        look=look and record.View(look.window, look.inverted),
+        region=view.outline and view.outline.mask,
+        region_source=region and region.source,
+        maps=_maps(view, opinion, methods),
+        prediction_set=found.classes,
+        coverage=found.conformal.coverage,
+        guard=found.guard.sentence,
+        guard_level=found.guard.level,
+        warning=found.contradiction,
+        spacing_mm=scan.spacing_mm,
+        name=item.name if named else None,
+    )
+
+
+def all_reports(items: Sequence[work.Item], recipe_id: str, named: bool) -> bytes:
+    """A ZIP of the table of all scans and a report (HTML) of each one's first frame."""
+    return reports_zip([_in_brief(item, recipe_id, named) for item in items], "html")
+
+
+def _in_brief(item: work.Item, recipe_id: str, named: bool) -> Findings | Refusal:
+    found, view = work.verdict(item, recipe_id), work.View(item, 0, recipe_id)
+    if found.error:
+        return Refusal(found.error, item.name if named else None)
+    opinion = work.opinion(view)
+    return findings_of(view, opinion, assess(view, opinion), named=named)
+
+
+def _maps(view: work.View, opinion: Opinion, methods: Sequence[str]) -> tuple[EvidenceMap, ...]:
+    """The maps asked for; a method that failed on this scan is left out."""
+    aim = Aim(opinion.classes[opinion.target])
+    others = [name for name in methods if name != FIRST_MAP]
+    answers = {name: answer(view, Question(name, aim)).heatmap for name in others}
+    found = ({FIRST_MAP: opinion.heatmap} if FIRST_MAP in methods else {}) | answers
+    return tuple(EvidenceMap(name, one) for name, one in found.items() if one is not None)
+
+
+def _spread(view: work.View, opinion: Opinion) -> tuple[float, float]:
+    """Lowest and highest probability of malignancy over changed copies of the scan."""
+    recipe, spread = work.checkpoint(view.recipe_id).recipe, work.spread(view)
+    malignant = [opinion.classes.index(one) for one in recipe.malignant_classes]
+    return float(spread.low[malignant].sum()), float(spread.high[malignant].sum())
+
+
+def _digests(item: work.Item) -> tuple[str, ...]:
+    """sha256 of each file of a scan."""
+    if not item.several:
+        return (item.digest,)
+    return tuple(hashlib.sha256(data).hexdigest() for data in item.read())
+
+
+def _dicom(view: work.View, made: Findings, named: bool) -> bytes:
+    """A ZIP of the overlay as secondary capture and of the structured report."""
+    from core.dicom_out import secondary_capture, structured_report  # a second to import
+
+    source = work.source_of(view.item, view.frame, named)
+    picture = overlay(made.opinion.pixels, made.opinion.heatmap)
+    frame = 0 if view.item.several else view.frame
+    files = {
+        "secondary capture.dcm": secondary_capture(source, picture, frame=frame),
+        "structured report.dcm": structured_report(source, made),
+    }
+    return pack(files)
+
+
+def _offer(label: str, make: Callable[[], bytes], name: str) -> None:
+    st.download_button(
+        label, make, file_name=f"lesionlens-{name}", icon=":material/download:", on_click="ignore"
+    )
+
+
+def _as_json(content: dict) -> bytes:
+    return (json.dumps(content, indent=1) + "\n").encode("utf-8")

@@ -1,0 +1,286 @@
+"""DICOM out: read back by pydicom and highdicom, and by dciodvfy where it is installed."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import highdicom as hd
+import numpy as np
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.uid import generate_uid
+
+from core.checkpoints import sha256
+from core.datasets.phantoms import phantom
+from core.deidentify import deidentify
+from core.dicom_out import (
+    GUARD,
+    IN_SET,
+    LIKELIEST,
+    code,
+    probability_code,
+    secondary_capture,
+    structured_report,
+)
+from core.explain.overlay import overlay
+from core.figures import png
+from core.report_pictures import marked
+from core.scans import ScanError, read_scan
+from tests import findings as made
+from tests.dicoms import dataset, saved
+
+PERSON = {
+    "PatientName": "Quixote^Dulcinea",
+    "PatientID": "ZZ-4711-ZZ",
+    "PatientBirthDate": "19431224",
+    "PatientSex": "F",
+    "StudyDate": "20190817",
+    "StudyTime": "101500",
+    "StudyID": "77",
+    "AccessionNumber": "ACC987654",
+    "ReferringPhysicianName": "Behrens^Hofrat",
+}
+SECRETS = ("Quixote", "Dulcinea", "ZZ-4711", "19431224", "20190817", "Behrens", "ACC987")
+STUDY = ("StudyInstanceUID", *PERSON)
+INPUTS = Path(os.environ.get("LESIONLENS_DATA", "absent")) / "dicom_inputs"
+
+
+def source_file(**elements) -> bytes:
+    """A scan as an archive holds it."""
+    pixels = phantom("malignant", 3)[0][..., 0]
+    uids = {"StudyInstanceUID": generate_uid(), "SeriesInstanceUID": generate_uid()}
+    held = {name: value for name, value in (uids | PERSON | elements).items() if value is not None}
+    return saved(dataset(pixels, **held))
+
+
+def read(data: bytes) -> Dataset:
+    return dcmread(io.BytesIO(data))
+
+
+def both(source: bytes, findings) -> dict[str, bytes]:
+    """The two files, by name."""
+    picture = overlay(findings.opinion.pixels, findings.opinion.heatmap)
+    return {
+        "picture": secondary_capture(source, picture, frame=findings.frame),
+        "report": structured_report(source, findings),
+    }
+
+
+@pytest.fixture(scope="module")
+def source():
+    return source_file()
+
+
+@pytest.fixture(scope="module")
+def findings(source):
+    return made.examined(
+        source,
+        prediction_set=("benign", "malignant"),
+        coverage=0.9,
+        guard="Far from the training images.",
+        guard_level="unusual",
+    )
+
+
+@pytest.fixture(scope="module")
+def out(source, findings):
+    return both(source, findings)
+
+
+@pytest.mark.parametrize("kind", ["picture", "report"])
+def test_both_belong_to_the_study_in_a_series_of_their_own(out, source, kind):
+    original, derived = read(source), read(out[kind])
+    for keyword in STUDY:
+        assert str(derived[keyword].value) == str(original[keyword].value), keyword
+    for keyword in ("SeriesInstanceUID", "SOPInstanceUID"):
+        assert derived[keyword].value != original[keyword].value
+    assert derived.file_meta.MediaStorageSOPInstanceUID == derived.SOPInstanceUID
+
+
+def test_the_picture_comes_back_and_names_its_source(out, source, findings):
+    original, derived = read(source), read(out["picture"])
+    drawn = overlay(findings.opinion.pixels, findings.opinion.heatmap)
+    np.testing.assert_array_equal(derived.pixel_array, drawn)
+    np.testing.assert_array_equal(read_scan(out["picture"]).pixels[0], drawn)
+    assert derived.ImageType[0] == "DERIVED"
+    (item,) = derived.SourceImageSequence
+    assert item.ReferencedSOPInstanceUID == original.SOPInstanceUID
+    assert item.ReferencedSOPClassUID == original.SOPClassUID
+    assert "ReferencedFrameNumber" not in item
+    assert "Not a medical device" in derived.DerivationDescription
+
+
+def test_the_report_holds_the_numbers_that_were_put_in(out, source, findings):
+    report = hd.sr.srread(io.BytesIO(out["report"]))
+    (group,) = report.content.get_image_measurement_groups()
+    opinion = findings.opinion
+    measured = {one.name: one.value for one in group.get_measurements()}
+    for name, share in zip(opinion.classes, opinion.probabilities, strict=True):
+        assert measured[probability_code(name)] == float(share)
+    assert len(measured) == len(opinion.classes)
+
+    def values(name):
+        return [one.value.meaning for one in group.get_qualitative_evaluations(name)]
+
+    assert values(LIKELIEST) == [opinion.label]
+    assert values(IN_SET) == ["benign", "malignant"]
+    assert values(GUARD) == ["unusual"]
+    (image,) = group.source_images
+    assert image.referenced_sop_instance_uid == read(source).SOPInstanceUID
+    ((*_, referenced, _),) = report.get_evidence()
+    assert referenced == read(source).SOPInstanceUID
+
+
+def test_the_report_names_algorithm_and_observer_and_is_unverified(out, findings):
+    report = read(out["report"])
+    text = " ".join(str(one.value) for one in report.iterall() if one.keyword == "TextValue")
+    assert f"sha256 {findings.weights['sha256']}" in text
+    assert f"({findings.recipe.id})" in text
+    assert repr(float(findings.temperature)) in text
+    assert findings.scan_digests[0] in text
+    assert "Not a medical device" in text
+    assert report.VerificationFlag == "UNVERIFIED" and report.PreliminaryFlag == "PRELIMINARY"
+    assert report.ContentTemplateSequence[0].TemplateIdentifier == "1500"
+    observers = hd.sr.srread(io.BytesIO(out["report"])).content.get_observer_contexts()
+    (observer,) = observers
+    assert observer.observer_type.meaning == "Device"
+    assert observer.observer_identifying_attributes.name == findings.recipe.id
+
+
+def test_the_marked_frame_keeps_its_size_and_shows_map_and_outline(findings):
+    plain = findings.opinion.pixels
+    region = phantom("malignant", 3)[1]
+    mapped, outlined = marked(findings), marked(replace(findings, region=region, maps=()))
+    assert mapped.shape == outlined.shape == plain.shape and mapped.dtype == np.uint8
+    np.testing.assert_array_equal(mapped, overlay(plain, findings.opinion.heatmap, opacity=0.6))
+    changed = (outlined != plain).any(axis=-1)
+    assert changed.any() and not changed[:20].any()
+    np.testing.assert_array_equal(marked(replace(findings, maps=())), plain)
+
+
+def test_a_frame_of_several_is_named(findings):
+    frames = np.stack([phantom("benign", number)[0][..., 0] for number in range(3)])
+    uids = {"StudyInstanceUID": generate_uid(), "SeriesInstanceUID": generate_uid()}
+    source = saved(dataset(frames, **uids, NumberOfFrames=3))
+    files = both(source, made.examined(source, frame=2))
+    assert read(files["picture"]).SourceImageSequence[0].ReferencedFrameNumber == 3
+    (group,) = hd.sr.srread(io.BytesIO(files["report"])).content.get_image_measurement_groups()
+    assert list(group.source_images[0].referenced_frame_numbers) == [3]
+
+
+def test_from_a_deidentified_copy_both_tell_of_nobody(source, findings):
+    copy = deidentify([source])[0]
+    told = replace(findings, scan_digests=(sha256(copy),))
+    for data in both(copy, told).values():
+        for secret in SECRETS:
+            assert secret.encode() not in data
+        assert read(data).StudyInstanceUID == read(copy).StudyInstanceUID
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"PatientName": "Müller^Änne", "SpecificCharacterSet": "ISO_IR 100"},
+        {"PatientSex": "unknown"},
+        {"StudyDate": "yesterday", "StudyTime": "noon", "PatientBirthDate": "00010101"},
+        {"PatientName": None, "PatientID": None, "StudyID": None, "StudyDate": None},
+        {"AccessionNumber": ""},
+    ],
+)
+def test_headers_in_bad_form_still_give_files_in_good_form(findings, change):
+    source = source_file(**change)
+    for data in both(source, findings).values():
+        derived = read(data)
+        assert str(derived.PatientName) == (change.get("PatientName", "Quixote^Dulcinea") or "")
+        assert derived.PatientSex in ("", "F")
+        assert derived.StudyDate in ("", None, "20190817")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"StudyInstanceUID": None},
+        {"SOPInstanceUID": "not a uid"},
+        {"SeriesInstanceUID": ""},
+    ],
+)
+def test_what_cannot_be_referred_to_is_refused(findings, change):
+    source = source_file(**change) if "SOPInstanceUID" not in change else _renamed(source_file())
+    for write in (
+        lambda: secondary_capture(source, findings.opinion.pixels),
+        lambda: structured_report(source, findings),
+    ):
+        with pytest.raises(ScanError, match="nothing can be filed beside it"):
+            write()
+
+
+def _renamed(data: bytes) -> bytes:
+    """With an instance UID of bad form, in the same length."""
+    uid = str(read(data).SOPInstanceUID)
+    bad = ("not a uid" + "x" * len(uid))[: len(uid)]
+    return data.replace(uid.encode(), bad.encode())
+
+
+@pytest.mark.parametrize("data", [b"", b"no file", png(np.zeros((8, 8, 3), np.uint8))])
+def test_what_is_not_dicom_is_refused(findings, data):
+    with pytest.raises(ScanError):
+        structured_report(data, findings)
+    with pytest.raises(ScanError):
+        secondary_capture(data, findings.opinion.pixels)
+
+
+def test_a_header_never_reaches_the_log(findings, caplog, recwarn):
+    with caplog.at_level("DEBUG"):
+        both(source_file(PatientName="Quixote"), findings)
+    assert "Quixote" not in caplog.text
+    assert not [one for one in recwarn if "Quixote" in str(one.message)]
+
+
+def test_codes_are_short_and_stable():
+    long = code("P", "intraductal papillomatosis (atypical)", "x" * 100)
+    assert len(long.value) <= 16 and len(long.meaning) <= 64
+    assert probability_code("benign") == probability_code("benign")
+    assert probability_code("benign") != probability_code("malignant")
+
+
+def complaints(data: bytes, folder: Path) -> list[str]:
+    """Errors that dciodvfy finds."""
+    file = folder / "out.dcm"
+    file.write_bytes(data)
+    done = subprocess.run(["dciodvfy", "-new", str(file)], capture_output=True, text=True)
+    lines = (done.stdout + done.stderr).splitlines()
+    return [line for line in lines if line.startswith("Error")]
+
+
+checked = pytest.mark.skipif(
+    shutil.which("dciodvfy") is None, reason="dciodvfy (Debian package dicom3tools) is absent"
+)
+
+
+@checked
+def test_dciodvfy_finds_no_error(out, source, findings, tmp_path):
+    for data in (*out.values(), *both(deidentify([source])[0], findings).values()):
+        assert complaints(data, tmp_path) == []
+
+
+@checked
+def test_every_shared_dicom_file_gives_both_or_a_sentence(tmp_path):
+    if not INPUTS.is_dir():
+        pytest.skip("LESIONLENS_DATA/dicom_inputs is not there")
+    written = 0
+    for path in sorted(INPUTS.rglob("*.dcm")):
+        data = path.read_bytes()
+        try:
+            files = both(data, made.examined(data))
+        except ScanError as error:
+            assert str(error).endswith("."), path.name
+            continue
+        written += 1
+        for kind, one in files.items():
+            assert complaints(one, tmp_path) == [], f"{path.name}, {kind}"
+    assert written >= 10

@@ -1,0 +1,211 @@
+"""Manifests: the same numbers again, exactly; or a sentence that says why not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from core.checkpoints import (
+    CHECKPOINTS,
+    MANIFEST,
+    Checkpoint,
+    open_checkpoint,
+    sha256,
+    update_checkpoint,
+)
+from core.datasets.phantoms import phantom
+from core.findings import View
+from core.manifest import Manifest, ManifestError, manifest, read_manifest, replay
+from core.windowing import Window
+from tests import findings as made
+from tests.dicoms import dicom
+from tests.test_report import PERSON, SECRETS
+
+WINDOW = Window(90.0, 120.0, "LINEAR", "Quixote window")
+
+
+def stored(record: dict) -> dict:
+    """What comes back of a manifest that was written to disk."""
+    return json.loads(json.dumps(record))
+
+
+@pytest.fixture(scope="module")
+def cine():
+    """A DICOM file with two frames and a name."""
+    frames = np.stack([phantom(label, 5)[0][..., 0] for label in ("benign", "malignant")])
+    return dicom(frames, NumberOfFrames=2, **PERSON)
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return manifest(made.examined(made.phantom_png()))
+
+
+def test_a_replay_gives_exactly_the_same_numbers(plain):
+    found = replay(stored(plain), made.phantom_png())
+    assert found["agrees"] and found["tolerance"] == 0 and found["difference"] == 0
+    assert found["found"] == found["stated"]
+    assert found["changes"] == {}
+
+
+def test_numbers_are_exact(plain):
+    opinion = made.examined(made.phantom_png()).opinion
+    back = stored(plain)
+    assert [np.float32(one) for one in back["logits"]] == opinion.logits.tolist()
+    assert back["probabilities"] == opinion.probabilities.tolist()
+    assert back["pixels"]["sha256"] == sha256(opinion.pixels.tobytes())
+    assert back["inputs"] == [sha256(made.phantom_png())]
+
+
+def test_frame_and_window_are_replayed(cine):
+    look = View(WINDOW, inverted=True)
+    findings = made.examined(cine, frame=1, look=look)
+    stated = stored(manifest(findings))
+    assert replay(stated, cine)["difference"] == 0
+    others = (
+        {"frame": 0},
+        {"look": None},
+        {"look": stated["look"] | {"inverted": False}},
+        {"look": stated["look"] | {"center": 91.0}},
+    )
+    for other in others:  # each decides the pixels
+        with pytest.raises(ManifestError, match="unpacked differently"):
+            replay(stated | other, cine)
+
+
+@pytest.fixture(scope="module")
+def outlined(tmp_path_factory):
+    """The shipped system as if it had been trained on outlined lesions."""
+    root = tmp_path_factory.mktemp("outlined")
+    checkpoint = Checkpoint(shutil.copytree(CHECKPOINTS / made.SYSTEM, root / made.SYSTEM))
+    text = checkpoint.verified("recipe.toml").decode()
+    changed = text.replace('region = "none"', 'region = "mask"')
+    assert changed != text
+    update_checkpoint(checkpoint, {"recipe.toml": changed.encode()})
+    return root
+
+
+def test_the_region_is_replayed(outlined):
+    checkpoint = open_checkpoint(made.SYSTEM, outlined)
+    system = (checkpoint, checkpoint.load())
+    region = phantom("malignant", 3)[1]
+    region[::7] ^= True  # no outline could say this
+    data = made.phantom_png()
+    marked = made.examined(data, region=region, region_source="uploaded", system=system)
+    stated = stored(manifest(marked))
+    found = replay(stated, data, outlined)
+    assert found["agrees"] and found["difference"] == 0
+    without = replay(stated | {"region": None}, data, outlined)
+    assert not without["agrees"] and without["difference"] > 0
+
+
+def test_a_volume_is_replayed_from_its_files():
+    from core.dicom_series import read_series
+    from core.predict import classify
+
+    files = [
+        dicom(phantom("benign", number)[0][..., 0], ImagePositionPatient=[0, 0, number])
+        for number in range(2)
+    ]
+    one = made.examined(files[1])
+    scan = read_series(files)
+    several = replace(
+        one,
+        opinion=classify(made.opened()[1], scan, frame=1),
+        frame=1,
+        frames=2,
+        scan_digests=tuple(map(sha256, files)),
+    )
+    stated = stored(manifest(several))
+    assert replay(stated, files)["difference"] == 0
+    with pytest.raises(ManifestError, match="not the 2 files"):
+        replay(stated, files[::-1])
+
+
+def test_one_changed_byte_is_refused(plain):
+    data = bytearray(made.phantom_png())
+    data[len(data) // 2] ^= 1
+    with pytest.raises(ManifestError, match="not the file that was examined"):
+        replay(plain, bytes(data))
+
+
+def test_other_numbers_do_not_agree(plain):
+    shares = plain["probabilities"]
+    near = [shares[0] + 1e-12, *shares[1:]]
+    found = replay(plain | {"probabilities": near}, made.phantom_png())
+    assert not found["agrees"] and found["difference"] == pytest.approx(1e-12, rel=0.01)
+
+
+def test_on_another_machine_small_differences_are_allowed_and_what_changed_is_told(plain):
+    versions = plain["versions"] | {"numpy": "1.0.0"}
+    for shift, agrees in ((9e-5, True), (2e-4, False)):
+        shares = [plain["probabilities"][0] + shift, *plain["probabilities"][1:]]
+        other = plain | {"versions": versions, "probabilities": shares}
+        found = replay(other, made.phantom_png())
+        assert found["agrees"] is agrees and found["tolerance"] == 1e-4
+        assert found["changes"] == {"numpy": ("1.0.0", plain["versions"]["numpy"])}
+
+
+def test_other_weights_are_refused(plain):
+    other = plain | {"weights": plain["weights"] | {"sha256": "0" * 64}}
+    with pytest.raises(ManifestError, match="The weights of .* here are others"):
+        replay(other, made.phantom_png())
+
+
+def test_another_calibration_and_an_absent_system_are_refused(plain, tmp_path):
+    with pytest.raises(ManifestError, match="calibration"):
+        replay(plain | {"temperature": 9.0}, made.phantom_png())
+    with pytest.raises(ManifestError, match="No trained system"):
+        replay(plain, made.phantom_png(), root=tmp_path)
+
+
+def test_changed_weights_are_refused_by_their_hash(plain, tmp_path):
+    folder = shutil.copytree(CHECKPOINTS / made.SYSTEM, tmp_path / made.SYSTEM)
+    weights = folder / "weights.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    assert (folder / MANIFEST).is_file()
+    with pytest.raises(ManifestError, match="does not match its hash"):
+        replay(plain, made.phantom_png(), root=tmp_path)
+
+
+def test_a_manifest_names_nobody(cine):
+    text = json.dumps(manifest(made.examined(cine, frame=1, look=View(WINDOW))))
+    assert not [secret for secret in SECRETS if secret.lower() in text.lower()]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"probabilities": [0.5]},
+        {"target": 99},
+        {"inputs": []},
+        {"format": "another"},
+        {"unknown": 1},
+        {"look": {"center": "x", "width": 1, "shape": "LINEAR", "inverted": False}},
+    ],
+)
+def test_what_is_no_manifest_is_refused_with_the_place(plain, change):
+    with pytest.raises(ManifestError, match="no manifest of an examination"):
+        replay(plain | change, made.phantom_png())
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}"])
+def test_what_is_no_json_is_refused(text):
+    with pytest.raises(ManifestError, match=r"^This is no manifest .*\.$"):
+        read_manifest(text)
+
+
+@pytest.mark.parametrize("png", ["", "no base64!", "aGVsbG8="])
+def test_a_damaged_region_is_refused(plain, png):
+    with pytest.raises(ManifestError, match="region cannot be read"):
+        replay(plain | {"region": {"source": "drawn", "png": png}}, made.phantom_png())
+
+
+def test_a_manifest_is_a_record_that_validates(plain):
+    assert Manifest.model_validate(stored(plain)).model_dump(mode="json") == plain

@@ -1,0 +1,280 @@
+"""Proposed outlines without a network: rule, its choice, figures, split and card."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import ndimage
+from sklearn.metrics import f1_score, jaccard_score
+
+from core.checkpoints import CHECKPOINTS
+from core.outlining.card import render
+from core.outlining.evaluation import figures
+from core.outlining.images import split_table, training_batches, vary
+from core.outlining.outline import Rule, kept, outline_of, parts_of
+from core.outlining.proposal import proposal_of
+from core.outlining.recipe import load_outline_recipe
+from core.outlining.regions import REGIONS, region_figures
+from core.outlining.selection import choose
+from core.recipe import Augmentation
+from core.training.images import ImageSet
+
+# Two parts: a ring of 8 pixels around a hole on the left, one pixel on the right.
+MAP = np.array(
+    [[0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+     [0.7, 0.7, 0.7, 0.0, 0.0, 0.0],
+     [0.7, 0.1, 0.8, 0.0, 0.0, 0.9],
+     [0.7, 0.7, 0.7, 0.0, 0.0, 0.0]], np.float32)  # fmt: skip
+LEFT = np.zeros((4, 6), bool)
+LEFT[1:, :3] = True
+RIGHT = np.zeros((4, 6), bool)
+RIGHT[2, 5] = True
+
+
+class TestRule:
+    def test_holes_are_filled_and_all_parts_kept(self):
+        assert np.array_equal(outline_of(MAP, Rule(0.5)), LEFT | RIGHT)
+
+    def test_small_parts_go(self):
+        assert np.array_equal(outline_of(MAP, Rule(0.5, smallest=1 / 24)), LEFT | RIGHT)
+        assert np.array_equal(outline_of(MAP, Rule(0.5, smallest=2 / 24)), LEFT)
+
+    def test_parts_without_a_peak_go(self):
+        assert np.array_equal(outline_of(MAP, Rule(0.5, peak=0.85)), RIGHT)
+
+    def test_the_largest_of_those_left_is_kept_alone(self):
+        assert np.array_equal(outline_of(MAP, Rule(0.5, largest_only=True)), LEFT)
+        both = Rule(0.5, peak=0.85, largest_only=True)
+        assert np.array_equal(outline_of(MAP, both), RIGHT)
+
+    def test_the_threshold_belongs_to_the_outline(self):
+        assert outline_of(np.full((2, 2), 0.5, np.float32), Rule(0.5)).all()
+        assert not outline_of(np.full((2, 2), 0.49, np.float32), Rule(0.5)).any()
+
+    def test_neighbours_across_a_corner_are_one_part(self):
+        assert len(parts_of(np.eye(3, dtype=np.float32), 0.5).areas) == 1
+
+    def test_nothing_is_left_of_an_empty_map(self):
+        for rule in (Rule(), Rule(largest_only=True), Rule(smallest=0.5, peak=1)):
+            assert not outline_of(np.zeros((5, 7), np.float32), rule).any()
+
+    @pytest.mark.parametrize("seed", range(5))
+    def test_parts_are_those_of_scipy(self, seed):
+        noise = np.random.default_rng(seed).random((60, 47)).astype(np.float32)
+        smooth = ndimage.gaussian_filter(noise, 2)
+        smooth = (smooth - smooth.min()) / np.ptp(smooth)
+        filled = ndimage.binary_fill_holes(smooth >= 0.55)
+        labels, count = ndimage.label(filled, structure=np.ones((3, 3)))
+        numbers = range(1, count + 1)
+        parts = parts_of(smooth, 0.55)
+        assert count > 3
+        assert np.array_equal(parts.labels > 0, filled)
+        areas = ndimage.sum_labels(filled, labels, numbers) / filled.size
+        np.testing.assert_allclose(np.sort(parts.areas), np.sort(areas))
+        peaks = ndimage.maximum(smooth, labels, numbers)
+        np.testing.assert_allclose(np.sort(parts.peaks), np.sort(peaks))
+        rule = Rule(0.55, smallest=float(np.median(areas)))
+        assert kept(parts, rule).sum() == (areas >= np.median(areas)).sum()
+
+
+class TestProposal:
+    def test_confidence_is_the_mean_inside_the_outline(self):
+        proposal = proposal_of(MAP, Rule(0.5))
+        assert proposal.confidence == pytest.approx((7 * 0.7 + 0.8 + 0.1 + 0.9) / 10)
+
+    def test_without_an_outline_it_is_0(self):
+        proposal = proposal_of(MAP, Rule(0.95))
+        assert not proposal.mask.any()
+        assert proposal.confidence == 0
+
+
+class TestChoice:
+    def test_a_speck_in_healthy_tissue_is_ruled_out(self):
+        """A lesion with a sure core, and a scan without one in which a dull speck is seen: only a
+        rule that drops the speck scores 1 on both."""
+        lesion, nothing = np.zeros((40, 40), np.float32), np.zeros((40, 40), np.float32)
+        lesion[10:20, 10:20] = 0.97
+        nothing[5:8, 5:8] = 0.65
+        mask = lesion > 0.5
+        choice = choose([(lesion, lesion, mask), (nothing, nothing, np.zeros((40, 40), bool))])
+        assert (choice.score, choice.n) == (1, 2)
+        assert not outline_of(nothing, choice.rule).any()
+        assert np.array_equal(outline_of(lesion, choice.rule), mask)
+
+    def test_the_better_of_plain_and_mirrored_maps_wins(self):
+        mask = np.zeros((20, 20), bool)
+        mask[4:9, 4:9] = True
+        good, bad = mask.astype(np.float32), np.roll(mask, 8, axis=1).astype(np.float32)
+        assert choose([(bad, good, mask)]).rule.mirrored
+        assert not choose([(good, bad, mask)]).rule.mirrored
+        assert not choose([(good, good, mask)]).rule.mirrored
+
+    def test_its_score_is_that_of_the_outlines_it_makes(self):
+        rng = np.random.default_rng(0)
+        smooth = [ndimage.gaussian_filter(rng.random((50, 40)), 3) for _ in range(4)]
+        maps = [((m - m.min()) / np.ptp(m)).astype(np.float32) for m in smooth]
+        masks = [ndimage.shift(m, (1, 1)) > 0.6 for m in maps]
+        choice = choose([(m, m, mask) for m, mask in zip(maps, masks, strict=True)])
+        found = [outline_of(m, choice.rule) for m in maps]
+        dice = [f1_score(t.ravel(), f.ravel()) for t, f in zip(masks, found, strict=True)]
+        assert choice.score == pytest.approx(np.mean(dice))
+
+
+def predictions() -> pd.DataFrame:
+    """Three lesions, 3/4, 0.4 and nothing of them found, and four scans without one."""
+    rows = [
+        ("a", "benign", "g1", 6 / 7, 0.75, True),
+        ("b", "benign", "g2", 4 / 7, 0.4, True),
+        ("c", "malignant", "g2", 0.0, 0.0, False),
+        *((f"n{i}", "normal", f"n{i}", np.nan, np.nan, i == 0) for i in range(4)),
+    ]
+    columns = ["image_id", "label", "group", "dice", "iou", "proposed"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+class TestFigures:
+    def test_worked_out_by_hand(self):
+        result = figures(predictions(), ("benign", "malignant"))
+        lesions = result["lesions"]
+        values = {name: figure["value"] for name, figure in lesions["values"].items()}
+        assert (lesions["n"], lesions["n_groups"]) == (3, 2)
+        expected = {"dice": 10 / 21, "iou": 1.15 / 3, "found": 1 / 3, "missed": 1 / 3}
+        assert values == pytest.approx(expected)
+        assert result["benign"]["values"]["dice"]["value"] == pytest.approx(5 / 7)
+        assert result["malignant"]["values"]["missed"]["value"] == 1
+
+    def test_intervals_draw_groups(self):
+        """Of two groups, each sample holds one of them twice or both: means of IoU are 0.75, 0.2,
+        or 1.15 / 3, so the bounds are the two outer ones."""
+        iou = figures(predictions(), ("benign", "malignant"))["lesions"]["values"]["iou"]
+        assert (iou["low"], iou["high"]) == pytest.approx((0.2, 0.75))
+
+    def test_false_proposals_have_wilsons_interval(self):
+        """1 of 4: Wilson's 95 % interval is 0.0456 to 0.6994."""
+        entry = figures(predictions(), ("benign", "malignant"))["without_lesion"]
+        figure = entry["values"]["false_proposal"]
+        assert entry["n"] == 4
+        assert (figure["value"], figure["low"], figure["high"]) == pytest.approx(
+            (0.25, 0.0456, 0.6994), abs=1e-4
+        )
+
+
+def test_overlap_is_that_of_scikit_learn():
+    from core.evaluation.localisation import localisation
+
+    rng = np.random.default_rng(1)
+    found, mask = rng.random((2, 30, 40)) > 0.6
+    overlap = localisation(found.astype(np.float32), mask)
+    assert overlap.dice == pytest.approx(f1_score(mask.ravel(), found.ravel()))
+    assert overlap.iou == pytest.approx(jaccard_score(mask.ravel(), found.ravel()))
+
+
+class TestRegions:
+    def test_figures_by_hand(self):
+        """Four images: right with the drawn outline on all, with the proposed on three."""
+        labels = ["benign", "benign", "malignant", "malignant"]
+        right = {"true": [1, 1, 1, 1], "proposed": [1, 1, 1, 0], "none": [0, 0, 1, 1]}
+        rows = []
+        for region in REGIONS:
+            for i, (label, hit) in enumerate(zip(labels, right[region], strict=True)):
+                malignant = 0.8 if (label == "malignant") == bool(hit) else 0.2
+                rows.append(
+                    {
+                        "region": region, "image_id": f"{i}", "label": label, "group": f"g{i}",
+                        "outlined": region == "true" or (region == "proposed" and i < 3),
+                        "benign": 1 - malignant, "malignant": malignant,
+                    }
+                )  # fmt: skip
+        result = region_figures(pd.DataFrame(rows), ("benign", "malignant"))
+        assert (result["n"], result["n_groups"], result["not_proposed"]) == (4, 4, 1)
+        accuracy = {r: one["accuracy"]["value"] for r, one in result["regions"].items()}
+        assert accuracy == {"true": 1, "proposed": 0.75, "none": 0.5}
+        assert result["regions"]["none"]["specificity_malignant"]["value"] == 0
+        assert result["regions"]["proposed"]["sensitivity_malignant"]["value"] == 0.5
+        assert result["change"]["proposed"]["value"] == -0.25
+        assert result["change"]["none"]["value"] == -0.5
+
+
+class TestSplit:
+    def table(self) -> pd.DataFrame:
+        rng = np.random.default_rng(0)
+        labels = ["benign"] * 60 + ["malignant"] * 40 + ["normal"] * 30
+        groups = [f"g{n}" for n in rng.integers(0, 90, 100)] + [f"n{i // 2}" for i in range(30)]
+        groups[100:103] = groups[0], groups[50], groups[99]
+        ids = [f"{label}/{i}" for i, label in enumerate(labels)]
+        return pd.DataFrame({"image_id": ids, "label": labels, "group": groups})
+
+    def test_no_group_is_on_two_sides(self):
+        split = split_table(self.table(), load_outline_recipe(), 0)
+        assert split.groupby("group")["split"].nunique().max() == 1
+        assert set(split["split"]) == {"train", "validation", "test"}
+        assert split["split"].notna().all()
+
+    def test_lesions_are_split_as_if_nothing_else_were_there(self):
+        from core.datasets.splits import assign
+
+        table, recipe = self.table(), load_outline_recipe()
+        lesions = table[table["label"] != "normal"].reset_index(drop=True)
+        alone = assign(lesions, "grouped", recipe.data.fractions, 3)
+        assert split_table(table, recipe, 3)["split"][:100].tolist() == alone.tolist()
+
+    def test_its_test_lesions_are_those_of_the_system_that_needs_outlines(self):
+        """The shipped predictions of the classifier and of the outlining network agree."""
+        from core.checkpoints import open_checkpoint
+        from core.outlining.proposal import outlines_checkpoint
+        from core.outlining.result import read_predictions
+
+        outlined, _ = read_predictions(outlines_checkpoint())
+        system = open_checkpoint("busi-efficientnetv2b0").predictions()
+        system = system[(system["protocol"] == "grouped") & (system["seed"] == 0)]
+        for split in ("validation", "test"):
+            lesions = outlined[(outlined["split"] == split) & (outlined["label"] != "normal")]
+            assert set(lesions["image_id"]) == set(system["image_id"][system["split"] == split])
+
+
+class TestVary:
+    def test_the_mask_moves_with_the_image(self):
+        """An image that is its own mask still is after flip, turn, shift, shear and zoom."""
+        mask = np.zeros((64, 64), bool)
+        mask[20:40, 10:25] = True
+        image = np.repeat(mask[..., None] * np.uint8(255), 3, axis=2)
+        moves = Augmentation(horizontal_flip=0.5, rotation=20, shift=0.1, zoom=0.2, shear=5)
+        for seed in range(10):
+            picture, moved = vary(image, mask, moves, np.random.default_rng(seed))
+            assert moved.any() and not np.array_equal(moved, mask)
+            assert np.array_equal(picture[..., 0] > 127, moved)
+
+    def test_colours_leave_the_mask_alone(self):
+        rng = np.random.default_rng(0)
+        image, mask = rng.integers(0, 256, (32, 32, 3), np.uint8), rng.random((32, 32)) > 0.5
+        colours = Augmentation(brightness=0.3, contrast=0.3)
+        picture, same = vary(image, mask, colours, np.random.default_rng(1))
+        assert np.array_equal(same, mask)
+        assert not np.array_equal(picture, image)
+
+    def test_batches_depend_on_seed_and_epoch_alone(self):
+        rng = np.random.default_rng(0)
+        images = rng.integers(0, 256, (20, 32, 32, 3), np.uint8)
+        masks = rng.random((20, 32, 32)) > 0.8
+        images = ImageSet(images, masks, np.zeros(20, np.int64), 20)
+        recipe = load_outline_recipe()
+
+        def draw(seed, epoch):
+            return list(training_batches(images, recipe, seed, epoch))
+
+        first, again, other = draw(0, 0), draw(0, 0), draw(0, 1)
+        assert [len(batch) for batch, _ in first] == [8, 8]
+        for (batch, marked), (batch2, marked2) in zip(first, again, strict=True):
+            assert np.array_equal(batch, batch2) and np.array_equal(marked, marked2)
+        assert not np.array_equal(first[0][0], other[0][0])
+
+
+def test_the_card_says_what_a_reader_must_know():
+    from core.outlining.proposal import outlines_checkpoint
+
+    checkpoint = outlines_checkpoint(CHECKPOINTS)
+    text = render(checkpoint.recipe, checkpoint.metrics)
+    assert text == checkpoint.card
+    for needed in ("Not a medical device", "647", "Ronneberger", "dib.2019.104863", "Wilson"):
+        assert needed in text

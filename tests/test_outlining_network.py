@@ -1,0 +1,226 @@
+"""The outlining network: its ImageNet start, its loss by hand, real steps, resuming, proposals."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+
+from core.datasets.phantoms import phantom
+from core.outlining.images import training_batches
+from core.outlining.learner import OutlineLearner, outline_loss
+from core.outlining.network import build, load_imagenet
+from core.outlining.outline import Rule
+from core.outlining.proposal import Outliner
+from core.outlining.recipe import load_outline_recipe
+from core.outlining.training import check_resumable, learning_rate, train, validate
+from core.torch_compat import import_timm
+from core.training.images import ImageSet
+from core.training.run import ResumeError
+from core.training.state import Progress, RunFolder
+
+SMALL = 64
+
+
+def small(epochs: int = 2):
+    """The shipped recipe on small images, for a few epochs."""
+    recipe = load_outline_recipe()
+    preprocessing = recipe.preprocessing.model_copy(update={"size": (SMALL, SMALL)})
+    phase = recipe.training.phases[0].model_copy(update={"epochs": epochs, "learning_rate": 2e-3})
+    training = recipe.training.model_copy(update={"phases": (phase,), "batch_size": 4})
+    return recipe.model_copy(update={"preprocessing": preprocessing, "training": training})
+
+
+def phantoms(n: int, first: int = 0) -> ImageSet:
+    """Phantoms with a lesion, and every fourth without one."""
+    labels = ["benign", "malignant", "benign", "normal"]
+    pairs = [phantom(labels[i % 4], first + i, SMALL) for i in range(n)]
+    images, masks = (np.stack(part) for part in zip(*pairs, strict=True))
+    return ImageSet(images, masks, np.zeros(n, np.int64), n)
+
+
+class TestLoss:
+    def test_by_hand(self):
+        """p = 1/2 on 2 pixels, one of them in the lesion: cross-entropy ln 2; Dice
+        (2 * 1/2 + 1) / (1 + 1 + 1)."""
+        logits, target = torch.zeros(1, 1, 1, 2), torch.tensor([[[[1.0, 0.0]]]])
+        assert outline_loss(logits, target).item() == pytest.approx(np.log(2) + 1 - 2 / 3)
+
+    def test_dice_is_that_of_the_library(self):
+        """Its smoothing stands for half of what is added above and below the fraction line."""
+        import_timm()
+        import segmentation_models_pytorch as smp
+
+        generator = torch.Generator().manual_seed(0)
+        logits = torch.randn(3, 1, 8, 8, generator=generator)
+        target = (torch.rand(3, 1, 8, 8, generator=generator) > 0.7).float()
+        library = smp.losses.DiceLoss("binary", smooth=0.5)(logits, target)
+        entropy = torch.nn.BCEWithLogitsLoss()(logits, target)
+        assert outline_loss(logits, target).item() == pytest.approx((library + entropy).item())
+
+    def test_nothing_wrong_costs_nothing(self):
+        sure = torch.full((1, 1, 4, 4), -40.0)
+        assert outline_loss(sure, torch.zeros(1, 1, 4, 4)).item() == pytest.approx(0, abs=1e-6)
+
+
+class TestRate:
+    def test_it_rises_then_falls_to_nothing(self):
+        recipe = load_outline_recipe()
+        highest = recipe.training.phases[0].learning_rate
+        rates = [learning_rate(recipe, step, 1000) for step in range(1000)]
+        assert rates[0] == pytest.approx(highest / 50)
+        assert rates[49] == max(rates) <= highest
+        assert rates[500] == pytest.approx(highest * 0.5**0.9)
+        assert rates[-1] < highest / 400
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return build(load_outline_recipe())
+
+
+def scans(n: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, (70 + 9 * i, 90, 3), np.uint8) for i in range(n)]
+
+
+class TestNetwork:
+    def test_a_logit_a_pixel(self, network):
+        with torch.inference_mode():
+            assert network.eval()(torch.zeros(2, 3, 64, 96)).shape == (2, 1, 64, 96)
+
+    def test_weights_go_through_arrays(self, network):
+        other = build(load_outline_recipe())
+        other.from_arrays(network.to_arrays())
+        x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+        with torch.inference_mode():
+            assert torch.equal(network.eval()(x), other.eval()(x))
+
+    def test_missing_weights_are_refused(self, network):
+        arrays = network.to_arrays()
+        arrays.popitem()
+        with pytest.raises(ValueError, match="do not fit"):
+            build(load_outline_recipe()).from_arrays(arrays)
+
+    def test_imagenet_arrays_give_the_features_of_the_whole_backbone(self, weights_folder):
+        """The encoder's last features are those of timm's classifier before its head."""
+        from core.architectures.torch_efficientnet_b0 import build as build_classifier
+
+        arrays = dict(np.load(weights_folder / "efficientnetb0.npz"))
+        encoder = build(load_outline_recipe()).stages["unet"].encoder.eval()
+        load_imagenet(encoder.model, {k: a.astype(np.float32) for k, a in arrays.items()})
+        whole = build_classifier(2, (64, 64), {}, pretrained=True).eval()
+        x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+        with torch.inference_mode():
+            torch.testing.assert_close(encoder(x)[-1], whole.forward_to(x, "block7"))
+
+
+class TestTraining:
+    def test_steps_lower_the_loss(self):
+        recipe = small()
+        learner = OutlineLearner(recipe, seed=0, pretrained=False)
+        batch, masks = next(training_batches(phantoms(4), recipe, 0, 0))
+        losses = [learner.step(batch, masks, 2e-3) for _ in range(6)]
+        assert losses[-1] < 0.9 * losses[0]
+
+    def test_a_resumed_run_ends_like_one_in_one_go(self, tmp_path):
+        recipe, images = small(), phantoms(4)
+
+        class Stop(Exception):
+            pass
+
+        def stop(_):
+            raise Stop
+
+        def run(name, on_epoch=lambda _: None):
+            learner = OutlineLearner(recipe, seed=0, pretrained=False)
+            folder = RunFolder(tmp_path / name)
+            history = train(learner, recipe, images, images, folder, 0, on_epoch=on_epoch)
+            return history, folder.load()[1]
+
+        whole, weights = run("whole")
+        with pytest.raises(Stop):
+            run("parts", stop)
+        resumed, weights2 = run("parts")
+        assert [r["epoch"] for r in resumed] == [0, 1]
+        assert [r["loss"] for r in resumed] == pytest.approx([r["loss"] for r in whole], rel=1e-4)
+        for name, array in weights.items():
+            np.testing.assert_allclose(weights2[name], array, rtol=1e-3, atol=1e-5)
+
+    def test_other_settings_are_not_resumed(self, tmp_path):
+        run = RunFolder(tmp_path)
+        with pytest.raises(ResumeError, match="no interrupted run"):
+            check_resumable(run, small(), resume=True)
+        check_resumable(run, small(), resume=False)
+        run.save(Progress(), {"w": np.zeros(1)}, {})
+        check_resumable(run, small(), resume=True)
+        with pytest.raises(ResumeError, match="changed"):
+            check_resumable(run, small(epochs=3), resume=True)
+
+    def test_validation_counts_lesions_and_others_apart(self):
+        """A learner that marks the left half of each image; the lesion is the left quarter."""
+
+        class Half:
+            def logits(self, batch):
+                maps = np.full((len(batch), 1, SMALL, SMALL), -9.0, np.float32)
+                maps[..., : SMALL // 2] = 9
+                return maps
+
+        masks = np.zeros((3, SMALL, SMALL), bool)
+        masks[0, :, : SMALL // 4] = True
+        images = ImageSet(np.zeros((3, SMALL, SMALL, 3), np.uint8), masks, np.zeros(3, int), 3)
+        result = validate(Half(), small(), images)
+        assert result == pytest.approx({"val_dice": 2 * 0.25 / 0.75, "val_false": 1.0})
+
+
+@pytest.fixture(scope="module")
+def outliner(network):
+    return Outliner(load_outline_recipe(), network, Rule(mirrored=True))
+
+
+class TestOutliner:
+    def test_shapes_and_ranges(self, outliner):
+        for scan in scans(3):
+            proposal = outliner.propose(scan)
+            assert proposal.probability.shape == proposal.mask.shape == scan.shape[:2]
+            assert proposal.probability.dtype == np.float32 and proposal.mask.dtype == bool
+            assert 0 <= proposal.probability.min() <= proposal.probability.max() <= 1
+            assert 0 <= proposal.confidence <= 1
+
+    def test_a_mirrored_scan_gives_the_mirrored_map(self, outliner):
+        scan = phantom("benign", 0, 224)[0]
+        plain = outliner.probability(scan, mirrored=True)
+        mirrored = outliner.probability(np.ascontiguousarray(scan[:, ::-1]), mirrored=True)
+        np.testing.assert_allclose(mirrored[:, ::-1], plain, atol=1e-4)
+        alone = outliner.probability(scan, mirrored=False)
+        assert np.abs(alone - plain).max() > 1e-4
+
+    def test_the_scan_is_left_alone_and_may_be_read_only(self, outliner):
+        scan = scans(1)[0]
+        before = scan.copy()
+        scan.setflags(write=False)
+        outliner.propose(scan)
+        assert np.array_equal(scan, before)
+
+    def test_threads_get_what_one_alone_gets(self, outliner):
+        some = scans(6)
+        alone = [outliner.propose(scan).probability for scan in some]
+        with ThreadPoolExecutor(4) as pool:
+            together = list(pool.map(lambda scan: outliner.propose(scan).probability, some))
+        assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
+
+    @pytest.mark.parametrize(
+        "array",
+        [
+            np.zeros((4, 4), np.uint8),
+            np.zeros((4, 4, 3), np.float32),
+            np.zeros((2, 4, 4, 3), np.uint8),
+            np.zeros((0, 4, 3), np.uint8),
+        ],
+    )
+    def test_what_is_no_frame_is_refused_with_a_sentence(self, outliner, array):
+        with pytest.raises(ValueError, match="one frame of uint8 pixels"):
+            outliner.propose(array)
