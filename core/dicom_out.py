@@ -54,6 +54,11 @@ _FORMS = {
 logging.getLogger("highdicom").setLevel(logging.CRITICAL + 1)
 
 
+def check_source(source: bytes) -> None:
+    """Raise ScanError, a sentence, if nothing can be filed beside this DICOM file."""
+    _parsed(source)
+
+
 def secondary_capture(
     source: bytes, picture: np.ndarray, description: str = "Heatmap over the scan", frame: int = 0
 ) -> bytes:

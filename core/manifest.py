@@ -197,7 +197,7 @@ def _window(look: View) -> dict:
     # Not its name: that is text of the file.
     window = look.window
     return {
-        "center": round(window.center),
+        "center": window.center,
         "width": window.width,
         "shape": window.shape,
         "inverted": look.inverted,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from core.figures import likelihood_colour
+from core.figures import MALIGNANT_SIGN, likelihood_colour
 from core.report_content import NOTICE, Content
 from core.report_pictures import colour_bar_png
 
@@ -23,8 +23,10 @@ def html_of(content: Content) -> str:
 
 
 def _unbroken(value):
-    """Keep a percentage on one line."""
-    return value.replace(" %", "\u00a0%") if isinstance(value, str) else value
+    """Keep a percentage on one line, and a class with its sign."""
+    if not isinstance(value, str):
+        return value
+    return value.replace(" %", "\u00a0%").replace(f" {MALIGNANT_SIGN}", f"\u00a0{MALIGNANT_SIGN}")
 
 
 @cache

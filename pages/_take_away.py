@@ -12,11 +12,11 @@ import streamlit as st
 from core import findings as record
 from core.archives import pack
 from core.explain import METHODS
-from core.explain.overlay import overlay
 from core.findings import EvidenceMap, Findings, Refusal, weights_of
 from core.manifest import manifest
 from core.predict import Opinion
 from core.report import report_html, report_pdf, reports_zip
+from core.report_pictures import marked
 from core.scans import ScanError
 from pages import _work as work
 from pages._assurance import Assurance, assess
@@ -55,7 +55,8 @@ def _show_files(view: work.View, region: Region | None, opinion: Opinion, found:
 
     def made() -> Findings:
         record = findings_of(view, opinion, found, region, methods, named)
-        return replace(record, spread=_spread(view, opinion))
+        spread_note = work.spread(view).changes
+        return replace(record, spread=_spread(view, opinion), spread_note=spread_note)
 
     with st.container(horizontal=True):
         _offer("Report (PDF)", lambda: report_pdf(made()), "report.pdf")
@@ -106,9 +107,12 @@ def findings_of(
         maps=_maps(view, opinion, methods),
         prediction_set=found.classes,
         coverage=found.conformal.coverage,
+        set_note=found.conformal.sentence,
         guard=found.guard.sentence,
         guard_level=found.guard.level,
         warning=found.contradiction,
+        abstention=found.abstention,
+        text_risk=scan.text_risk,
         spacing_mm=scan.spacing_mm,
         name=item.name if named else None,
     )
@@ -155,7 +159,7 @@ def _dicom(view: work.View, made: Findings, named: bool) -> bytes:
     from core.dicom_out import secondary_capture, structured_report  # a second to import
 
     source = work.source_of(view.item, view.frame, named)
-    picture = overlay(made.opinion.pixels, made.opinion.heatmap)
+    picture = marked(made)
     frame = 0 if view.item.several else view.frame
     files = {
         "secondary capture.dcm": secondary_capture(source, picture, frame=frame),

@@ -25,7 +25,7 @@ from tests import findings as made
 from tests.dicoms import dicom
 from tests.test_report import PERSON, SECRETS
 
-WINDOW = Window(90.0, 120.0, "LINEAR", "Quixote window")
+WINDOW = Window(90.25, 120.5, "LINEAR", "Quixote window")
 
 
 def stored(record: dict) -> dict:
