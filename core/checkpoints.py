@@ -5,7 +5,9 @@
 - ``weights.safetensors``: weights of the ``grouped`` run, kernels float16, the rest float32
 - ``recipe.toml``: the recipe as trained
 - ``history.csv``, ``predictions.parquet``, ``metrics.json``: of all runs, by protocol and seed
-- ``guard.safetensors``: pooled features of the images the weights were trained on
+- ``guard.safetensors``: pooled features and picture statistics of the images the weights were
+  trained on, and of those that calibrate the guard (``core.guard``)
+- ``guard_figures.parquet``, once measured: the guard's answers to own, foreign and damaged images
 - ``explanations.parquet``, once measured: figures of every explanation method on test images
 - ``card.md``: the model card
 - ``manifest.json``: sha256 of each file, library versions, data fingerprint, seed
@@ -98,7 +100,8 @@ class Checkpoint:
         return pd.read_csv(io.BytesIO(self.verified("history.csv")))
 
     def guard(self) -> dict[str, np.ndarray]:
-        """Pooled features (N, K) of the training images, and their class indices (N,)."""
+        """Pooled ``features`` (N, K) of the training images, their class indices ``labels`` (N,),
+        and the other arrays of ``core.guard``."""
         from safetensors.numpy import load
 
         return load(self.verified("guard.safetensors"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -22,20 +23,34 @@ class Figure:
     high: float
 
 
+def separation(own: np.ndarray, others: np.ndarray) -> float:
+    """Area under the ROC curve: the chance that another image lies further out than an own one,
+    half for ties. Distances (N,) and (M,)."""
+    return float(_wins(own, others).mean())
+
+
 def area(
     own: np.ndarray, others: np.ndarray, own_groups: np.ndarray, other_groups: np.ndarray
 ) -> Figure:
-    """Area under the ROC curve: the chance that another image lies further out than an own one,
-    half for ties. Distances (N,) and (M,); the interval is bootstrapped over the groups of both,
-    numbered from 0."""
-    wins = (others[:, None] > own) + (others[:, None] == own) / 2
+    """``separation`` with its interval, bootstrapped over the groups of both, numbered from 0."""
     drawn, other_drawn = (
-        np.concatenate(list(resample_weights(groups, RESAMPLES, seed)))
+        _drawn(tuple(groups.tolist()), seed)
         for seed, groups in enumerate((own_groups, other_groups))
     )
-    won = ((other_drawn @ wins) * drawn).sum(axis=1)
+    won = ((other_drawn @ _wins(own, others)) * drawn).sum(axis=1)
     resampled = won / (other_drawn.sum(axis=1) * drawn.sum(axis=1))
-    return Figure(float(wins.mean()), *map(float, interval(resampled)))
+    return Figure(separation(own, others), *map(float, interval(resampled)))
+
+
+def _wins(own: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Whether each of the others lies further out than each own image, (M, N); 1/2 for ties."""
+    return (others[:, None] > own) + (others[:, None] == own) / 2
+
+
+@lru_cache(maxsize=8)
+def _drawn(groups: tuple[int, ...], seed: int) -> np.ndarray:
+    """``resample_weights`` (RESAMPLES, N): several figures are of the same images."""
+    return np.concatenate(list(resample_weights(np.array(groups), RESAMPLES, seed)))
 
 
 def false_alarms(own: np.ndarray, others: np.ndarray) -> Figure:
