@@ -19,7 +19,13 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
-from core import conformal_tables, explanations_tables, guard_tables, results_tables
+from core import (
+    conformal_tables,
+    explanations_tables,
+    guard_tables,
+    outlining_tables,
+    results_tables,
+)
 from core.card import PROTOCOLS
 from core.checkpoints import CHECKPOINTS, list_trained, open_checkpoint
 from core.evaluation import evaluate
@@ -87,6 +93,7 @@ def markdown(root: Path = CHECKPOINTS) -> str:
         results_tables.page(all_rows(root)),
         conformal_tables.section(trained.values()),
         guard_tables.section(guarded),
+        outlining_tables.section(root),
         explanations_tables.section(explained),
     ]
     return "\n".join(filter(None, parts))

@@ -130,6 +130,11 @@ def test_a_scan_is_answered_and_a_broken_file_gets_its_sentence(page, files):
     assert "Traceback" not in page.inner_text("body")
     expect(evidence(page)).to_have_count(0)
     page.get_by_role("button", name="Download CSV").wait_for()
+    reports = zipfile.ZipFile(io.BytesIO(taken(page, "Reports (ZIP)")))
+    assert sorted(reports.namelist()) == ["scan 0001.html", "scans.csv"]
+    table = reports.read("scans.csv").decode("utf-8")
+    assert "scan 1" in table
+    assert not any(file.name in table for file in files)
 
 
 def test_a_click_on_a_row_shows_its_scan(page, files):
