@@ -86,13 +86,14 @@ class Conformal:
     @property
     def sentence(self) -> str:
         """What a set of this system means, for the user."""
+        asked = f"{100 * self.coverage:.0f} %"
         if not self.informative:
             return (
                 f"{self.n} validation images are too few for sets that hold the true class in "
-                f"{self.coverage:.0%} of scans, so that no class is ever ruled out."
+                f"{asked} of scans, so that no class is ever ruled out."
             )
         return (
-            f"Such sets hold the true class in at least {self.coverage:.0%} of scans like the "
+            f"Such sets hold the true class in at least {asked} of scans like the "
             f"{self.n} validation images that they were fitted on."
         )
 

@@ -247,7 +247,7 @@ def _unit(rows: np.ndarray) -> np.ndarray:
 
 
 def _percent(share: float) -> str:
-    return "none" if share == 0 else f"{share:.1%}"
+    return "none" if share == 0 else f"{100 * share:.1f} %"
 
 
 def main(arguments: list[str] | None = None) -> int:

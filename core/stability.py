@@ -34,8 +34,8 @@ class Stability:
     copies: int
     changes: str = (
         f"mirrored (half of the copies), turned by up to {CHANGES.rotation:g} degrees, shifted by "
-        f"up to {CHANGES.shift:.0%} of width and height, brightness and contrast changed by up to "
-        f"{CHANGES.brightness:.0%} and {CHANGES.contrast:.0%}"
+        f"up to {100 * CHANGES.shift:.0f} % of width and height, brightness and contrast changed "
+        f"by up to {100 * CHANGES.brightness:.0f} % and {100 * CHANGES.contrast:.0f} %"
     )
 
 

@@ -15,7 +15,7 @@ from core.outlining.network import build, load_imagenet
 from core.outlining.outline import Rule
 from core.outlining.proposal import Outliner
 from core.outlining.recipe import load_outline_recipe
-from core.outlining.training import check_resumable, learning_rate, train, validate
+from core.outlining.training import check_resumable, epochs_of, learning_rate, train, validate
 from core.torch_compat import import_timm
 from core.training.images import ImageSet
 from core.training.run import ResumeError
@@ -66,14 +66,18 @@ class TestLoss:
 
 
 class TestRate:
-    def test_it_rises_then_falls_to_nothing(self):
-        recipe = load_outline_recipe()
-        highest = recipe.training.phases[0].learning_rate
-        rates = [learning_rate(recipe, step, 1000) for step in range(1000)]
-        assert rates[0] == pytest.approx(highest / 50)
-        assert rates[49] == max(rates) <= highest
-        assert rates[500] == pytest.approx(highest * 0.5**0.9)
-        assert rates[-1] < highest / 400
+    def test_it_rises_and_falls_in_each_phase(self):
+        recipe = small(epochs=10)
+        phase = recipe.training.phases[0]
+        phases = (phase, phase.model_copy(update={"epochs": 4, "learning_rate": 1e-3}))
+        training = recipe.training.model_copy(update={"phases": phases})
+        recipe = recipe.model_copy(update={"training": training})
+        assert epochs_of(recipe) == 14
+        assert learning_rate(recipe, 0, 0) == learning_rate(recipe, 10, 0) == 0
+        assert learning_rate(recipe, 0, 0.25) == pytest.approx(2e-3 * 0.5 * 0.975**0.9)
+        assert learning_rate(recipe, 5, 0) == pytest.approx(2e-3 * 0.5**0.9)
+        assert learning_rate(recipe, 12, 0) == pytest.approx(1e-3 * 0.5**0.9)
+        assert learning_rate(recipe, 9, 1) == learning_rate(recipe, 13, 1) == 0
 
 
 @pytest.fixture(scope="module")

@@ -114,7 +114,7 @@ def test_what_lies_outside_the_outline_stays_black():
 
 def test_the_changes_are_recorded():
     changes = stability(Watched("busi-mobilenetv2"), PIXELS, copies=1).changes
-    for amount in ("5 degrees", "4%", "10%", "mirrored"):
+    for amount in ("5 degrees", "4 %", "10 %", "mirrored"):
         assert amount in changes
     assert CHANGES.rotation <= 5
     assert max(CHANGES.shift / 0.04, CHANGES.brightness / 0.1, CHANGES.contrast / 0.1) <= 1

@@ -49,7 +49,7 @@ def _train(options: argparse.Namespace) -> None:
 
     from core.outlining.images import read_table
     from core.outlining.learner import OutlineLearner
-    from core.outlining.training import check_resumable, run_folder, train
+    from core.outlining.training import check_resumable, epochs_of, run_folder, train
     from core.training.images import read_images
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())))
@@ -62,7 +62,7 @@ def _train(options: argparse.Namespace) -> None:
     validation = read_images(table[split == "validation"], recipe)
     console.print(f"{len(training)} training images, {len(validation)} validation images")
     learner = OutlineLearner(recipe, options.seed, pretrained=not options.from_scratch)
-    epochs = recipe.training.phases[0].epochs
+    epochs = epochs_of(recipe)
     with _bars() as bars:
         steps = bars.add_task("", total=epochs * (len(training) // recipe.training.batch_size))
 

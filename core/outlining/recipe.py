@@ -19,8 +19,8 @@ class OutlineRecipe(BaseModel):
 
     ``classes`` are the labels of its images, ``lesion_classes`` those whose images hold a lesion.
     ``encoder`` is a name of segmentation-models-pytorch; ``decoder_channels`` go from the
-    coarsest to the finest of the five stages. The learning rate is that of the one phase, after
-    a rise over the first steps and before its decay to 0.
+    coarsest to the finest of the five stages. In each phase of the training the learning rate
+    rises to the phase's and falls to 0 (``core.outlining.training.learning_rate``).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -25,7 +25,7 @@ from core.outlining.proposal import FOLDER, Outliner, outlines_checkpoint
 from core.outlining.recipe import OutlineRecipe
 from core.outlining.regions import answers, region_figures, systems_with_region
 from core.outlining.selection import Choice, choose
-from core.outlining.training import RUNS, run_folder
+from core.outlining.training import RUNS, epochs_of, run_folder
 
 _LIBRARIES = (
     "torch",
@@ -115,7 +115,7 @@ def read_predictions(checkpoint: Checkpoint) -> tuple[pd.DataFrame, pd.DataFrame
 def _finished(recipe: OutlineRecipe, seed: int, runs: Path) -> tuple[list, dict]:
     run = run_folder(recipe, seed, runs)
     saved = run.load()
-    if saved is None or not saved[0].finished:
+    if saved is None or saved[0].epoch < epochs_of(recipe):
         raise ValueError(
             "There is no finished run to judge. Train the network first, or go on with: "
             "python -m core.outlining train --resume"

@@ -19,7 +19,7 @@ from core.training.run import ResumeError
 from core.training.state import Progress, RunFolder
 
 RUNS = Path("runs")
-_RISE = 0.05  # share of all steps over which the learning rate rises
+_RISE = 0.05  # share of a phase over which the learning rate rises
 _DECAY = 0.9  # exponent, as in DeepLab (Chen et al., TPAMI 2018)
 
 
@@ -44,14 +44,14 @@ def train(
     learning_rate, loss, val_dice, val_false, seconds.
     """
     progress = _resume(learner, run)
-    while not progress.finished:
+    while progress.epoch < epochs_of(recipe):
         record = _epoch(learner, recipe, training, validation, progress.epoch, seed, on_step)
         progress.history.append(record)
         if 1 - record["val_dice"] < progress.best_loss:
             progress.best_loss = 1 - record["val_dice"]
             run.save_best(learner.network.to_arrays())
         progress.epoch += 1
-        progress.finished = progress.epoch >= recipe.training.phases[0].epochs
+        progress.finished = progress.epoch == epochs_of(recipe)
         run.save(progress, learner.network.to_arrays(), learner.optimizer_arrays())
         on_epoch(record)
     learner.network.from_arrays(run.load_best())
@@ -75,11 +75,21 @@ def check_resumable(run: RunFolder, recipe: OutlineRecipe, resume: bool) -> None
         )
 
 
-def learning_rate(recipe: OutlineRecipe, step: int, steps: int) -> float:
-    """Rate of a step (from 0) of all ``steps``: a linear rise, then ``(1 - done) ** 0.9``."""
-    done = step / steps
-    highest = recipe.training.phases[0].learning_rate
-    return highest * min((done + 1 / steps) / _RISE, 1.0) * (1 - done) ** _DECAY
+def epochs_of(recipe: OutlineRecipe) -> int:
+    """Epochs of all phases together."""
+    return sum(phase.epochs for phase in recipe.training.phases)
+
+
+def learning_rate(recipe: OutlineRecipe, epoch: int, share: float) -> float:
+    """The rate after ``share`` (0 to 1) of an epoch (from 0): in each phase it rises linearly from
+    0 to the phase's rate, then falls as ``(1 - done) ** 0.9``; a further phase is a warm restart
+    (Loshchilov and Hutter, ICLR 2017)."""
+    for phase in recipe.training.phases:
+        if epoch < phase.epochs:
+            break
+        epoch -= phase.epochs
+    done = (epoch + share) / phase.epochs
+    return phase.learning_rate * min(done / _RISE, 1.0) * (1 - done) ** _DECAY
 
 
 def validate(learner: OutlineLearner, recipe: OutlineRecipe, images: ImageSet) -> dict[str, float]:
@@ -117,10 +127,9 @@ def _epoch(
 ) -> dict:
     started = perf_counter()
     steps = len(training) // recipe.training.batch_size
-    all_steps = steps * recipe.training.phases[0].epochs
     losses, rate = [], 0.0
     for batch, masks in training_batches(training, recipe, seed, epoch):
-        rate = learning_rate(recipe, epoch * steps + len(losses), all_steps)
+        rate = learning_rate(recipe, epoch, (len(losses) + 0.5) / steps)
         losses.append(learner.step(batch, masks, rate))
         on_step(len(losses), steps, float(np.mean(losses)))
     return {
