@@ -1,4 +1,4 @@
-"""How far to trust one opinion: is the scan of the right kind, which classes cannot be ruled out,
+"""How far to trust one opinion: is the scan of the right kind, which classes the true one is among,
 and does the answer stay when the scan changes a little."""
 
 from __future__ import annotations
@@ -21,25 +21,27 @@ from pages._system import reliability
 
 ABSTAIN = "Decide only when sure"
 ABSTAIN_HELP = (
-    "No class is named where more than one cannot be ruled out, or where the scan is unlike the "
-    "training images. The probabilities stay."
+    "No class is named where the prediction set has more than one, or where there is none. The "
+    "probabilities stay."
 )
+NO_SET = "None: it holds only for scans, and outlines, like those it was measured with."
 STEADY_HELP = "Lowest and highest estimate over {} slightly changed copies of the scan: {}."
 
 
 @dataclass(frozen=True, eq=False)
 class Assurance:
-    """What is known of how far an opinion can be trusted.
+    """How far an opinion can be trusted.
 
     ``contradiction``: why the file's header speaks against the system, or None. ``guard`` judges
-    the picture. ``classes``: those that cannot be ruled out. ``strict``: the user wants a class
-    named only where it is the only one.
+    the picture. ``classes``: the prediction set, or None where it does not hold: for a scan
+    unlike the training images, or for a region of another kind than in training. ``strict``: the
+    user wants a class named only where it is the only one.
     """
 
     contradiction: str | None
     guard: GuardVerdict
     conformal: Conformal
-    classes: tuple[str, ...]
+    classes: tuple[str, ...] | None
     strict: bool
 
     @property
@@ -54,19 +56,29 @@ class Assurance:
             return None
         if self.doubtful:
             return "unlike its training images"
+        if self.classes is None:
+            return "no outline to rely on"
         return " or ".join(self.classes) if len(self.classes) > 1 else None
 
 
-def assess(view: work.View, opinion: Opinion) -> Assurance:
+def assess(view: work.View, opinion: Opinion, region: Region | None = None) -> Assurance:
     """Judge one opinion. Raises CheckpointError if the system's checkpoint is damaged."""
     sets = work.conformal(view.recipe_id)
+    contradiction = work.mismatch(view.item, load_recipe(view.recipe_id))
+    guard = work.guard(view.recipe_id).judge(opinion.features, opinion.pixels)
+    alike = guard.level == "like" and not contradiction and as_trained(view.recipe_id, region)
     return Assurance(
-        contradiction=work.mismatch(view.item, load_recipe(view.recipe_id)),
-        guard=work.guard(view.recipe_id).judge(opinion.features, opinion.pixels),
+        contradiction=contradiction,
+        guard=guard,
         conformal=sets,
-        classes=sets.classes_in(opinion.probabilities),
+        classes=sets.classes_in(opinion.probabilities) if alike else None,
         strict=st.session_state.get("strict", False),
     )
+
+
+def as_trained(recipe_id: str, region: Region | None) -> bool:
+    """Whether a system is shown what it was measured with: an outline by hand, if it needs one."""
+    return not work.needs_outline(recipe_id) or (region is not None and region.source != "proposed")
 
 
 def choose_strictness() -> None:
@@ -88,8 +100,9 @@ def show_assurance(found: Assurance):
     """Prediction set and guard in one row; returns the place where the spread will stand."""
     sets, steady, guard = st.columns(3, gap="large")
     with sets:
-        st.markdown("**Cannot be ruled out**", help=found.conformal.sentence)
-        quiet(", ".join(plain(one) for one in found.classes))
+        title = f"**Prediction set, {percent(found.conformal.coverage)}**"
+        st.markdown(title, help=plain(found.conformal.sentence))
+        quiet(NO_SET if found.classes is None else plain(", ".join(found.classes)))
     with guard:
         st.markdown("**Like its training images?**", help=plain(found.guard.sentence))
         share = percent(found.guard.share) if found.guard.share else "none"
@@ -110,7 +123,7 @@ def show_steadiness(place, view: work.View, opinion: Opinion) -> None:
 
 def trust_in(opinion: Opinion, region: Region | None, recipe_id: str) -> str:
     """How often such an answer was right on unseen scans seen in the same way; else nothing."""
-    if not work.needs_outline(recipe_id) or (region and region.source != "proposed"):
+    if as_trained(recipe_id, region):
         return reliability(opinion, work.checkpoint(recipe_id).metrics)
     return accuracy_text(recipe_id, "proposed") if region else ""
 

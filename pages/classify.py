@@ -140,7 +140,7 @@ def show_items(items: list[work.Item], checkpoint: Checkpoint, colour_map: str) 
 def show_opinion(view: work.View, region: Region | None, answer, colour_map: str) -> None:
     """All of one opinion; its head goes into the container ``answer``, above the region."""
     first = work.opinion(view)
-    found = assess(view, first)
+    found = assess(view, first, region)
     trusted = not (found.doubtful or view.look)
     with answer:
         show_doubt(found)

@@ -242,6 +242,7 @@ def test_a_system_that_needs_a_region_uses_the_proposal_and_says_what_that_costs
     left_half = system.propose(np.zeros((40, 60, 3))).mask
     np.testing.assert_array_equal(system.masks[-1], left_half)
     assert not page.warning
+    assert "None: it holds only for" in words(page), "the set was fitted on true outlines"
     assert "with the proposed outline in 85 % (95 % CI 70–90 %), with the true" in words(page)
     assert "of the time" not in words(page)
     assert "The region covers 50 % of the picture" in words(page)
@@ -301,7 +302,7 @@ def test_a_batch_marks_scans_of_another_kind(page, system):
     assert list(page.dataframe[0].value["error"]) == ["The guard says foreign."] * 2
 
 
-def test_what_cannot_be_ruled_out_is_named_and_the_user_may_ask_for_silence(page, system):
+def test_the_prediction_set_is_named_and_the_user_may_ask_for_silence(page, system):
     upload(page, **{"a.tif": picture(40)})
     assert "malignant, benign, normal" in words(page)
     assert "61 % to 83 %" in words(page)

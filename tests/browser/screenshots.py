@@ -44,6 +44,16 @@ def _classify(page) -> None:
     page.get_by_role("figure", name=re.compile("three linked pictures")).wait_for()
 
 
+def _region(page) -> None:
+    """The proposed outline, and the system that sees nothing outside it."""
+    _classify(page)
+    page.get_by_role("combobox", name="System").click()
+    page.get_by_role("option", name=re.compile("on the outlined lesion$")).click()
+    page.get_by_text(re.compile("A network drew this outline")).wait_for()
+    page.get_by_text(re.compile("The region covers")).wait_for()
+    page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
+
+
 def _compare(page) -> None:
     """The sample is there from the start."""
     page.get_by_role("button", name=re.compile("^Try the")).first.wait_for()
@@ -75,7 +85,8 @@ def _data(page) -> None:
 
 # The more pictures on a page, the smaller the window, since the files are kept in the repository.
 SCENES: dict[str, tuple[Callable, tuple[int, int]]] = {
-    "classify": (_classify, (1440, 900)),
+    "classify": (_classify, (1440, 1000)),
+    "region": (_region, (1440, 1100)),
     "compare": (_compare, (1366, 768)),
     "data": (_data, (1366, 900)),
     "errors": (_errors, (1366, 1000)),
