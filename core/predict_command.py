@@ -21,9 +21,11 @@ from pathlib import Path
 from core.checkpoints import CheckpointError, list_trained, open_checkpoint, sha256
 from core.classifiers.base import Classifier
 from core.findings import NO_REGION, EvidenceMap, Findings, weights_of
+from core.guard import Guard, load_guard
 from core.manifest import Manifest, ManifestError, manifest, read_manifest, replay
 from core.modality import contradiction
 from core.predict import Opinion, classify
+from core.recipe import Recipe
 from core.scan_types import MAX_BYTES
 from core.scans import Scan, ScanError, read_scan_file
 
@@ -40,8 +42,11 @@ class Answer:
     error: str | None = None
 
 
-def answer_files(paths: Iterable[Path], classifier: Classifier) -> Iterator[Answer]:
-    """The answer to each file; one bad file harms no other."""
+def answer_files(
+    paths: Iterable[Path], classifier: Classifier, guard: Guard | None = None
+) -> Iterator[Answer]:
+    """The answer to each file; one bad file harms no other. ``guard`` tells of scans that are
+    unlike the training images."""
     for path in paths:
         try:
             scan = read_scan_file(path)
@@ -49,13 +54,16 @@ def answer_files(paths: Iterable[Path], classifier: Classifier) -> Iterator[Answ
         except ScanError as error:
             yield Answer(path, error=str(error))
         else:
-            yield Answer(path, opinion, scan, _warning(scan, classifier))
+            yield Answer(path, opinion, scan, _warning(scan, opinion, classifier.recipe, guard))
 
 
-def _warning(scan: Scan, classifier: Classifier) -> str | None:
-    recipe = classifier.recipe
-    unmarked = NO_REGION if recipe.preprocessing.region == "mask" else None
-    found = (contradiction(scan.modality, recipe.modality), unmarked)
+def _warning(scan: Scan, opinion: Opinion, recipe: Recipe, guard: Guard | None) -> str | None:
+    found = [contradiction(scan.modality, recipe.modality)]
+    if recipe.preprocessing.region == "mask":
+        found.append(NO_REGION)
+    if guard:
+        verdict = guard.judge(opinion.features, opinion.pixels)
+        found.append(None if verdict.level == "like" else verdict.sentence)
     return " ".join(filter(None, found)) or None
 
 
@@ -113,7 +121,8 @@ def _predict(options: argparse.Namespace) -> int:
     checkpoint = open_checkpoint(options.recipe or (trained[0] if trained else ""))
     classifier = checkpoint.load()
     refused = False
-    for number, answer in enumerate(answer_files(options.files, classifier), start=1):
+    answers = answer_files(options.files, classifier, load_guard(checkpoint))
+    for number, answer in enumerate(answers, start=1):
         record = as_record(answer, checkpoint.recipe.id)
         print(json.dumps(record) if options.json else as_sentence(record), flush=True)
         refused = refused or answer.opinion is None

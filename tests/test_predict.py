@@ -142,6 +142,13 @@ def test_a_header_that_contradicts_the_system_is_a_warning(tmp_path, capsys):
     assert "this is an MRI (MR)" in capsys.readouterr().out
 
 
+def test_a_picture_of_another_kind_is_a_warning(tmp_path, capsys):
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "noise.png"), noise)
+    assert main([str(tmp_path / "noise.png"), "--recipe", WHOLE, "--json"]) == 0
+    assert "does not look like what the system was trained on" in capsys.readouterr().out
+
+
 def test_a_system_that_needs_an_outline_warns(folder):
     classifier = open_checkpoint(WHOLE).load()
     (plain,) = answer_files([folder / "good.png"], classifier)
