@@ -27,6 +27,7 @@ from pages._region import Region, choose_region
 from pages._system import show_system
 from pages._take_away import all_reports, show_take_away
 from pages._uploads import items_of
+from pages._verdicts import BATCH, verdicts
 from pages._viewer import show_viewer
 
 FORMATS = (
@@ -194,9 +195,12 @@ def show_progress(
             return
         progress = st.progress(0.0)
         st.button("Stop", icon=":material/stop:", on_click=_stop, args=(recipe.id,))
-    for done, item in enumerate(pending.values()):
-        progress.progress(done / len(pending), f"Examining scan {done + 1} of {len(pending)} …")
-        known[item.digest, recipe.id] = work.verdict(item, recipe.id)
+    waiting = list(pending.values())
+    for done in range(0, len(waiting), BATCH):
+        progress.progress(done / len(waiting), f"Examining scan {done + 1} of {len(waiting)} …")
+        some = waiting[done : done + BATCH]
+        for item, found in zip(some, verdicts(some, recipe.id), strict=True):
+            known[item.digest, recipe.id] = found
     row.empty()
 
 
