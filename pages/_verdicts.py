@@ -46,11 +46,8 @@ def _together(
     items: Sequence[work.Item], frames: dict[int, np.ndarray], recipe_id: str
 ) -> dict[int, work.Verdict]:
     """The verdict on each frame, by its number."""
-    system, guard, recipe = (
-        work.classifier(recipe_id),
-        work.guard(recipe_id),
-        load_recipe(recipe_id),
-    )
+    system, guard = work.classifier(recipe_id), work.guard(recipe_id)
+    recipe = system.recipe
     features = system.features(to_batch(list(frames.values()), recipe.preprocessing))
     shares = probabilities(system.head(features, 0)[0], system.temperature)
     found = {}
