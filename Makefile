@@ -8,17 +8,19 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   ?= .venv
 PORT   ?= 8501
 BIN    := $(VENV)/bin
+ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1
 
 .PHONY: run test bench lint results
 
 run: $(VENV)/.installed
 	$(BIN)/streamlit run app.py --server.port $(PORT)
 
-# A browser wants the machine to itself; all other tests share two processes, a file at a time.
+# A browser wants the machine to itself; all other tests share two processes, a file at a time, and
+# each process keeps to one thread, since two of them would wait for each other's.
 # A page can be caught between two drawings: a browser test that fails is tried again, which
 # pytest reports, and a fault of ours fails every time.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --ignore tests/browser --numprocesses 2 --dist loadfile
+	$(ONE_THREAD) $(BIN)/python -m pytest --ignore tests/browser --numprocesses 2 --dist loadfile
 	$(BIN)/python -m pytest tests/browser --reruns 2
 
 bench: $(VENV)/.installed-dev
