@@ -315,6 +315,8 @@ def _load_systems() -> None:
     for recipe_id in list_trained()[:MAX_SYSTEMS]:
         try:
             opinion(View(sample(next(iter(SAMPLES))), 0, recipe_id))
+            for loaded in (guard, conformal, proposes):
+                loaded(recipe_id)
         except Exception:
             _log.exception("The system %s could not be warmed up", recipe_id)
     # Streamlit collects garbage after every run of a page. The frameworks and systems loaded here

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from playwright.sync_api import expect
+from taking import settled, taken
 
 from core.datasets import find_folder, load_table
 from core.explain import METHODS
@@ -59,12 +60,6 @@ def of_cost(cost: str) -> str:
     return found[0] if found else pytest.skip(f"no method costs {cost}")
 
 
-def download(page, name: str) -> bytes:
-    with page.expect_download() as started:
-        page.get_by_role("button", name=name).click()
-    return Path(started.value.path()).read_bytes()
-
-
 def test_instant_methods_are_there_at_once_and_measured(compare):
     instant = [method.name for method in METHODS.values() if method.cost == "instant"]
     assert all(f"{name} strongest" in described(compare) for name in instant)
@@ -76,7 +71,7 @@ def test_instant_methods_are_there_at_once_and_measured(compare):
 
 def test_all_pictures_zoom_together_and_the_slider_keeps_the_view(compare):
     # A script run that is still going on would draw the figure anew, with its first view.
-    compare.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
+    settled(compare)
     compare.wait_for_timeout(1000)
     whole = compare.evaluate(STATE)
     box = maps(compare).bounding_box()
@@ -131,11 +126,11 @@ def test_another_class_is_explained(compare):
 
 
 def test_figure_maps_and_table_can_be_taken_away(compare):
-    assert download(compare, "Figure (PNG)")[:8] == b"\x89PNG\r\n\x1a\n"
-    archive = np.load(io.BytesIO(download(compare, "Maps (NPZ)")), allow_pickle=False)
+    assert taken(compare, "Figure (PNG)")[:8] == b"\x89PNG\r\n\x1a\n"
+    archive = np.load(io.BytesIO(taken(compare, "Maps (NPZ)")), allow_pickle=False)
     assert archive["lesion"].any()
     assert any(name.endswith(".grad-cam") for name in archive)
-    head = download(compare, "Table (CSV)").decode().splitlines()[0]
+    head = taken(compare, "Table (CSV)").decode().splitlines()[0]
     assert {"system", "method", "score", "iou"} <= set(head.split(","))
 
 
@@ -182,7 +177,7 @@ def test_a_lesion_drawn_by_hand_is_measured(compare):
     measured = "(one) => one.textContent.includes('IoU')"
     found = f"() => [...document.querySelectorAll('.annotation-text')].some({measured})"
     compare.wait_for_function(found)
-    archive = np.load(io.BytesIO(download(compare, "Maps (NPZ)")), allow_pickle=False)
+    archive = np.load(io.BytesIO(taken(compare, "Maps (NPZ)")), allow_pickle=False)
     drawn = archive["lesion"]
     # The square that was drawn, in pixels of the scan.
     side_in_pixels = side * drawn.shape[0] / box["height"]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import open_page
 from playwright.sync_api import expect
+from taking import settled
 
 from core.checkpoints import list_trained
 from core.recipe import load_recipe
@@ -48,7 +49,7 @@ def to_errors(page):
     page.get_by_text("Phantoms in place of its test images").click()
     page.get_by_text("no evidence of how good it is").wait_for(timeout=PATIENCE)
     page.get_by_role("figure", name=re.compile("^Confusion matrix")).wait_for()
-    rested(page)
+    settled(page)
     return page
 
 
@@ -57,12 +58,6 @@ def ultrasound_system() -> str:
     recipes = map(load_recipe, list_trained())
     found = [one.title for one in recipes if knows_phantoms(one)]
     return found[0] if found else pytest.skip("no system for ultrasound is shipped")
-
-
-def rested(page) -> None:
-    page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for(
-        timeout=PATIENCE
-    )
 
 
 def click_cell(page, row: int, column: int, across: float = 0.5) -> int:
@@ -83,10 +78,10 @@ def first_image(page):
 def test_a_click_anywhere_in_a_cell_shows_its_images(errors):
     count = click_cell(errors, 0, 0, across=0.05)
     errors.get_by_role("heading", name=f"benign called benign, right ({count})").wait_for()
-    rested(errors)
+    settled(errors)
     count = click_cell(errors, 1, 0, across=0.95)
     errors.get_by_role("heading", name=f"malignant called benign ({count})").wait_for()
-    rested(errors)
+    settled(errors)
     click_cell(errors, 1, 0)  # again: all mistakes
     errors.get_by_role("heading", name=re.compile(r"^All mistakes \(\d+\)")).wait_for()
 
@@ -116,7 +111,7 @@ def test_two_readers_see_each_others_notes(errors, browser, dashboard):
     dialog.get_by_role("figure", name=re.compile("three linked pictures")).wait_for(
         timeout=PATIENCE
     )
-    rested(errors)
+    settled(errors)
     dialog.get_by_role("radio", name="I disagree").click()
     dialog.get_by_label("Comment").fill("*not* what it seems")
     dialog.get_by_label("Your name or initials").fill("AB")
@@ -128,7 +123,7 @@ def test_two_readers_see_each_others_notes(errors, browser, dashboard):
         to_errors(other)
         first_image(other).click()
         other.get_by_role("dialog").get_by_text("AB disagrees with the label").wait_for()
-        rested(other)
+        settled(other)
         other.keyboard.press("Escape")
         expect(other.get_by_role("dialog")).to_have_count(0)
 
@@ -137,7 +132,7 @@ def test_the_threshold_answers_the_keyboard_at_once(errors):
     errors.get_by_role("tab", name="Threshold").click()
     slider = errors.get_by_role("slider")
     slider.wait_for()
-    rested(errors)
+    settled(errors)
     slider.focus()
     errors.keyboard.press("End")
     expect(errors.get_by_test_id("stMetricValue").nth(1)).to_have_text("> 99 %")
@@ -150,7 +145,7 @@ def test_text_is_readable_in_both_themes(themed_page):
     for tab, told in TABS.items():
         page.get_by_role("tab", name=tab).click()
         page.get_by_text(told).first.wait_for()
-        rested(page)
+        settled(page)
         texts = page.evaluate(CONTRAST)
         # What a slider says of itself stands above its thumb, not on it.
         thumbs = page.get_by_test_id("stSliderThumbValue").all_inner_texts()
@@ -162,7 +157,7 @@ def test_the_page_opens_with_or_without_data(page):
     page.get_by_role("button", name="Try the malignant phantom").wait_for()
     page.get_by_role("link", name="Errors").click()
     page.get_by_role("heading", name=re.compile(r"^\d+ mistakes")).wait_for()
-    rested(page)
+    settled(page)
     told = page.get_by_text("Set LESIONLENS_DATA to a folder")
     pictures = page.get_by_role("img", name=re.compile("labelled"))
     expect(told.or_(pictures).first).to_be_visible(timeout=PATIENCE)

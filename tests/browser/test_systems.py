@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from playwright.sync_api import expect
+from taking import settled
 
 from core.recipe import list_recipes
 
@@ -44,6 +45,7 @@ def open_view(page, name: str) -> None:
 
 
 def download(page, button) -> bytes:
+    settled(page)
     with page.expect_download() as started:
         button.click()
     return Path(started.value.path()).read_bytes()
