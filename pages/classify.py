@@ -153,8 +153,8 @@ def show_opinion(view: work.View, region: Region | None, answer, colour_map: str
         show_region_warning(view)
     show_viewer(view.item, view.frame)
     shown = show_evidence(view, first, colour_map)
-    show_take_away(view, region, shown, found)
     show_steadiness(place, view, first)
+    show_take_away(view, region, shown, found)
 
 
 def show_look(item: work.Item, look: work.Look) -> None:

@@ -258,7 +258,10 @@ def test_a_region_is_drawn_by_lasso(page, files):
 def test_a_report_is_taken_away_without_the_name(page, cine):
     page.locator("input[type=file]").set_input_files(cine)
     evidence(page).wait_for()
+    page.get_by_text("Take it with you").wait_for()
+    settled(page)
     page.get_by_text("Take it with you").click()
+    page.get_by_role("button", name="Record (JSON)").wait_for()
     estimated = (
         page.get_by_test_id("stMetricDelta").first.inner_text().split("estimated")[0].strip()
     )
