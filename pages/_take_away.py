@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import streamlit as st
 
-from core import findings as record
 from core.archives import pack
 from core.explain import METHODS
 from core.findings import EvidenceMap, Findings, Refusal, weights_of
@@ -92,7 +91,6 @@ def findings_of(
     """The record of one opinion. Raises ScanError or CheckpointError."""
     checkpoint, item = work.checkpoint(view.recipe_id), view.item
     scan = work.scan_of(item.digest, item.read)
-    look = view.look
     return Findings(
         opinion=opinion,
         recipe=checkpoint.recipe,
@@ -101,7 +99,7 @@ def findings_of(
         scan_digests=_digests(item),
         frame=view.frame,
         frames=len(scan.pixels),
-        look=look and record.View(look.window, look.inverted),
+        look=view.look,
         region=view.outline and view.outline.mask,
         region_source=region and region.source,
         maps=_maps(view, opinion, methods),

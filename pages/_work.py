@@ -20,6 +20,7 @@ from core.datasets.phantoms import PHANTOM_CLASSES, phantom
 from core.deidentify import deidentify
 from core.dicom_series import read_series
 from core.figures import png
+from core.findings import View as Look
 from core.guard import Guard, load_guard
 from core.modality import contradiction
 from core.outlining.proposal import Outliner, Proposal, open_outliner
@@ -27,7 +28,6 @@ from core.predict import Opinion, classify
 from core.recipe import Recipe, load_recipe
 from core.scans import Scan, ScanError, read_scan
 from core.stability import Stability, stability
-from core.windowing import Window
 from pages._tables import table_of
 
 MAX_SYSTEMS = 4
@@ -79,14 +79,6 @@ class Outline:
 
     mask: np.ndarray
     digest: str
-
-
-@dataclass(frozen=True)
-class Look:
-    """Another window than that of the file, through which a scan is examined."""
-
-    window: Window
-    inverted: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,10 +15,10 @@ from core.outlining.network import build, load_imagenet
 from core.outlining.outline import Rule
 from core.outlining.proposal import Outliner
 from core.outlining.recipe import load_outline_recipe
-from core.outlining.training import check_resumable, epochs_of, learning_rate, train, validate
+from core.outlining.training import epochs_of, learning_rate, train, validate
 from core.torch_compat import import_timm
 from core.training.images import ImageSet
-from core.training.run import ResumeError
+from core.training.run import ResumeError, check_resumable
 from core.training.state import Progress, RunFolder
 
 SMALL = 64
@@ -157,12 +157,12 @@ class TestTraining:
     def test_other_settings_are_not_resumed(self, tmp_path):
         run = RunFolder(tmp_path)
         with pytest.raises(ResumeError, match="no interrupted run"):
-            check_resumable(run, small(), resume=True)
-        check_resumable(run, small(), resume=False)
+            check_resumable(run, small().method(), resume=True)
+        check_resumable(run, small().method(), resume=False)
         run.save(Progress(), {"w": np.zeros(1)}, {})
-        check_resumable(run, small(), resume=True)
+        check_resumable(run, small().method(), resume=True)
         with pytest.raises(ResumeError, match="changed"):
-            check_resumable(run, small(epochs=3), resume=True)
+            check_resumable(run, small(epochs=3).method(), resume=True)
 
     def test_validation_counts_lesions_and_others_apart(self):
         """A learner that marks the left half of each image; the lesion is the left quarter."""

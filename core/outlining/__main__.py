@@ -49,13 +49,14 @@ def _train(options: argparse.Namespace) -> None:
 
     from core.outlining.images import read_table
     from core.outlining.learner import OutlineLearner
-    from core.outlining.training import check_resumable, epochs_of, run_folder, train
+    from core.outlining.training import epochs_of, run_folder, train
     from core.training.images import read_images
+    from core.training.run import check_resumable
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())))
     recipe = load_outline_recipe()
     run = run_folder(recipe, options.seed, options.runs)
-    check_resumable(run, recipe, options.resume)
+    check_resumable(run, recipe.method(), options.resume)
     table = read_table(recipe, options.data, options.seed)
     split = table["split"].to_numpy()
     training = read_images(table[split == "train"], recipe)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
@@ -15,7 +14,6 @@ from core.outlining.learner import OutlineLearner
 from core.outlining.recipe import OutlineRecipe
 from core.training.images import ImageSet, evaluation_batches
 from core.training.loop import Report
-from core.training.run import ResumeError
 from core.training.state import Progress, RunFolder
 
 RUNS = Path("runs")
@@ -56,23 +54,6 @@ def train(
         on_epoch(record)
     learner.network.from_arrays(run.load_best())
     return progress.history
-
-
-def check_resumable(run: RunFolder, recipe: OutlineRecipe, resume: bool) -> None:
-    """Start anew, or make sure that there is a run of this method to go on with.
-
-    Raises ResumeError.
-    """
-    settings, method = run.folder / "method.json", json.dumps(recipe.method(), sort_keys=True)
-    if not resume:
-        run.clear()
-        settings.write_text(method, encoding="utf-8")
-    elif not settings.is_file() or run.load() is None:
-        raise ResumeError("There is no interrupted run to resume. Start it without --resume.")
-    elif settings.read_text(encoding="utf-8") != method:
-        raise ResumeError(
-            "The recipe has changed since the run was interrupted. Start it without --resume."
-        )
 
 
 def epochs_of(recipe: OutlineRecipe) -> int:

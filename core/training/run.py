@@ -53,7 +53,7 @@ def train_recipe(
     ResumeError; after a KeyboardInterrupt the state of the last full epoch is in ``runs``.
     """
     run = RunFolder(runs / f"{recipe.id}-{protocol}-{seed}")
-    _check_resumable(run, recipe, resume)
+    check_resumable(run, recipe.method(), resume)
     listener.message(f"Reading {recipe.data.dataset}")
     table = read_table(recipe, data, protocol, seed)
     images = read_images(table, recipe)
@@ -93,8 +93,10 @@ def shorten(recipe: Recipe, epochs: int) -> Recipe:
     return recipe.model_copy(update={"training": training})
 
 
-def _check_resumable(run: RunFolder, recipe: Recipe, resume: bool) -> None:
-    settings, method = run.folder / "method.json", json.dumps(recipe.method(), sort_keys=True)
+def check_resumable(run: RunFolder, method: dict, resume: bool) -> None:
+    """Start anew, or make sure that there is a run of this method, as of ``Recipe.method``, to go
+    on with. Raises ResumeError."""
+    settings, method = run.folder / "method.json", json.dumps(method, sort_keys=True)
     if not resume:
         run.clear()
         settings.write_text(method, encoding="utf-8")
