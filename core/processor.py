@@ -6,13 +6,19 @@ from functools import cache
 
 
 @cache
-def has_bfloat16_matrix_units() -> bool:
-    """Whether it multiplies bfloat16 matrices in hardware of its own (AMX; Linux tells).
+def has_fast_bfloat16() -> bool:
+    """Whether it works in bfloat16 well faster than in float32 (Linux tells).
 
-    Processors with AVX-512 BF16 only were measured to gain nothing.
+    Intel's do with matrix units (AMX); those with AVX-512 BF16 only were measured to gain
+    nothing. AMD's gain from AVX-512 BF16: on Zen 4, inference of the shipped networks in batches
+    of 8 became 1.4 to 2.4 times faster, a training step of ResNet50 2.1 times.
     """
     try:
         with open("/proc/cpuinfo", encoding="ascii", errors="ignore") as info:  # noqa: PTH123
-            return "amx_bf16" in info.read()
+            return _multiplies_fast(info.read())
     except OSError:
         return False
+
+
+def _multiplies_fast(info: str) -> bool:
+    return "amx_bf16" in info or ("AuthenticAMD" in info and "avx512_bf16" in info)

@@ -22,7 +22,7 @@ from core.architectures import build
 from core.checkpoints import list_trained, open_checkpoint
 from core.networks import networks
 from core.preprocessing import scale
-from core.processor import has_bfloat16_matrix_units
+from core.processor import has_fast_bfloat16
 from core.recipe import Phase, Recipe
 from core.training.learner import Learner
 from tests.networks import recipes_by_network
@@ -35,8 +35,8 @@ LONGEST = 60
 
 def tables() -> Iterator[Table]:
     """The two tables, each measured when it is asked for."""
-    units = "with" if has_bfloat16_matrix_units() else "without"
-    title = f"A fine-tuning step, batch {BATCH}, {units} matrix units for bfloat16"
+    units = "with" if has_fast_bfloat16() else "without"
+    title = f"A fine-tuning step, batch {BATCH}, {units} fast bfloat16"
     speed = Table(
         "Network", "Size", "float32, images/s", "bfloat16, images/s", "Ratio", title=title
     )

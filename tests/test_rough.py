@@ -20,7 +20,7 @@ from core.classifiers import wrap
 from core.datasets.phantoms import PHANTOM_CLASSES, phantom
 from core.explain.dt_grad_cam import dt_grad_cam
 from core.preprocessing import to_batch
-from core.processor import has_bfloat16_matrix_units
+from core.processor import has_fast_bfloat16
 from core.recipe import Recipe, list_recipes
 
 # One recipe a network.
@@ -55,8 +55,8 @@ def test_by_hand(framework: str):
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 @pytest.mark.parametrize("arrays", [HAND_ARRAYS, random_tiny_arrays(3)])
 def test_bfloat16_is_right_to_two_digits(framework: str, arrays: dict):
-    if not has_bfloat16_matrix_units():
-        pytest.skip("this processor has no matrix units for bfloat16")
+    if not has_fast_bfloat16():
+        pytest.skip("this processor is not fast in bfloat16")
     exact = tiny_classifier(framework, arrays)
     batch = np.random.default_rng(0).normal(size=(3, 12, 12, 3)).astype(np.float32)
     low = wrap(exact.recipe, rough(framework, exact._network, "bfloat16"))

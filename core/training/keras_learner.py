@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from core.architectures import build
 from core.architectures.keras_staged import StagedNetwork
-from core.processor import has_bfloat16_matrix_units
+from core.processor import has_fast_bfloat16
 from core.recipe import Phase, Recipe
 from core.training.frozen import FrozenFeatures, sees_the_same_images
 from core.training.learner import Learner
@@ -85,7 +85,7 @@ class KerasLearner(Learner):
 
 
 def _build(recipe: Recipe, pretrained: bool) -> StagedNetwork:
-    faster = recipe.architecture.name in _FASTER_IN_BFLOAT16 and has_bfloat16_matrix_units()
+    faster = recipe.architecture.name in _FASTER_IN_BFLOAT16 and has_fast_bfloat16()
     usual = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if faster else "float32")
     try:

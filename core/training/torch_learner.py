@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from core.architectures import build
-from core.processor import has_bfloat16_matrix_units
+from core.processor import has_fast_bfloat16
 from core.recipe import Phase, Recipe
 from core.training.learner import Learner
 
@@ -20,10 +20,10 @@ _OPTIMIZERS = {
 
 
 def trains_faster_in_bfloat16() -> bool:
-    """Whether matrix units for bfloat16 are there: a GPU's, or the processor's."""
+    """Whether the GPU knows bfloat16, or, without one, the processor is fast in it."""
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported()
-    return has_bfloat16_matrix_units()
+    return has_fast_bfloat16()
 
 
 class TorchLearner(Learner):
