@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 import keras
 import numpy as np
+
+
+class Branch(NamedTuple):
+    """One of the networks whose features a stage concatenates: the channels that are its own."""
+
+    stage: str
+    channels: slice
 
 
 @dataclass(frozen=True)
@@ -16,12 +24,14 @@ class StagedNetwork:
 
     ``model`` maps (N, H, W, 3) to logits (N, classes). ``stages`` maps a stage's name, from
     input to output, to the name of the layer whose output (N, h, w, K) leaves it.
+    ``branches``: name -> ``Branch``, for a stage that concatenates several networks' features.
     ``keeps_statistics``: batch norms use their stored statistics in training too.
     """
 
     model: keras.Model
     stages: dict[str, str]
     keeps_statistics: bool = False
+    branches: Mapping[str, Branch] = field(default_factory=dict)
 
     @property
     def stage_names(self) -> tuple[str, ...]:

@@ -1,8 +1,9 @@
 """VGG19 and EfficientNet-B0 side by side, their feature maps concatenated (Zourhri et al.).
 
 Input (N, H, W, 3) in the range 0..255; each branch scales it as it was trained (the paper divides
-by 255 for both). The one stage, ``concatenation``, gives (N, H/32, W/32, 512 + 1280). The single
-sigmoid unit z arrives as the two logits (-z/2, z/2), whose softmax is (1 - sigmoid(z), sigmoid(z)).
+by 255 for both). The one stage, ``concatenation``, gives (N, H/32, W/32, 512 + 1280); either
+branch's share of it can be explained alone. The single sigmoid unit z arrives as the two logits
+(-z/2, z/2), whose softmax is (1 - sigmoid(z), sigmoid(z)).
 """
 
 from __future__ import annotations
@@ -11,9 +12,13 @@ import keras
 from keras import layers
 
 from core.architectures.keras_arrays import absorb_statistics, start
-from core.architectures.keras_staged import StagedNetwork
+from core.architectures.keras_staged import Branch, StagedNetwork
 
 STAGES = {"concatenation": "concatenation"}
+BRANCHES = {
+    "vgg19": Branch("concatenation", slice(0, 512)),
+    "efficientnetb0": Branch("concatenation", slice(512, 1792)),
+}
 
 _HALVES = ((-0.5, "head_first"), (0.5, "head_second"))
 _CAFFE_MEAN_RGB = (123.68, 116.779, 103.939)
@@ -37,7 +42,8 @@ def build(classes: int, size: tuple[int, int], parameters: dict, pretrained: boo
     # Layers, not bare operations, which Keras cannot copy.
     halves = [layers.Rescaling(share, name=name, dtype="float32")(z) for share, name in _HALVES]
     logits = layers.Concatenate(name="head_logits", dtype="float32")(halves)
-    return StagedNetwork(keras.Model(image, logits), STAGES, keeps_statistics=from_imagenet)
+    model = keras.Model(image, logits)
+    return StagedNetwork(model, STAGES, from_imagenet, BRANCHES)
 
 
 def _vgg19(image, pretrained: bool):

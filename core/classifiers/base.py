@@ -23,13 +23,21 @@ class Classifier(ABC):
 
     recipe: Recipe
     layers: tuple[str, ...]
-    """Stages whose features can be asked for, from input to output."""
+    """What can be explained, from input to output: stages, and branches that a stage joins."""
     temperature: float = 1.0
     """Divides the logits before the softmax, so that probabilities are calibrated."""
 
     @abstractmethod
     def features(self, batch: np.ndarray, layer: str | None = None) -> np.ndarray:
         """Features that leave ``layer`` (default: the last), float32 (N, h, w, K)."""
+
+    def channels(self, layer: str | None = None) -> slice:
+        """Which channels of ``features`` are the layer's own, and make its map: all of a stage's.
+
+        The features of a branch are those of the stage that joins it with others, since the head
+        needs them all.
+        """
+        return slice(None)
 
     @abstractmethod
     def head(

@@ -20,7 +20,7 @@ class KerasClassifier(Classifier):
 
     def __init__(self, recipe: Recipe, network: StagedNetwork):
         self.recipe = recipe
-        self.layers = network.stage_names
+        self.layers = (*network.branches, *network.stage_names)
         self._network = network
         self._functions: dict[tuple[str, str], tf.types.experimental.ConcreteFunction] = {}
         self._lock = Lock()
@@ -28,6 +28,10 @@ class KerasClassifier(Classifier):
     def features(self, batch: np.ndarray, layer: str | None = None) -> np.ndarray:
         run = self._function("to", self._layer(layer))
         return run(tf.constant(batch, tf.float32)).numpy()
+
+    def channels(self, layer: str | None = None) -> slice:
+        branch = self._network.branches.get(super()._layer(layer))
+        return branch.channels if branch else super().channels(layer)
 
     def head(
         self, features: np.ndarray, target: Target, layer: str | None = None
@@ -46,6 +50,12 @@ class KerasClassifier(Classifier):
 
     def rough_logits(self, batch: np.ndarray) -> np.ndarray:
         return self._function("roughly whole", "")(tf.constant(batch, tf.float32)).numpy()
+
+    def _layer(self, layer: str | None, *others: str) -> str:
+        """The stage that is, or holds, the layer."""
+        name = super()._layer(layer, *others)
+        branch = self._network.branches.get(name)
+        return branch.stage if branch else name
 
     def _function(self, kind: str, layer: str):
         """The traced function; tracing is not thread safe, running it is."""

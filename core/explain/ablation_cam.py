@@ -30,28 +30,29 @@ def ablation_cam(
         features = classifier.features(batch, layer)
     logits, _ = classifier.head(features, target, layer)
     weights = target_weights(target, *logits.shape)
+    own = classifier.channels(layer)
     heatmaps = []
     for index, maps in enumerate(features):
         report = portion(progress, index, len(features))
-        ablated = _ablated_logits(classifier, maps, layer, report)
+        ablated = _ablated_logits(classifier, maps, layer, own, report)
         with np.errstate(over="ignore", invalid="ignore"):
             drops = (logits[index].astype(np.float64) - ablated) @ weights[index]
-            heatmaps.append(positive_part(maps.astype(np.float64) @ drops))
+            heatmaps.append(positive_part(maps[..., own].astype(np.float64) @ drops))
     return Explanation(tuple(heatmaps), logits)
 
 
 def _ablated_logits(
-    classifier: Classifier, maps: np.ndarray, layer: str | None, progress: Progress
+    classifier: Classifier, maps: np.ndarray, layer: str | None, own: slice, progress: Progress
 ) -> np.ndarray:
-    """Logits (K, C), float64, of features (h, w, K) without each of the channels."""
-    channels = maps.shape[-1]
+    """Logits (K, C), float64, of features (h, w, K') without each of the layer's own channels."""
+    channels = np.arange(maps.shape[-1])[own]
     logits = []
-    for start in range(0, channels, BATCH):
-        without = np.arange(start, min(start + BATCH, channels))
+    for start in range(0, len(channels), BATCH):
+        without = channels[start : start + BATCH]
         copies = np.repeat(maps[None], len(without), axis=0)
         copies[np.arange(len(without)), ..., without] = 0
         logits.append(classifier.head(copies, 0, layer)[0])
-        progress((without[-1] + 1) / channels)
+        progress((start + len(without)) / len(channels))
     return np.concatenate(logits).astype(np.float64)
 
 

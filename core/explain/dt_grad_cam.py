@@ -113,8 +113,9 @@ def _grad_cams(
     parts = (copies[start : start + BATCH] for start in range(0, len(copies), BATCH))
     features = np.concatenate([classifier.rough_features(part, layer) for part in parts])
     _, gradients = classifier.head(features, weights, layer)
+    own = (one[..., classifier.channels(layer)] for one in (features, gradients))
     with np.errstate(over="ignore", invalid="ignore"):
-        raw = raw_grad_cam(features.astype(np.float64), gradients.astype(np.float64))
+        raw = raw_grad_cam(*(one.astype(np.float64) for one in own))
     return np.maximum(raw, 0)
 
 

@@ -34,7 +34,8 @@ def eigen_cam(
     if features is None:
         features = classifier.features(batch, layer)
     logits, _ = classifier.head(features, target, layer)
-    raw = (first_component(one.astype(np.float64)) for one in features)
+    own = features[..., classifier.channels(layer)].astype(np.float64)
+    raw = map(first_component, own)
     explanation = Explanation(tuple(positive_part(one, NO_COMPONENT) for one in raw), logits)
     portion(progress, 0, 1)(1.0)
     return explanation

@@ -33,9 +33,10 @@ def from_gradients(raw_maps: RawMaps) -> Callable[..., Explanation]:
         if features is None:
             features = classifier.features(batch, layer)
         logits, gradients = classifier.head(features, target, layer)
+        own = (one[..., classifier.channels(layer)] for one in (features, gradients))
         # Overflow ends up in the heatmap's note.
         with np.errstate(over="ignore", invalid="ignore"):
-            raw = raw_maps(features.astype(np.float64), gradients.astype(np.float64))
+            raw = raw_maps(*(one.astype(np.float64) for one in own))
         explanation = Explanation(tuple(positive_part(one) for one in raw), logits)
         portion(progress, 0, 1)(1.0)
         return explanation

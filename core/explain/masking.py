@@ -38,7 +38,7 @@ def from_masks(
     logits, _ = classifier.head(features, target, layer)
     weights = target_weights(target, *logits.shape)
     heatmaps = []
-    for index, maps in enumerate(features):
+    for index, maps in enumerate(features[..., classifier.channels(layer)]):
         report = portion(progress, index, len(features))
         if np.isfinite(maps).all():
             masks, mask_of = choose(maps)
