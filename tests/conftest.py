@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
+import pandas as pd
 import pytest
+
+from core.datasets import READERS, load_table
+from core.datasets.phantoms import phantom_table
 
 
 def _folder_from(setting: str, what: str) -> Path:
@@ -21,5 +28,18 @@ def data_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
+def tables(data_folder) -> Callable[[str], pd.DataFrame]:
+    """``load_table`` of real data sets, each read once: looking for near-duplicates takes long."""
+    return cache(load_table)
+
+
+@pytest.fixture(scope="session")
 def weights_folder() -> Path:
     return _folder_from("LESIONLENS_WEIGHTS", "ImageNet backbones")
+
+
+@pytest.fixture
+def few_phantoms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The data set of phantoms has 20 of each class: they are drawn whenever they are read."""
+    reader = replace(READERS["phantoms"], read=lambda _: phantom_table(20))
+    monkeypatch.setitem(READERS, "phantoms", reader)

@@ -12,10 +12,12 @@ from functools import cache
 import numpy as np
 
 from core.architectures import build
+from core.checkpoints import open_checkpoint
 from core.classifiers import Classifier, wrap
-from core.recipe import Architecture, Recipe, list_recipes
+from core.recipe import Architecture, Recipe, list_recipes, load_recipe
 
 FRAMEWORKS = ("torch", "keras")
+SIDE = 64  # pixels: what is tested on random weights does not depend on the size of the images
 TINY_CLASSES = ("one", "two", "three")
 EPSILON = 1e-3
 
@@ -50,6 +52,12 @@ def recipes_by_network() -> tuple[Recipe, ...]:
     for recipe in list_recipes():
         first.setdefault(recipe.architecture.name, recipe)
     return tuple(first.values())
+
+
+def on_small_images(recipe: Recipe, side: int = SIDE) -> Recipe:
+    """The recipe with images of ``side`` x ``side`` pixels."""
+    preprocessing = recipe.preprocessing.model_copy(update={"size": (side, side)})
+    return recipe.model_copy(update={"preprocessing": preprocessing})
 
 
 def random_tiny_arrays(seed: int = 0) -> dict[str, np.ndarray]:
@@ -145,9 +153,15 @@ def _keras_network(arrays: dict[str, np.ndarray]):
 
 
 @cache
+def trained_classifier(recipe_id: str) -> Classifier:
+    """A shipped system, opened and traced once a process: not to be changed."""
+    return open_checkpoint(recipe_id).load()
+
+
+@cache
 def shipped_network(recipe_id: str):
-    """The network of a shipped recipe with plausible random weights."""
-    recipe = next(recipe for recipe in list_recipes() if recipe.id == recipe_id)
+    """The network of a recipe, for small images, with plausible random weights."""
+    recipe = on_small_images(load_recipe(recipe_id))
     network = build(recipe, pretrained=False)
     shapes = {name: array.shape for name, array in network.to_arrays().items()}
     network.from_arrays(random_arrays(shapes))
@@ -159,11 +173,10 @@ def shipped_network(recipe_id: str):
 @cache
 def shipped_classifier(recipe_id: str) -> Classifier:
     """``shipped_network`` behind the interface."""
-    recipe = next(recipe for recipe in list_recipes() if recipe.id == recipe_id)
-    return wrap(recipe, shipped_network(recipe_id))
+    return wrap(on_small_images(load_recipe(recipe_id)), shipped_network(recipe_id))
 
 
 def noise_batch(recipe: Recipe, count: int = 1, seed: int = 0) -> np.ndarray:
-    """Network inputs of the recipe's size, standard normal, float32 (count, h, w, 3)."""
-    shape = (count, *recipe.preprocessing.size, 3)
+    """Inputs of ``shipped_network``, standard normal, float32 (count, h, w, 3)."""
+    shape = (count, *on_small_images(recipe).preprocessing.size, 3)
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)

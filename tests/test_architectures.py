@@ -14,6 +14,7 @@ import pytest
 from networks import (
     FRAMEWORKS,
     noise_batch,
+    on_small_images,
     random_arrays,
     random_tiny_arrays,
     recipes_by_network,
@@ -25,7 +26,7 @@ from core.architectures import ArchitectureError, backbones, build, list_archite
 from core.networks import networks
 from core.recipe import Recipe, list_recipes
 
-RECIPES = [pytest.param(recipe, id=recipe.id) for recipe in recipes_by_network()]
+RECIPES = [pytest.param(on_small_images(one), id=one.id) for one in recipes_by_network()]
 
 
 def recipe_with(framework: str, name: str) -> Recipe:
@@ -397,6 +398,34 @@ def test_every_stage_cuts_the_network_in_two(recipe: Recipe):
         np.testing.assert_allclose(parts, expected, atol=1e-5, rtol=1e-5, err_msg=stage)
 
 
+def gradients(network, batch: np.ndarray, label: int) -> dict[str, np.ndarray]:
+    """What the cross-entropy of images of one class says to each trainable array."""
+    if hasattr(network, "model"):
+        import tensorflow as tf
+
+        variables = network.model.trainable_variables
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(tf.nn.log_softmax(network.for_training()(batch))[:, label])
+        found = tape.gradient(loss, variables, unconnected_gradients="zero")
+        return {one.path: g.numpy() for one, g in zip(variables, found, strict=True)}
+    import torch
+
+    logits = network.train()(torch.from_numpy(batch).permute(0, 3, 1, 2))
+    (-logits.log_softmax(dim=1)[:, label].mean()).backward()
+    named = network.named_parameters()
+    return {name: np.zeros(1) if p.grad is None else p.grad.numpy() for name, p in named}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_loss_reaches_every_weight(recipe: Recipe):
+    network = build(recipe)
+    # A fresh ResNet's residual branches end in batch norms of 0, which stop the loss.
+    network.from_arrays(shipped_network(recipe.id).to_arrays())
+    found = gradients(network, noise_batch(recipe, 4), len(recipe.classes) - 1)
+    assert len(found) > 50
+    assert [name for name, gradient in found.items() if not np.abs(gradient).max() > 0] == []
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_arrays_carry_the_whole_network(recipe: Recipe):
     source, copy = shipped_network(recipe.id), build(recipe)
@@ -428,7 +457,7 @@ def test_arrays_are_copies(recipe: Recipe):
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("mistake", ["missing", "extra", "misfit", "empty"])
 def test_arrays_that_do_not_fit_are_refused(recipe: Recipe, mistake: str):
-    network = build(recipe)
+    network = shipped_network(recipe.id)  # whatever is taken over is what it has already
     arrays = network.to_arrays()
     name = list(arrays)[3]
     if mistake == "missing":

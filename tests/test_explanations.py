@@ -190,7 +190,7 @@ def _stress(method: str, rank: float):
 
 
 def test_the_command_resumes_and_keeps_phantoms_out_of_the_checkpoint(
-    tmp_path, monkeypatch, capsys
+    tmp_path, monkeypatch, capsys, few_phantoms
 ):
     if RECIPE not in list_trained():
         pytest.skip(f"{RECIPE} is not shipped")

@@ -15,9 +15,10 @@ from networks import (
     recipe_for,
     shipped_classifier,
     tiny_classifier,
+    trained_classifier,
 )
 
-from core.checkpoints import list_trained, open_checkpoint
+from core.checkpoints import list_trained
 from core.classifiers import Classifier, wrap
 from core.explain import grad_cam
 from core.explain.heatmap import NO_EVIDENCE, NOT_FINITE, Heatmap, positive_part
@@ -227,7 +228,7 @@ TORCH_RECIPES = [
 def classifier_of(recipe: Recipe) -> Classifier:
     """The trained system if it is here, else its network with random weights."""
     if recipe.id in list_trained():
-        return open_checkpoint(recipe.id).load()
+        return trained_classifier(recipe.id)
     return shipped_classifier(recipe.id)
 
 

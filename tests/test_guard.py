@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from networks import trained_classifier
 from scipy.stats import binom
 from sklearn.covariance import LedoitWolf
 from sklearn.neighbors import NearestNeighbors
@@ -225,7 +226,7 @@ def test_no_other_modality_is_like_an_ultrasound_even_if_the_network_is_fooled(f
 def test_a_shipped_system_judges_whole_scans_and_any_number_of_threads_alike():
     if "busi-mobilenetv2" not in list_trained():
         pytest.skip("busi-mobilenetv2 is not shipped")
-    classifier, guard = open_checkpoint("busi-mobilenetv2").load(), shipped("busi-mobilenetv2")
+    classifier, guard = trained_classifier("busi-mobilenetv2"), shipped("busi-mobilenetv2")
     scans = [phantom("benign", 1)[0], np.zeros((300, 200, 3), np.uint8)]
     features = classifier.features(to_batch(scans, classifier.recipe.preprocessing))
     first = [guard.judge(*one) for one in zip(features, scans, strict=True)]

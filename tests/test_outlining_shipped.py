@@ -13,7 +13,6 @@ from test_checkpoints import signature
 
 from core import outlining_tables
 from core.checkpoints import CHECKPOINTS, CheckpointError, list_trained, open_checkpoint
-from core.datasets import load_table
 from core.datasets.phantoms import phantom
 from core.evaluation.localisation import localisation
 from core.outlining.evaluation import judge
@@ -100,12 +99,12 @@ class TestFigures:
         assert "## Proposed outlines" in text
         assert outlining_tables.section(CHECKPOINTS / "none") == ""
 
-    def test_real_scans_give_what_is_stored(self, checkpoint, outliner, data_folder):
+    def test_real_scans_give_what_is_stored(self, checkpoint, outliner, tables):
         """Eight test images of BUSI, every label among them."""
         stored, _ = read_predictions(checkpoint)
         stored = stored[stored["split"] == "test"].groupby("label").head(3).head(8)
         stored = stored.set_index("image_id")
-        table = load_table("busi", data_folder)
+        table = tables("busi")
         table = table[table["image_id"].isin(stored.index)].assign(split="test")
         found = judge(outliner, table).set_index("image_id")
         assert len(found) == 8

@@ -9,6 +9,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from networks import trained_classifier
 
 from core.checkpoints import list_trained, open_checkpoint
 from core.classifiers import probabilities
@@ -20,7 +21,7 @@ from core.preprocessing import to_batch
 from core.scans import Scan, ScanError, read_scan_file
 from tests.dicoms import dicom
 
-WHOLE = "busi-efficientnet-b0"
+WHOLE, OF_KERAS = "busi-efficientnet-b0", "busi-mobilenetv2"
 
 
 trained = pytest.mark.parametrize("recipe_id", list_trained())
@@ -36,14 +37,9 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def classifiers():
-    return {recipe_id: open_checkpoint(recipe_id).load() for recipe_id in list_trained()}
-
-
 @trained
-def test_an_opinion_is_what_the_classifier_says(recipe_id, classifiers, folder):
-    classifier = classifiers[recipe_id]
+def test_an_opinion_is_what_the_classifier_says(recipe_id, folder):
+    classifier = trained_classifier(recipe_id)
     scan = read_scan_file(folder / "good.png")
     opinion = classify(classifier, scan)
     batch = to_batch([scan.pixels[0]], classifier.recipe.preprocessing)
@@ -57,8 +53,8 @@ def test_an_opinion_is_what_the_classifier_says(recipe_id, classifiers, folder):
 
 
 @trained
-def test_the_explained_class_can_be_chosen(recipe_id, classifiers, folder):
-    classifier = classifiers[recipe_id]
+def test_the_explained_class_can_be_chosen(recipe_id, folder):
+    classifier = trained_classifier(recipe_id)
     scan = read_scan_file(folder / "good.png")
     maps = [
         classify(classifier, scan, target=k).heatmap.values
@@ -68,8 +64,8 @@ def test_the_explained_class_can_be_chosen(recipe_id, classifiers, folder):
 
 
 @trained
-def test_the_backbone_runs_once(recipe_id, classifiers, folder, monkeypatch):
-    classifier = classifiers[recipe_id]
+def test_the_backbone_runs_once(recipe_id, folder, monkeypatch):
+    classifier = trained_classifier(recipe_id)
     calls = []
     features = type(classifier).features
     monkeypatch.setattr(
@@ -88,7 +84,7 @@ def test_a_frame_that_is_not_there_is_refused():
         classify(None, scan, frame=2)
 
 
-@trained
+@pytest.mark.parametrize("recipe_id", [WHOLE, OF_KERAS])
 def test_json_has_one_line_a_file_and_the_status_tells_of_refusals(recipe_id, folder, capsys):
     files = [str(folder / name) for name in ("good.png", "broken.png", "absent.png", "good.png")]
     status = main([*files, "--recipe", recipe_id, "--json"])

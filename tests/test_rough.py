@@ -10,21 +10,21 @@ from networks import (
     HAND_FEATURES,
     HAND_IMAGE,
     HAND_LOGITS,
+    noise_batch,
     random_tiny_arrays,
+    recipes_by_network,
     shipped_network,
     tiny_classifier,
+    trained_classifier,
 )
 
-from core.checkpoints import list_trained, open_checkpoint
+from core.checkpoints import list_trained
 from core.classifiers import wrap
 from core.datasets.phantoms import PHANTOM_CLASSES, phantom
 from core.explain.dt_grad_cam import dt_grad_cam
 from core.preprocessing import to_batch
 from core.processor import has_fast_bfloat16
-from core.recipe import Recipe, list_recipes
-
-# One recipe a network.
-RECIPES = list({recipe.architecture.name: recipe for recipe in list_recipes()}.values())
+from core.recipe import Recipe
 
 
 def rough(framework: str, network, dtype: str):
@@ -65,16 +65,15 @@ def test_bfloat16_is_right_to_two_digits(framework: str, arrays: dict):
     assert np.abs(low.logits(batch) - expected).max() > 0, "it is of less precision"
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.architecture.name)
+@pytest.mark.parametrize(
+    "recipe", recipes_by_network(), ids=lambda recipe: recipe.architecture.name
+)
 def test_batch_norms_are_folded_exactly(recipe: Recipe):
     framework = recipe.architecture.framework
     network = shipped_network(recipe.id)
     exact, folded = wrap(recipe, network), wrap(recipe, rough(framework, network, "float32"))
-    shape = (2, *(min(96, side) for side in recipe.preprocessing.size), 3)
-    if framework == "keras":
-        shape = (2, *recipe.preprocessing.size, 3)
-    batch = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
-    for layer in (exact.layers[0], exact.layers[-1]):
+    batch = noise_batch(recipe, 2)
+    for layer in (folded.layers[0], folded.layers[-1]):
         expected = exact.features(batch, layer)
         limit = 1e-4 * np.abs(expected).max()
         np.testing.assert_allclose(folded.features(batch, layer), expected, atol=limit)
@@ -94,15 +93,19 @@ class Exactly:
 
 @pytest.mark.parametrize("recipe_id", list_trained())
 def test_dt_grad_cam_is_that_of_the_exact_network(recipe_id: str):
-    classifier = open_checkpoint(recipe_id).load()
+    classifier = trained_classifier(recipe_id)
     found = []
     for number, label in enumerate(PHANTOM_CLASSES):
         batch = to_batch([phantom(label, number)[0]], classifier.recipe.preprocessing)
-        target = int(classifier.logits(batch)[0].argmax())
-        ours, exact = (dt_grad_cam(one, batch, target) for one in (classifier, Exactly(classifier)))
+        logits, _ = classifier.head(classifier.features(batch), 0)
+        target = int(logits[0].argmax())
+        # Few copies, for the time; more of them only average errors out.
+        both = (classifier, Exactly(classifier))
+        ours, exact = (dt_grad_cam(one, batch, target, n=4) for one in both)
         np.testing.assert_array_equal(ours.logits, exact.logits)
         maps = (one.steps["mean"].ravel() for one in (ours, exact))
         found.append(np.corrcoef(*maps)[0, 1])
+    print("FOUND", recipe_id, found)
     assert np.mean(found) >= 0.999, found
     assert min(found) >= 0.99, found
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 import pytest
+from networks import trained_classifier
 
-from core.checkpoints import list_trained, open_checkpoint
+from core.checkpoints import list_trained
 from core.classifiers.base import Classifier, probabilities
 from core.datasets.phantoms import phantom
 from core.preprocessing import to_batch
@@ -35,11 +34,10 @@ class Watched(Classifier):
         return np.stack([mean] + [-mean] * (len(self.recipe.classes) - 1), axis=1)
 
 
-@lru_cache
 def shipped(recipe_id: str) -> Classifier:
     if recipe_id not in list_trained():
         pytest.skip(f"{recipe_id} is not shipped")
-    return open_checkpoint(recipe_id).load()
+    return trained_classifier(recipe_id)
 
 
 def test_the_answer_to_the_scan_itself_lies_within_and_is_repeated():

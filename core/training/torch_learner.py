@@ -27,7 +27,10 @@ def trains_faster_in_bfloat16() -> bool:
 
 
 class TorchLearner(Learner):
-    """See ``Learner``. Channels-last memory; bfloat16 where it is faster."""
+    """See ``Learner``. Channels-last memory; bfloat16 where it is faster.
+
+    Batch norms of stages in which nothing learns use and keep their stored statistics.
+    """
 
     def __init__(self, recipe: Recipe, seed: int, pretrained: bool):
         torch.manual_seed(seed)
@@ -41,15 +44,14 @@ class TorchLearner(Learner):
     def start_phase(self, phase: Phase) -> None:
         for name, parameter in self.network.named_parameters():
             parameter.requires_grad_(_learns(name, phase))
-        self._frozen = phase.trainable != "all"
         learning = [p for p in self.network.parameters() if p.requires_grad]
         create = _OPTIMIZERS[self._recipe.training.optimizer]
         self._optimizer = create(learning, lr=phase.learning_rate)
 
     def step(self, batch: np.ndarray, labels: np.ndarray, rate: float) -> float:
         self.network.train()
-        if self._frozen:
-            self.network.stages.eval()
+        for stage in self.network.stages.values():
+            stage.train(any(p.requires_grad for p in stage.parameters()))
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         loss = cross_entropy(self._forward(batch), torch.from_numpy(labels).to(self._device))

@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 from core.checkpoints import list_trained
 
 PATIENCE = 45_000  # ms; what a page shows is awaited, never taken at one glance
+AT_FIRST = 180_000  # ms; the first page of a server waits for all that it imports
 
 expect.set_options(timeout=PATIENCE)
 
@@ -34,21 +35,30 @@ def browser():
         yield running
 
 
+@pytest.fixture(scope="session")
+def url(browser, dashboard) -> str:
+    """Address of the dashboard, which has drawn a page before."""
+    with open_page(browser, dashboard.url) as first:
+        button = first.get_by_role("button", name="Try the malignant phantom")
+        button.wait_for(timeout=AT_FIRST)
+    return dashboard.url
+
+
 @pytest.fixture(params=["light", "dark"])
 def theme(request) -> str:
     return request.param
 
 
 @pytest.fixture
-def page(browser, dashboard):
+def page(browser, url):
     """The classify page in light colours; ``page.hosts`` collects whom the browser asks."""
-    with open_page(browser, dashboard.url) as opened:
+    with open_page(browser, url) as opened:
         yield opened
 
 
 @pytest.fixture
-def themed_page(browser, dashboard, theme):
-    with open_page(browser, dashboard.url, theme) as opened:
+def themed_page(browser, url, theme):
+    with open_page(browser, url, theme) as opened:
         yield opened
 
 

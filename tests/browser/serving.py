@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 60
+START_SECONDS, STOP_SECONDS = 180, 20  # of a busy machine
 CHROMIUM_ARGUMENTS = [
     "--headless",
     "--no-sandbox",
@@ -49,8 +49,7 @@ def dashboard(log: Path) -> Iterator[Dashboard]:
         _wait(server, f"http://localhost:{port}/_stcore/health", log)
         yield Dashboard(f"http://localhost:{port}", log)
     finally:
-        server.terminate()
-        server.wait(timeout=20)
+        _stop(server)
 
 
 @contextmanager
@@ -75,6 +74,15 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         return probe.getsockname()[1]
+
+
+def _stop(server: subprocess.Popen) -> None:
+    server.terminate()
+    try:
+        server.wait(timeout=STOP_SECONDS)
+    except subprocess.TimeoutExpired:  # a network in the middle of a scan hears nothing
+        server.kill()
+        server.wait()
 
 
 def _wait(server: subprocess.Popen, url: str, log: Path) -> None:
