@@ -247,6 +247,8 @@ def _rescaled(stored: np.ndarray, header: Dataset) -> np.ndarray:
     if not sequence and not whole:
         return (stored * slope + intercept).astype(np.float32)
     ramp = np.arange(int(low), int(high) + 1)
+    if not sequence and (slope, intercept) == (1, 0):
+        return stored.astype(_smallest_type(ramp), copy=False)
     table = _looked_up(ramp, sequence[0]) if sequence else ramp * slope + intercept
     table = table.astype(_smallest_type(table))
     return table[stored.astype(np.int32) - int(low)]

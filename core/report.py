@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import pandas as pd
-
 from core.archives import pack
 from core.findings import Findings, Refusal
 from core.report_content import content_of
 from core.report_html import html_of
 from core.report_pdf import pdf_of
+from core.scan_table import Row, scan_table
 from core.spreadsheet import safe_csv
 
 
@@ -37,38 +36,23 @@ def reports_zip(scans: Sequence[Findings | Refusal], form: str = "pdf") -> bytes
     Files are numbered as the rows; a scan's name stands in the table if its findings hold it.
     ``form`` is one of FORMATS.
     """
-    files = {"scans.csv": safe_csv(batch_table(scans))}
+    files = {"scans.csv": safe_csv(scan_table([_row(scan) for scan in scans]))}
     for number, scan in enumerate(scans, start=1):
         if isinstance(scan, Findings):
             files[f"scan {number:04d}.{form}"] = FORMATS[form](scan)
     return pack(files)
 
 
-def batch_table(scans: Sequence[Findings | Refusal]) -> pd.DataFrame:
-    """One row a scan: file, recipe, label, a probability a class, and what limits the answer.
-
-    Systems may differ from scan to scan; a class that a system does not know is left empty.
-    """
-    rows = [{"file": scan.name or f"scan {at}"} | _row(scan) for at, scan in enumerate(scans, 1)]
-    examined = [scan for scan in scans if isinstance(scan, Findings)]
-    classes = dict.fromkeys(name for scan in examined for name in scan.opinion.classes)
-    return pd.DataFrame(rows, columns=["file", "recipe", "label", *classes, *_REMARKS])
-
-
-_REMARKS = ("prediction_set", "guard", "warning", "error")
-
-
-def _row(scan: Findings | Refusal) -> dict:
+def _row(scan: Findings | Refusal) -> Row:
     if isinstance(scan, Refusal):
-        return {"error": scan.error}
+        return Row(file=scan.name, error=scan.error)
     opinion = scan.opinion
-    shares = dict(zip(opinion.classes, map(float, opinion.probabilities), strict=True))
-    held = None if scan.prediction_set is None else "; ".join(scan.prediction_set)
-    return {
-        "recipe": opinion.recipe_id,
-        "label": opinion.label,
-        **shares,
-        "prediction_set": held,
-        "guard": scan.guard,
-        "warning": scan.warning,
-    }
+    return Row(
+        file=scan.name,
+        recipe=opinion.recipe_id,
+        label=opinion.label,
+        shares=dict(zip(opinion.classes, map(float, opinion.probabilities), strict=True)),
+        prediction_set=None if scan.prediction_set is None else "; ".join(scan.prediction_set),
+        guard=scan.guard,
+        warning=scan.warning,
+    )

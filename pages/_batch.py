@@ -1,4 +1,4 @@
-"""The table of many scans: its rows, its CSV, and the choice of one row to look at."""
+"""The table of many scans: its rows, the choice of one to look at, and what can be taken away."""
 
 from __future__ import annotations
 
@@ -9,44 +9,31 @@ import streamlit as st
 
 from core.figures import MALIGNANT_SCALE, MALIGNANT_SIGN, OTHER_SCALE
 from core.recipe import Recipe
+from core.scan_table import PROBLEMS, Row, scan_table, without_names
+from core.spreadsheet import safe_csv
+from pages._downloads import Offer, hand_over, show_buttons
 from pages._work import Item, Verdict
 
-PROBLEMS = ("error", "warning")
 NAMES = "A file's name may be a patient's. Without a tick the scans are numbered as in the table."
-# A spreadsheet would run a cell that starts like this as a formula.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 ROWS_SHOWN = 6.5
 ROW_HEIGHT = 33
 FULL_HEIGHT = int((ROWS_SHOWN + 1) * ROW_HEIGHT) + 3
 
 
 def batch_table(items: list[Item], verdicts: list[Verdict], recipe: Recipe) -> pd.DataFrame:
-    """One row a scan: file, label, one probability in [0, 1] a class, error, warning."""
+    """One row a scan, see ``core.scan_table``; every class of the system has its column."""
     rows = [
-        {
-            "file": item.name,
-            "label": found.label,
-            **dict(zip(recipe.classes, found.probabilities, strict=False)),
-            "error": found.error,
-            "warning": found.warning,
-        }
+        Row(
+            file=item.name,
+            recipe=recipe.id,
+            label=found.label,
+            shares=dict(zip(recipe.classes, found.probabilities, strict=False)),
+            warning=found.warning,
+            error=found.error,
+        )
         for item, found in zip(items, verdicts, strict=True)
     ]
-    return pd.DataFrame(rows, columns=["file", "label", *recipe.classes, *PROBLEMS])
-
-
-def batch_csv(table: pd.DataFrame, recipe: Recipe, names: bool = False) -> bytes:
-    """The table as UTF-8 CSV, with the system's id in a column and no cell that is a formula.
-
-    Without ``names`` scans are numbered in the order of the table: a file's name may be a
-    patient's.
-    """
-    files = table["file"] if names else [f"scan {number}" for number in range(1, len(table) + 1)]
-    safe = table.assign(
-        file=["'" + name if name.startswith(FORMULA_STARTS) else name for name in files]
-    )
-    safe.insert(1, "recipe", recipe.id)
-    return safe.to_csv(index=False).encode("utf-8")
+    return scan_table(rows, recipe.classes)
 
 
 def choose_item(table: pd.DataFrame, recipe: Recipe, reports: Callable[[bool], bytes]) -> int:
@@ -78,28 +65,26 @@ def choose_item(table: pd.DataFrame, recipe: Recipe, reports: Callable[[bool], b
             label_visibility="collapsed",
             width=380,
         )
-        names = st.checkbox("With file names", key="csv names", help=NAMES)
-        st.download_button(
-            "Download CSV",
-            batch_csv(table, recipe, names),
-            file_name=f"lesionlens-{recipe.id}.csv",
-            mime="text/csv",
-            icon=":material/download:",
-            on_click="ignore",
-        )
-        st.download_button(
-            "Reports (ZIP)",
-            lambda: reports(names),
-            file_name=f"lesionlens-{recipe.id}.zip",
-            mime="application/zip",
-            icon=":material/folder_zip:",
-            on_click="ignore",
-        )
+        _show_files(table, recipe, reports)
     return row
 
 
+@st.fragment
+def _show_files(table: pd.DataFrame, recipe: Recipe, reports: Callable[[bool], bytes]) -> None:
+    """The table and the reports, to take away."""
+    with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
+        names = st.checkbox("With file names", key="csv names", help=NAMES)
+        csv, archive = f"lesionlens-{recipe.id}.csv", f"lesionlens-{recipe.id}.zip"
+        offers = [
+            Offer("Download CSV", lambda: safe_csv(table if names else without_names(table)), csv),
+            Offer("Reports (ZIP)", lambda: reports(names), archive, icon=":material/folder_zip:"),
+        ]
+        show_buttons("batch", offers, recipe.id)
+    hand_over("batch")
+
+
 def _show_count(table: pd.DataFrame) -> None:
-    refused, doubtful = (int(table[name].notna().sum()) for name in PROBLEMS)
+    doubtful, refused = (int(table[name].notna().sum()) for name in PROBLEMS)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(f"{len(table)} scans", anchor=False, width="content")
         if refused:
@@ -115,6 +100,7 @@ def _for_people(table: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
         **{name: 100 * table[name] for name in recipe.classes},
         error=table["error"].fillna(table["warning"]),
         warning=None,
+        recipe=None,
     )
     return shown.dropna(axis="columns", how="all")
 

@@ -18,6 +18,7 @@ from core.figures import (
 from core.predict import Opinion
 from core.recipe import Recipe, load_recipe
 from pages import _work as work
+from pages._downloads import Offer, hand_over, show_buttons
 from pages._frame import plain, quiet, themed
 from pages._region import region_text
 
@@ -47,14 +48,19 @@ def show_personal_data(item: work.Item) -> None:
         st.markdown(f"{held} {NOT_KEPT}")
         if scan.text_risk:
             st.warning(f"Look for a name in the picture itself: {scan.text_risk}.")
-        st.download_button(
-            "De-identified copy",
-            lambda: work.deidentified(item),
-            file_name=f"deidentified.{'zip' if item.several else 'dcm'}",
-            icon=":material/download:",
-            on_click="ignore",
-            help="DICOM PS3.15 Basic Profile. Text in the picture itself stays.",
-        )
+        _show_copy(item)
+
+
+@st.fragment
+def _show_copy(item: work.Item) -> None:
+    copy = Offer(
+        "De-identified copy",
+        lambda: work.deidentified(item),
+        f"deidentified.{'zip' if item.several else 'dcm'}",
+        help="DICOM PS3.15 Basic Profile. Text in the picture itself stays.",
+    )
+    show_buttons("copy", [copy], item.digest)
+    hand_over("copy")
 
 
 def show_verdict(view: work.View, opinion: Opinion, trust: str, abstain: str | None) -> None:

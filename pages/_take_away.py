@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import streamlit as st
@@ -19,6 +19,7 @@ from core.report_pictures import marked
 from core.scans import ScanError
 from pages import _work as work
 from pages._assurance import Assurance, assess
+from pages._downloads import Offer, hand_over, show_buttons
 from pages._frame import plain, quiet
 from pages._maps import INSTANT, Aim, Question, answer
 from pages._region import Region
@@ -57,14 +58,20 @@ def _show_files(view: work.View, region: Region | None, opinion: Opinion, found:
         spread_note = work.spread(view).changes
         return replace(record, spread=_spread(view, opinion), spread_note=spread_note)
 
+    offers = [
+        Offer("Report (PDF)", lambda: report_pdf(made()), "lesionlens-report.pdf"),
+        Offer("Report (HTML)", lambda: report_html(made()).encode(), "lesionlens-report.html"),
+        Offer("Record (JSON)", lambda: _as_json(manifest(made())), "lesionlens-record.json"),
+    ]
+    unfit = _why_no_dicom(view)
+    if unfit is None:
+        offers.append(
+            Offer("DICOM (ZIP)", lambda: _dicom(view, made(), named), "lesionlens-dicom.zip")
+        )
     with st.container(horizontal=True):
-        _offer("Report (PDF)", lambda: report_pdf(made()), "report.pdf")
-        _offer("Report (HTML)", lambda: report_html(made()).encode(), "report.html")
-        _offer("Record (JSON)", lambda: _as_json(manifest(made())), "record.json")
-        unfit = _why_no_dicom(view)
-        if unfit is None:
-            _offer("DICOM (ZIP)", lambda: _dicom(view, made(), named), "dicom.zip")
+        show_buttons("take away", offers, view.key)
     quiet(" ".join(filter(None, [KEPT_OUT, unfit])))
+    hand_over("take away")
 
 
 def _why_no_dicom(view: work.View) -> str | None:
@@ -164,12 +171,6 @@ def _dicom(view: work.View, made: Findings, named: bool) -> bytes:
         "structured report.dcm": structured_report(source, made),
     }
     return pack(files)
-
-
-def _offer(label: str, make: Callable[[], bytes], name: str) -> None:
-    st.download_button(
-        label, make, file_name=f"lesionlens-{name}", icon=":material/download:", on_click="ignore"
-    )
 
 
 def _as_json(content: dict) -> bytes:

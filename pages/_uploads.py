@@ -29,9 +29,21 @@ class File:
 
 def items_of(uploads: list) -> list[Item]:
     """The scans in uploaded files: one a file, a file of an archive, or a series of slices."""
-    files = [file for upload in uploads for file in _files_of(upload)]
+    files = [file for upload in _once(uploads) for file in _files_of(upload)]
     groups = group_slices([file.place for file in files])
     return [_item([files[index] for index in group]) for group in groups]
+
+
+def _once(uploads: list) -> list:
+    """The same files, each as the object that held it first.
+
+    Streamlit hands every run of the page a new copy of all uploads, bytes and all; what the page
+    keeps from run to run would hold one copy for each.
+    """
+    known = st.session_state.get("uploads held", {})
+    held = {one.file_id: known.get(one.file_id, one) for one in uploads}
+    st.session_state["uploads held"] = held
+    return list(held.values())
 
 
 def _item(files: list[File]) -> Item:

@@ -28,8 +28,10 @@ from core.guard import GuardVerdict
 from core.outlining.proposal import Proposal
 from core.predict import Opinion
 from core.recipe import load_recipe
+from core.scan_table import without_names
+from core.spreadsheet import safe_csv
 from core.stability import Stability
-from pages import _batch, _frame, _region, _system, _work
+from pages import _batch, _downloads, _frame, _region, _system, _work
 
 APP = Path(__file__).parents[1] / "app.py"
 SYSTEMS = ("busi-efficientnet-b0", "busi-mobilenetv2", "busi-efficientnetv2b0")
@@ -466,8 +468,12 @@ def test_a_dicom_is_answered_and_its_patient_is_not_named(page, system, caplog):
     assert "often carry burned-in text" in page.warning[0].value
     shown = [str(element.proto) for element in page.main]
     assert "Zywxvu" not in "".join(shown) + caplog.text + repr(page.session_state)
-    offered = {button.proto.label for button in page.get("download_button")}
-    assert "De-identified copy" in offered
+    next(one for one in page.button if one.label == "De-identified copy").click().run()
+    [sent] = page.get("bidi_component")
+    name, copy = _downloads.saved(sent.proto.bytes)
+    assert name == "deidentified.dcm"
+    assert copy[128:132] == b"DICM"
+    assert b"Zywxvu" not in copy
 
 
 def test_the_copy_has_lost_the_name():
@@ -591,6 +597,18 @@ def test_a_batch_can_be_stopped_and_taken_up_again(page, system):
     assert list(page.dataframe[0].value["label"]) == ["malignant", "malignant", "benign"]
 
 
+def test_an_upload_is_held_once_however_often_the_page_runs(page, system):
+    """Streamlit gives each run a new copy; what the page keeps must not keep them all."""
+    upload(page, **{"a.dcm": patient()})
+    [first] = page.session_state["uploads held"].values()
+    for _ in range(2):
+        page.run()
+        [held] = page.session_state["uploads held"].values()
+        assert held is first
+    upload(page, **{"b.dcm": patient()})
+    assert first not in page.session_state["uploads held"].values()
+
+
 def test_csv_keeps_the_table_and_defuses_formulas():
     recipe = load_recipe(SYSTEMS[0])
     items = [_work.Item(name, "", bytes) for name in ("a.png", "=cmd|' /C calc'!A0", "c, d.png")]
@@ -600,11 +618,11 @@ def test_csv_keeps_the_table_and_defuses_formulas():
         _work.Verdict("normal", (0.1, 0.2, 0.7)),
     ]
     table = _batch.batch_table(items, verdicts, recipe)
-    back = pd.read_csv(io.BytesIO(_batch.batch_csv(table, recipe)))
-    columns = ["file", "recipe", "label", *recipe.classes, "error", "warning"]
+    back = pd.read_csv(io.BytesIO(safe_csv(without_names(table))))
+    columns = ["file", "recipe", "label", *recipe.classes, "warning", "error"]
     assert list(back.columns) == columns
     assert list(back["file"]) == ["scan 1", "scan 2", "scan 3"]
-    named = pd.read_csv(io.BytesIO(_batch.batch_csv(table, recipe, names=True)))
+    named = pd.read_csv(io.BytesIO(safe_csv(table)))
     assert list(named["file"]) == ["a.png", "'=cmd|' /C calc'!A0", "c, d.png"]
     assert back["error"][1] == SENTENCE
     assert back.loc[2, list(recipe.classes)].tolist() == [0.1, 0.2, 0.7]

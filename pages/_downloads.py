@@ -1,0 +1,106 @@
+"""Files made on demand: a click on their button always gets one, of what was shown at the click.
+
+Streamlit's own button for a file that is made when it is asked for holds the id of one run of the
+page: ``MediaFileManager.remove_orphaned_files`` forgets it at the end of the next run of any
+session, before the browser knows the new id, and the click is lost. Here a click is an ordinary
+input, which Streamlit never loses, and the file travels in the answer to it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+import streamlit as st
+
+from core.checkpoints import CheckpointError
+from core.scans import ScanError
+from pages._frame import UNEXPECTED, plain
+
+VIEWS_KEPT = 3
+"""Of how many views the offers are kept: a click may come from one that the page just left."""
+
+_log = logging.getLogger("lesionlens")
+_save = st.components.v2.component(
+    "save_file", js=Path(__file__).with_name("save_file.js").read_text(encoding="utf-8")
+)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A button and what makes its file; ``make`` may raise ScanError or CheckpointError."""
+
+    label: str
+    make: Callable[[], bytes]
+    file_name: str
+    icon: str = ":material/download:"
+    help: str | None = None
+
+
+@dataclass
+class _Desk:
+    """What a session is offered at one place of a page, and its clicks that wait for their file."""
+
+    offered: dict[str, Offer] = field(default_factory=dict)
+    asked: dict[str, str] = field(default_factory=dict)
+
+
+def show_buttons(place: str, offers: Sequence[Offer], view: object = "") -> None:
+    """The buttons, one after another; ``hand_over`` has to follow in the same fragment.
+
+    ``view`` tells what the files are about: a click that was made on another view, just before the
+    page changed, still gets the file of that one.
+    """
+    desk = _desk(place)
+    for offer in offers:
+        key = f"{offer.label} {place} {view}"
+        desk.offered.pop(key, None)  # the newest stand last
+        desk.offered[key] = offer
+        st.button(
+            offer.label, key=key, icon=offer.icon, help=offer.help, on_click=_ask, args=(place, key)
+        )
+    for key in list(desk.offered)[: -VIEWS_KEPT * len(offers)]:
+        del desk.offered[key]
+
+
+def hand_over(place: str) -> None:
+    """Make the files that were asked for at a place and have the browser save them."""
+    desk = _desk(place)
+    for key, click in list(desk.asked.items()):
+        if key in desk.offered:
+            _hand_over(desk.offered[key], click)
+        # Only now: a run that is broken off by another leaves the click to that one.
+        del desk.asked[key]
+
+
+def saved(content: bytes) -> tuple[str, bytes]:
+    """Name and bytes of the file in what is sent to the browser; the inverse of how it is sent."""
+    head, _, data = content.partition(b"\n")
+    return json.loads(head)["name"], data
+
+
+def _ask(place: str, key: str) -> None:
+    _desk(place).asked[key] = uuid4().hex
+
+
+def _desk(place: str) -> _Desk:
+    return st.session_state.setdefault(f"downloads {place}", _Desk())
+
+
+def _hand_over(offer: Offer, click: str) -> None:
+    try:
+        with st.spinner(f"Making {offer.file_name} …"):
+            data = offer.make()
+    except (ScanError, CheckpointError) as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return
+    except Exception:
+        _log.exception("A file could not be made")
+        st.error(UNEXPECTED, icon=":material/error:")
+        return
+    head = json.dumps({"name": offer.file_name, "click": click})
+    _save(data=head.encode() + b"\n" + data, key=f"file {click}", height="content")
