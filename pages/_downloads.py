@@ -49,6 +49,13 @@ class _Desk:
     asked: dict[str, str] = field(default_factory=dict)
 
 
+@st.fragment
+def show_downloads(place: str, offers: Sequence[Offer], view: object = "") -> None:
+    """The buttons, and below them, for a moment, what hands over their files."""
+    show_buttons(place, offers, view)
+    hand_over(place)
+
+
 def show_buttons(place: str, offers: Sequence[Offer], view: object = "") -> None:
     """The buttons, one after another; ``hand_over`` has to follow in the same fragment.
 

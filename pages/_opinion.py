@@ -18,7 +18,7 @@ from core.figures import (
 from core.predict import Opinion
 from core.recipe import Recipe, load_recipe
 from pages import _work as work
-from pages._downloads import Offer, hand_over, show_buttons
+from pages._downloads import Offer, show_downloads
 from pages._frame import plain, quiet, themed
 from pages._region import region_text
 
@@ -48,19 +48,16 @@ def show_personal_data(item: work.Item) -> None:
         st.markdown(f"{held} {NOT_KEPT}")
         if scan.text_risk:
             st.warning(f"Look for a name in the picture itself: {scan.text_risk}.")
-        _show_copy(item)
+        show_downloads("copy", [_copy_of(item)], item.digest)
 
 
-@st.fragment
-def _show_copy(item: work.Item) -> None:
-    copy = Offer(
+def _copy_of(item: work.Item) -> Offer:
+    return Offer(
         "De-identified copy",
         lambda: work.deidentified(item),
         f"deidentified.{'zip' if item.several else 'dcm'}",
         help="DICOM PS3.15 Basic Profile. Text in the picture itself stays.",
     )
-    show_buttons("copy", [copy], item.digest)
-    hand_over("copy")
 
 
 def show_verdict(view: work.View, opinion: Opinion, trust: str, abstain: str | None) -> None:
