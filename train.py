@@ -34,11 +34,9 @@ from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
-from core.checkpoints import CHECKPOINTS, list_trained, open_checkpoint
+from core.checkpoints import CHECKPOINTS, COMPARISONS, list_trained, open_checkpoint
 from core.networks import networks
 from core.recipe import COMPARED, list_recipes, load_recipe
-
-COMPARISONS = Path("runs", "comparisons")
 
 console = Console()
 

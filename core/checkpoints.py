@@ -29,6 +29,8 @@ import pandas as pd
 from core.recipe import Recipe, RecipeError, parse_recipe
 
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
+COMPARISONS = CHECKPOINTS.parent / "runs" / "comparisons"
+"""Where ``train.py RECIPE --architecture NETWORK`` leaves its checkpoints."""
 MANIFEST = "manifest.json"
 EXPLANATIONS = "explanations.parquet"
 

@@ -30,6 +30,7 @@ _CLEAR = "rgba(0,0,0,0)"
 _GRID = "rgba(127,140,151,0.25)"
 _HEIGHT = 300
 _STEPS = 40  # of a histogram
+_MOST_BLACK = 3  # times the share of any other grey
 _MOST_POINTS = 4000  # drawn in a scatter plot, evenly chosen
 
 
@@ -60,7 +61,7 @@ def class_pie(counts: pd.Series) -> go.Figure:
         hole=0.55,
         sort=False,
         direction="clockwise",
-        textinfo="label+percent",
+        texttemplate="%{label}<br>%{percent:.1%}",
         textposition="outside",
         automargin=True,
         marker_colors=list(colours(counts.index).values()),
@@ -103,6 +104,7 @@ def sizes(facts: pd.DataFrame) -> go.Figure:
     ]
     figure = go.Figure(points)
     figure.update_xaxes(rangemode="tozero")
+    figure.update_layout(legend_itemsizing="constant")
     return _plain(figure, x="Width (pixels)", y="Height (pixels)", from_zero=True)
 
 
@@ -152,13 +154,17 @@ def mean_histogram(facts: pd.DataFrame, column: str, title: str) -> go.Figure:
         )
     told = facts[column].dropna()
     margin = 2 / _STEPS
-    figure.update_yaxes(tickformat=".0%")
+    figure.update_yaxes(tickformat=".0%", rangemode="tozero")
     figure.update_xaxes(range=[max(0, told.min() - margin), min(1, told.max() + margin)])
     return _plain(figure, x=title, y="Share of the images")
 
 
 def pixel_histogram(histogram: pd.DataFrame) -> go.Figure:
-    """`core.datasets.intensity.pooled_histogram`, a line a class."""
+    """`core.datasets.intensity.pooled_histogram`, a line a class.
+
+    Where black alone, the ground of a picture, would flatten all the rest, it leaves the figure at
+    its top, and its shares are told in words.
+    """
     lines = [
         go.Scatter(
             name=label,
@@ -172,7 +178,22 @@ def pixel_histogram(histogram: pd.DataFrame) -> go.Figure:
         for part in [histogram[histogram["label"] == label]]
     ]
     figure = go.Figure(lines)
-    figure.update_yaxes(tickformat=".0%")
+    figure.update_yaxes(tickformat=".0%", rangemode="tozero")
+    is_black = histogram["intensity"] == histogram["intensity"].min()
+    black, top = histogram[is_black], histogram.loc[~is_black, "share"].max()
+    if black["share"].max() > _MOST_BLACK * top:
+        figure.update_yaxes(range=[0, 1.1 * top])
+        shares = ", ".join(f"{one.label} {one.share:.0%}" for one in black.itertuples())
+        figure.add_annotation(
+            text=f"black: {shares}",
+            xref="paper",
+            x=0.03,
+            yref="paper",
+            y=1,
+            xanchor="left",
+            yanchor="top",
+            showarrow=False,
+        )
     return _plain(figure, x="Intensity of a pixel", y="Share of the pixels")
 
 

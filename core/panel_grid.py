@@ -37,7 +37,7 @@ WIDEST = 1000
 class Panel:
     """One map, float (h, w) in [0, 1], or None with a ``note`` that says why there is none.
 
-    ``name`` stands above the picture, ``caption`` below it, ``note`` upon it.
+    ``name`` stands above the picture, ``caption`` below it, in lines, ``note`` upon it.
     """
 
     name: str
@@ -71,7 +71,7 @@ def panel_grid(
     """
     height, width = rows[0].pixels.shape[:2]
     parts = bands(rows)
-    plan = _Plan.of(len(parts), len(parts[0].panels) + 1, width, height)
+    plan = _Plan.of(parts, width, height)
     look = _Look(COLOUR_MAPS[colour_map], opacity, border_trace(outline))
     pictures = {id(row.pixels): picture_trace(row.pixels, plan.largest) for row in rows}
     traces, annotations, axes = [], [_SLIDER_NAME], {}
@@ -102,6 +102,11 @@ def panel_grid(
 def wrapped(note: str) -> list[str]:
     """A note in lines that fit upon a narrow picture."""
     return textwrap.wrap(note, _NOTE_WIDTH)
+
+
+def caption_lines(rows: Sequence[PanelRow]) -> int:
+    """Lines of the longest caption."""
+    return max(panel.caption.count("\n") + 1 for row in rows for panel in row.panels)
 
 
 def describe_grid(rows: Sequence[PanelRow], explained: str) -> str:
@@ -137,7 +142,7 @@ def bands(rows: Sequence[PanelRow]) -> list[PanelRow]:
 _CLEAR = "rgba(0,0,0,0)"
 _SCAN = Panel("Scan", None)
 _TOP = 42  # colour key and opacity slider
-_HEAD, _CAPTION, _GAP = 46, 22, 0.008
+_HEAD, _LINE, _BELOW, _GAP = 46, 16, 10, 0.008
 _PAGE_WIDTH = 920  # the main column on a common screen
 _LEAST_HEIGHT, _MOST_HEIGHT = 120, 330
 _PIXELS_SENT = 4_000_000  # in all panels together: each holds its own copy of the picture
@@ -153,16 +158,18 @@ class _Plan:
     columns: int
     size: tuple[int, int]
     picture_height: int
+    caption_lines: int
 
     @classmethod
-    def of(cls, rows: int, columns: int, width: int, height: int) -> _Plan:
+    def of(cls, parts: Sequence[PanelRow], width: int, height: int) -> _Plan:
+        columns = len(parts[0].panels) + 1
         fitting = int(_PAGE_WIDTH * ((1 + _GAP) / columns - _GAP) * height / width)
         shown = min(max(fitting, _LEAST_HEIGHT), _MOST_HEIGHT)
-        return cls(rows, columns, (width, height), shown)
+        return cls(len(parts), columns, (width, height), shown, caption_lines(parts))
 
     @property
     def row_height(self) -> int:
-        return _HEAD + self.picture_height + _CAPTION
+        return _HEAD + self.picture_height + _LINE * self.caption_lines + _BELOW
 
     @property
     def height(self) -> int:
@@ -268,4 +275,5 @@ def _row_title(text: str, number: int) -> dict:
 def _caption(text: str, number: int) -> dict:
     suffix = axis_suffix(number)
     below = {"yref": f"y{suffix} domain", "y": 0, "yanchor": "top", "yshift": -1}
-    return panel_title(text, number) | below | {"font": {"size": TEXT_SIZE - 2}}
+    look = {"font": {"size": TEXT_SIZE - 2}, "align": "left"}
+    return panel_title(text.replace("\n", "<br>"), number) | below | look

@@ -13,7 +13,7 @@ from plotly.colors import unlabel_rgb
 
 from core.borders import OUTLINE
 from core.figures import COLOUR_MAPS, opaque_scale
-from core.panel_grid import Panel, PanelRow, bands, wrapped
+from core.panel_grid import Panel, PanelRow, bands, caption_lines, wrapped
 
 CELL = 360
 """Width of a picture in pixels."""
@@ -40,7 +40,7 @@ def grid_png(
     parts = bands(rows)
     height, width = rows[0].pixels.shape[:2]
     tall = max(1, round(CELL * height / width))
-    step = tall + 3 * _LINE + _GAP
+    step = tall + (2 + caption_lines(parts)) * _LINE + _GAP
     across = 1 + len(parts[0].panels)
     size = (
         2 * _EDGE + across * (CELL + _GAP) - _GAP,

@@ -194,7 +194,8 @@ def confusion_figure(systems: Sequence[Matrix], shares: bool) -> go.Figure:
     figure.update_yaxes(autorange="reversed", showgrid=False, ticks="", automargin=True)
     figure.update_yaxes(title="True", col=1)
     tallest = max(len(one.classes) for one in systems)
-    return _laid_out(figure, (130 + 62 * tallest) * places[-1]["row"], top=80)
+    _laid_out(figure, (130 + 62 * tallest) * places[-1]["row"], top=80)
+    return figure.update_yaxes(title_standoff=16)
 
 
 def _panels(titles: list[str], spacing: float = 0.09) -> tuple[go.Figure, list[dict]]:

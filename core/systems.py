@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from core.checkpoints import CHECKPOINTS, Checkpoint, list_trained
+from core.checkpoints import CHECKPOINTS, Checkpoint, list_trained, open_checkpoint
 from core.evaluation.calibration import scaled
 from core.evaluation.sample import EvaluationError, Sample, read_sample
 from core.recipe import Recipe
-from core.results import Row, all_rows
+from core.results import PAPER, Row, all_rows, rows_of
 from core.results_tables import CLASS_TITLES, TITLES, lowest
 from core.timing import read_timings
 
@@ -27,8 +27,9 @@ SPLITS = {"grouped": "grouped split", "published": "random split"}
 _NOT_LEARNED = ("moving_mean", "moving_variance", "running_mean", "running_var")
 
 
-def systems_table(root: Path = CHECKPOINTS) -> pd.DataFrame:
-    """One row a recipe and source of figures: ``paper``, ``published`` or ``grouped``.
+def systems_table(root: Path = CHECKPOINTS, comparisons: Path | None = None) -> pd.DataFrame:
+    """One row a recipe and source of figures: ``paper``, ``published`` or ``grouped``. Runs in the
+    folder ``comparisons`` follow, without a row of the paper, which did not train them.
 
     Columns: ``recipe``, ``title``, ``dataset``, ``modality``, ``classes`` (text), ``figures``,
     ``status`` (see ``core.results.Row``), ``n`` images, ``n_groups``, ``seed``; every metric of
@@ -37,14 +38,16 @@ def systems_table(root: Path = CHECKPOINTS) -> pd.DataFrame:
     a damaged checkpoint.
     """
     timings = read_timings(root).get("milliseconds", {})
-    trained = {name: weights_facts(root / name) for name in list_trained(root)}
+    rows = all_rows(root) + (_compared(comparisons) if comparisons else [])
+    folders = [one for one in (root, comparisons) if one]
+    trained = {name: weights_facts(one / name) for one in folders for name in list_trained(one)}
     return pd.DataFrame(
         [
             _described(row)
             | _figures(row)
             | trained.get(row.recipe.id, {})
             | {"milliseconds": timings.get(row.recipe.id)}
-            for row in all_rows(root)
+            for row in rows
         ]
     ).astype({"milliseconds": float})
 
@@ -140,6 +143,12 @@ def open_run(checkpoint: Checkpoint, protocol: str) -> Run:
 def _of_run(table: pd.DataFrame, protocol: str, seed: int) -> pd.DataFrame:
     chosen = (table["protocol"] == protocol) & (table["seed"] == seed)
     return table[chosen].reset_index(drop=True)
+
+
+def _compared(root: Path) -> list[Row]:
+    """The measured rows of every comparison run."""
+    runs = (open_checkpoint(name, root) for name in list_trained(root))
+    return [row for one in runs for row in rows_of(one.recipe, one.metrics) if row.figures != PAPER]
 
 
 def _described(row: Row) -> dict:

@@ -15,6 +15,7 @@ from core.evaluation.faithfulness import Faithfulness
 from core.evaluation.localisation import Localisation, localisation
 from core.explain import METHODS, Method
 from core.recipe import load_recipe
+from pages._downloads import Offer
 from pages._frame import plain, quiet
 from pages._maps import INSTANT, Aim, Answer
 from pages._work import Outline
@@ -24,8 +25,8 @@ SHOWN = {
     "dice": "Dice",
     "recall": "Recall",
     "precision": "Precision",
-    "energy_inside": "Energy inside",
-    "pointing": "Peak inside",
+    "energy_inside": "Energy",
+    "pointing": "Peak",
 }
 """Figure of ``Localisation`` -> its heading."""
 JUDGED = {"deletion": "Deletion", "insertion": "Insertion"}
@@ -96,25 +97,21 @@ def show_table(entries: Sequence[Entry], aim: Aim) -> None:
     )
 
 
-def show_downloads(entries: Sequence[Entry], aim: Aim, outline: Outline | None) -> None:
-    """Buttons for the table and the raw maps."""
-    st.download_button(
-        "Table (CSV)",
-        comparison_table(entries, aim).to_csv(index=False).encode("utf-8"),
-        file_name="lesionlens-comparison.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-    )
-    st.download_button(
-        "Maps (NPZ)",
-        lambda: maps_archive(entries, aim, outline),
-        file_name="lesionlens-maps.npz",
-        mime="application/octet-stream",
-        icon=":material/download:",
-        on_click="ignore",
-        help="NumPy archive: each map as float32 in [0, 1] at the resolution of its layer.",
-    )
+def offers(entries: Sequence[Entry], aim: Aim, outline: Outline | None) -> list[Offer]:
+    """The table and the raw maps as files."""
+    return [
+        Offer(
+            "Table (CSV)",
+            lambda: comparison_table(entries, aim).to_csv(index=False).encode("utf-8"),
+            "lesionlens-comparison.csv",
+        ),
+        Offer(
+            "Maps (NPZ)",
+            lambda: maps_archive(entries, aim, outline),
+            "lesionlens-maps.npz",
+            help="NumPy archive: each map as float32 in [0, 1] at the resolution of its layer.",
+        ),
+    ]
 
 
 def maps_archive(entries: Sequence[Entry], aim: Aim, outline: Outline | None) -> bytes:
@@ -181,17 +178,25 @@ def _row(one: Entry, aim: Aim) -> dict:
 
 def _columns(aim: Aim) -> dict:
     figures = {
-        name: st.column_config.NumberColumn(heading, format="%.2f", help=WHAT_IT_MEASURES[name])
+        name: st.column_config.NumberColumn(
+            heading,
+            format="%.2f",
+            help=WHAT_IT_MEASURES[name],
+            width=max(44, 18 + round(6.3 * len(heading))),
+        )
         for name, heading in (SHOWN | JUDGED).items()
     }
     return {
-        "system": st.column_config.TextColumn("System"),
-        "method": st.column_config.TextColumn("Method"),
+        "system": st.column_config.TextColumn("System", width=190),
+        "method": st.column_config.TextColumn("Method", width=100),
         "score": st.column_config.NumberColumn(
-            aim.name, format="%.0f %%", help="The system's estimate for this class."
+            aim.name, format="%.0f %%", help="The system's estimate for this class.", width=76
         ),
         "seconds": st.column_config.NumberColumn(
-            "Time", format="%.3f s", help="Beyond the one pass that all maps of a system share."
+            "Time",
+            format="%.3f s",
+            help="Beyond the one pass that all maps of a system share.",
+            width=64,
         ),
         **figures,
         "note": st.column_config.TextColumn("Note"),

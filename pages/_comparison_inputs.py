@@ -16,6 +16,8 @@ from pages._test_images import as_item, held_out, offering
 
 FIRST_SAMPLE = "Malignant phantom 1"
 DEFAULT_SYSTEMS = 3
+FIRST_METHODS = 3
+"""One line of maps a system; the other instant ones are often the same map by their definitions."""
 HELD_OUT = (
     "An image of the data set on this computer, with its outline, that the system was tested on "
     "and not trained on."
@@ -100,11 +102,12 @@ def choose_systems(systems: tuple[str, ...]) -> list[str]:
 
 def choose_methods() -> list[str]:
     """Ids of the methods in the order of the registry; slow ones are marked and not chosen yet."""
+    instant = [name for name, method in METHODS.items() if method.cost == INSTANT]
     chosen = st.pills(
         "Methods",
         list(METHODS),
         selection_mode="multi",
-        default=[name for name, method in METHODS.items() if method.cost == INSTANT],
+        default=instant[:FIRST_METHODS],
         format_func=_method_label,
         key="compare methods",
         help="Those with an hourglass take seconds to minutes a map; the others come at once.",
@@ -140,7 +143,7 @@ def choose_aim(
         placeholder="rather than …",
         key=f"compare instead {name} {' '.join(classes)}",
         label_visibility="collapsed",
-        width=200,
+        width=165,
     )
     return Aim(name, rather_than)
 

@@ -61,7 +61,7 @@ def show_intensity(source: Source) -> None:
         )
     with right:
         show_figure(
-            "All pixels pooled",
+            "All pixels, whole images",
             figures.pixel_histogram(pooled_histogram(found)),
             "pixels",
             "Share of the pixels of each class by intensity, whole images.",
@@ -111,7 +111,7 @@ def show_test(facts: pd.DataFrame, column: str) -> None:
     statistic, p_value = tested
     shown = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
     lines = [
-        f"- {plain(row.a)} against {plain(row.b)}: Cliff's delta **{row.delta:+.2f}** "
+        f"- {plain(row.a)} against {plain(row.b)}: Cliff's delta **{signed(row.delta)}** "
         f"({row.magnitude})"
         for row in effects(facts, column).itertuples()
     ]
@@ -119,9 +119,19 @@ def show_test(facts: pd.DataFrame, column: str) -> None:
     st.markdown(f"Kruskal-Wallis H = {statistic:.1f}, {shown}.\n" + "\n".join(lines))
     quiet(
         "Cliff's delta: how much more often an image of the first class is the brighter one, from "
-        "-1 to 1. Near-duplicates count as often as they come, so p is too small where there "
+        "\u22121 to 1. Near-duplicates count as often as they come, so p is too small where there "
         "are many."
     )
+
+
+def signed(value: float) -> str:
+    """Two decimals with a sign, none before a zero.
+
+    >>> signed(0.171), signed(-0.004)
+    ('+0.17', '0.00')
+    """
+    text = f"{round(value, 2) + 0.0:+.2f}".replace("-", "\u2212")
+    return text.lstrip("+") if round(value, 2) == 0 else text
 
 
 def show_reported(source: Source, facts: pd.DataFrame) -> None:

@@ -82,17 +82,32 @@ def show_crossings(source: Source, found: Audit) -> None:
             "Split": rows["split"],
             "Groups": rows["groups"],
             "On two sides": rows["crossing"],
-            "Not in training": rows["test images"],
-            "With a relative in training": rows["leaked"],
+            "Images not in training": rows["test images"],
+            "With a relative in it": rows["leaked"],
             "Nearest neighbour right (%)": (100 * rows["neighbour"]).round(1),
         }
     )
-    st.dataframe(table, hide_index=True, height="content", alt="Groups on two sides of each split.")
+    st.dataframe(
+        table,
+        hide_index=True,
+        height="content",
+        column_config={
+            "Groups": st.column_config.NumberColumn(help="Of two images or more."),
+            "On two sides": st.column_config.NumberColumn(help="Groups that the split divides."),
+            "With a relative in it": st.column_config.NumberColumn(
+                help="Those of them whose group has an image in training: not a blind test."
+            ),
+            "Nearest neighbour right (%)": st.column_config.NumberColumn(
+                format="%.1f", help="Of the images not in training, by those in it."
+            ),
+        },
+        alt="Groups on two sides of each split.",
+    )
     download("Table (CSV)", table, "crossings")
 
 
 def show_pairs(source: Source, found: Audit) -> None:
-    """Pairs side by side, the likest first."""
+    """Pairs side by side, the most alike first."""
     st.subheader("Pairs", anchor=False)
     if found.pairs.empty:
         st.success("No copies or near-duplicates were found.", icon=":material/check:")
@@ -108,7 +123,7 @@ def show_pairs(source: Source, found: Audit) -> None:
     if kinds:
         pairs = pairs[pairs["kind"].isin(kinds)]
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"{counted(len(pairs), 'pair')}, the likest first.", width="content")
+        st.markdown(f"{counted(len(pairs), 'pair')}, the most alike first.", width="content")
         download("Pairs (CSV)", pairs, "pairs")
     pages = max(1, -(-len(pairs) // PER_PAGE))
     page = 1

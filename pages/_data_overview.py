@@ -9,13 +9,14 @@ import streamlit as st
 from core import dataset_figures as figures
 from core.spreadsheet import safe_csv
 from pages._data_source import PICTURE, Source, measured, show_unreadable
+from pages._downloads import Offer, show_downloads
 from pages._frame import plain, themed
 
 
 def show_overview(source: Source) -> None:
     """Counts at once; sizes and areas when the images have been measured."""
     counts = source.table["label"].value_counts(sort=False)
-    left, right = st.columns([1.4, 1], gap="large")
+    left, right = st.columns(2, gap="large")
     with left:
         show_figure("Images a class", figures.class_bars(counts), "classes", _told(counts))
     with right:
@@ -55,7 +56,11 @@ def show_sizes(facts: pd.DataFrame) -> None:
     sizes = facts.groupby(["width", "height"]).size()
     told = f"{len(sizes)} different sizes, from {_size(facts, 'min')} to {_size(facts, 'max')}."
     with left:
-        show_figure("Image sizes", figures.sizes(facts), "sizes", told)
+        if len(sizes) > 1:
+            show_figure("Image sizes", figures.sizes(facts), "sizes", told)
+        elif len(sizes):
+            st.subheader("Image sizes", anchor=False)
+            st.markdown(f"All images have {_size(facts, 'max')} pixels.")
     if facts["area"].notna().any():
         area = facts.assign(area=100 * facts["area"])
         told = ", ".join(
@@ -75,6 +80,7 @@ def show_summary(source: Source, facts: pd.DataFrame) -> None:
         hide_index=True,
         height="content",
         placeholder="–",
+        column_config={"Median lesion area (%)": st.column_config.NumberColumn(format="%.1f")},
         alt="One row a class, in numbers.",
     )
     download("Table (CSV)", table, "classes")
@@ -119,15 +125,8 @@ def draw(figure: go.Figure, name: str, alt: str) -> None:
 
 def download(label: str, table: pd.DataFrame, name: str) -> None:
     """A button for a table."""
-    st.download_button(
-        label,
-        lambda: safe_csv(table),
-        file_name=f"lesionlens-{name}.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-        key=f"data csv {name}",
-    )
+    offer = Offer(label, lambda: safe_csv(table), f"lesionlens-{name}.csv")
+    show_downloads(f"data {name}", [offer])
 
 
 def _told(counts: pd.Series) -> str:

@@ -21,6 +21,7 @@ from core.explain import METHODS
 from core.figures import percent
 from core.spreadsheet import safe_csv
 from pages import _errors_run as runs
+from pages._downloads import Offer, show_downloads
 from pages._errors_detail import open_image, show_open_image
 from pages._frame import plain, quiet, themed
 from pages._maps import INSTANT, Aim, answer
@@ -195,14 +196,9 @@ def _show_images(question: runs.Question, table: pd.DataFrame, chosen: Shown) ->
         _show_table(question, table)
     else:
         _show_pictures(question, table, method_id)
-    st.download_button(
-        "Download this table (CSV)",
-        lambda: safe_csv(table),
-        file_name=f"lesionlens-errors-{question.recipe_id}-{question.protocol}.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-    )
+    name = f"lesionlens-errors-{question.recipe_id}-{question.protocol}.csv"
+    offer = Offer("Download this table (CSV)", lambda: safe_csv(table), name)
+    show_downloads("errors gallery", [offer], question)
 
 
 def _choose_heatmaps(question: runs.Question) -> str | None:

@@ -18,6 +18,7 @@ from core.notes import (
     parse_tags,
 )
 from core.spreadsheet import safe_csv
+from pages._downloads import Offer, show_downloads
 from pages._errors_run import Question
 from pages._frame import plain, quiet
 
@@ -81,15 +82,9 @@ def show_notes(question: Question, found: Judged) -> None:
         only = st.toggle("Only this system and data set", value=True, key="errors notes here")
         where = {"recipe": question.recipe_id, "dataset": question.dataset} if only else {}
         notes = book.read(**where)
-        st.download_button(
-            "All versions (CSV)",
-            lambda: safe_csv(notes),
-            file_name="lesionlens-notes.csv",
-            mime="text/csv",
-            icon=":material/download:",
-            on_click="ignore",
-            disabled=notes.empty,
-        )
+        if not notes.empty:
+            offer = Offer("All versions (CSV)", lambda: safe_csv(notes), "lesionlens-notes.csv")
+            show_downloads("errors notes", [offer], question)
     if notes.empty:
         st.info(
             "There are no notes yet. Under Mistakes, open an image: the form is beside it.",

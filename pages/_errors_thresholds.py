@@ -12,6 +12,7 @@ from core.evaluation.mistakes import Judged
 from core.evaluation.thresholds import GRID, predictive_values, threshold_table
 from core.figures import percent
 from core.spreadsheet import safe_csv
+from pages._downloads import Offer, show_downloads
 from pages._errors_run import Question, judged
 from pages._frame import quiet, themed
 
@@ -69,6 +70,7 @@ def _show(question: Question) -> None:
             99.0,
             value=round(100 * float((row["tp"] + row["fn"]) / _images(row)), 1),
             step=0.5,
+            format="%.1f",
             key=f"errors prevalence {question.key}",
             help=WHAT_PREVALENCE_DOES,
             width=150,
@@ -96,14 +98,9 @@ def _show(question: Question) -> None:
         "combine the bounds of both shares, on the careful side. The dotted line is the operating "
         "point. A threshold chosen on these very images would look better than it is."
     )
-    st.download_button(
-        "All thresholds (CSV)",
-        lambda: safe_csv(table),
-        file_name=f"lesionlens-thresholds-{question.recipe_id}-{question.protocol}.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-    )
+    name = f"lesionlens-thresholds-{question.recipe_id}-{question.protocol}.csv"
+    offer = Offer("All thresholds (CSV)", lambda: safe_csv(table), name)
+    show_downloads("errors thresholds", [offer], question)
 
 
 def _show_metrics(row: pd.Series, prevalence: float) -> None:

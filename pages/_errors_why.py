@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -19,6 +20,7 @@ from core.evaluation.attributes import (
 from core.evaluation.mistakes import Judged
 from core.evaluation.wilson import wilson
 from core.spreadsheet import safe_csv
+from pages._downloads import Offer, show_downloads
 from pages._errors_run import Question, images, judged, missing
 from pages._frame import plain, quiet, themed
 
@@ -59,14 +61,9 @@ def show_why(question: Question, found: Judged) -> None:
     for plot in plots:
         with grid.cell():
             _show_plot(plot, found.error, top)
-    st.download_button(
-        "Images with these values (CSV)",
-        lambda: safe_csv(table),
-        file_name=f"lesionlens-why-{question.recipe_id}-{question.protocol}.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-    )
+    name = f"lesionlens-why-{question.recipe_id}-{question.protocol}.csv"
+    offer = Offer("Images with these values (CSV)", lambda: safe_csv(table), name)
+    show_downloads("errors why", [offer], question)
 
 
 @st.cache_resource(max_entries=8, show_spinner="Measuring the images …")
@@ -122,10 +119,7 @@ def _by_label(table: pd.DataFrame) -> Plot:
 
 def _by_attribute(one: Attribute, table: pd.DataFrame) -> Plot:
     rates = rates_by_bin(table[one.name], table["wrong"])
-    names = [
-        _number(row.low) if row.low == row.high else f"{_number(row.low)}–<br>{_number(row.high)}"
-        for row in rates.itertuples()
-    ]
+    names = [_range(row.low, row.high) for row in rates.itertuples()]
     return Plot(f"{one.heading}, {one.unit}", one.help, rates, names)
 
 
@@ -139,7 +133,15 @@ def _show_plot(plot: Plot, overall: float, top: float) -> None:
     )
 
 
-def _number(value: float) -> str:
-    return (
-        f"{value:.2g}" if value < 1 else f"{value:.0f}" if value == int(value) else f"{value:.1f}"
+def _range(low: float, high: float) -> str:
+    """From low to high, with as many digits as tell them apart.
+
+    >>> _range(0.33, 2.8), _range(0.1338, 0.1344), _range(2, 2)
+    ('0.33–<br>2.8', '0.1338–<br>0.1344', '2')
+    """
+    if low == high:
+        return f"{low:.4g}"
+    digits = next((n for n in (2, 3) if f"{low:.{n}g}" != f"{high:.{n}g}"), 4)
+    return "–<br>".join(
+        np.format_float_positional(x, digits, fractional=False, trim="-") for x in (low, high)
     )

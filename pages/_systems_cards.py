@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.checkpoints import list_trained
-from core.recipe import load_recipe
-from pages import _work as work
+from pages import _systems_data as data
+from pages._downloads import Offer, show_downloads
 
 
 def show_cards(chosen: list[str]) -> None:
     """The model card of any trained system; at first that of the first one chosen."""
-    trained = list_trained()
+    trained = data.trained()
     recipe_id = st.selectbox(
         "Model card of",
         trained,
         index=trained.index(chosen[0]),
-        format_func=lambda one: load_recipe(one).title,
+        format_func=data.title,
         key="systems card",
     )
-    card = work.checkpoint(recipe_id).card
-    st.download_button(
-        "Card (Markdown)",
-        card.encode("utf-8"),
-        file_name=f"{recipe_id}.md",
-        mime="text/markdown",
-        icon=":material/download:",
-        on_click="ignore",
-    )
+    card = data.checkpoint(recipe_id).card
+    offer = Offer("Card (Markdown)", lambda: card.encode("utf-8"), f"{recipe_id}.md")
+    show_downloads("systems card", [offer], recipe_id)
     with st.container(border=True):
         st.markdown(card.replace("$", r"\$"), anchors=False)

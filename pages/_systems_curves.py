@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
@@ -96,9 +97,9 @@ def show_confusion(runs: list[Run], picture: str) -> None:
         required=True,
         key="systems confusion cells",
     )
-    matrices = [_matrix(one) for one in runs]
+    matrices = [_matrix(one, _classes(runs)) for one in runs]
     figure = confusion_figure(matrices, shares=shown != "Counts")
-    text = "; ".join(f"{one.name}, {one.about}: {one.counts}" for one in matrices)
+    text = "; ".join(f"{one.name}, {one.about}: {one.counts.tolist()}" for one in matrices)
     show_figure(figure, "confusion", picture, f"Confusion matrices, rows true: {text}.")
     quiet(
         "Below each true class its sensitivity with the 95 % interval. The predicted class is the "
@@ -167,8 +168,12 @@ def _calibration(one: Run, label: str | None) -> Calibration:
     )
 
 
-def _matrix(one: Run) -> Matrix:
+def _matrix(one: Run, order: list[str]) -> Matrix:
+    """With the classes in the same order for all systems."""
+    own = one.recipe.classes
+    classes = sorted(own, key=order.index)
+    places = [own.index(name) for name in classes]
+    counts = np.asarray(one.metrics["confusion"])[np.ix_(places, places)]
     values = one.metrics["values"]
-    notes = [interval_text(values[f"sensitivity_{name}"]) for name in one.recipe.classes]
-    confusion = one.metrics["confusion"]
-    return Matrix(one.recipe.title, one.about, one.recipe.classes, confusion, notes)
+    notes = [interval_text(values[f"sensitivity_{name}"]) for name in classes]
+    return Matrix(one.recipe.title, one.about, classes, counts, notes)

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from core.checkpoints import CHECKPOINTS
+from core.checkpoints import (
+    CHECKPOINTS,
+    COMPARISONS,
+    MANIFEST,
+    Checkpoint,
+    list_trained,
+    open_checkpoint,
+)
 from core.evaluation import comparison, curves
 from core.systems import Run, open_run, systems_table
 from pages import _work as work
@@ -15,19 +22,48 @@ _BY_CONTENT = {Run: lambda run: (run.digest, run.protocol)}
 
 def table() -> pd.DataFrame:
     """All systems, as ``core.systems.systems_table``. Raises CheckpointError."""
-    files = (*CHECKPOINTS.glob("*/manifest.json"), *CHECKPOINTS.glob("*.json"))
+    files = [*CHECKPOINTS.glob("*.json")]
+    files += [path for one in (CHECKPOINTS, COMPARISONS) for path in one.glob(f"*/{MANIFEST}")]
     return _table(tuple(sorted((str(path), path.stat().st_mtime_ns) for path in files)))
 
 
 @st.cache_data(max_entries=2, show_spinner=False)
 def _table(files: tuple[tuple[str, int], ...]) -> pd.DataFrame:
-    return systems_table()
+    return systems_table(comparisons=COMPARISONS)
+
+
+def trained() -> tuple[str, ...]:
+    """Ids of the shipped systems, then those of the comparison runs on this computer."""
+    return (*list_trained(), *list_trained(COMPARISONS))
+
+
+def checkpoint(recipe_id: str) -> Checkpoint:
+    """The checkpoint of a system or of a comparison run. Raises CheckpointError."""
+    if recipe_id in list_trained():
+        return work.checkpoint(recipe_id)
+    # A comparison run may be trained again, under the other protocol, while the server runs.
+    return _comparison(recipe_id, (COMPARISONS / recipe_id / MANIFEST).stat().st_mtime_ns)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
+def _comparison(recipe_id: str, changed: int) -> Checkpoint:
+    return open_checkpoint(recipe_id, COMPARISONS)
+
+
+def title(recipe_id: str) -> str:
+    """The name of a system. Raises CheckpointError."""
+    return checkpoint(recipe_id).recipe.title
+
+
 def run(recipe_id: str, protocol: str) -> Run:
     """A trained system under one protocol. Raises CheckpointError, EvaluationError."""
-    return open_run(work.checkpoint(recipe_id), protocol)
+    found = checkpoint(recipe_id)
+    return _run(recipe_id, found.manifest["files"]["predictions.parquet"], protocol, found)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _run(recipe_id: str, digest: str, protocol: str, _checkpoint: Checkpoint) -> Run:
+    return open_run(_checkpoint, protocol)
 
 
 @st.cache_data(max_entries=256, show_spinner=False, hash_funcs=_BY_CONTENT)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from core.checkpoints import EXPLANATIONS, Checkpoint
+from core.checkpoints import CHECKPOINTS, COMPARISONS, EXPLANATIONS, Checkpoint
 from core.evaluation.explanations import summary
 from core.explain import METHODS
-from core.recipe import load_recipe
 from core.spreadsheet import safe_csv
-from pages import _work as work
-from pages._comparison import SHOWN
+from pages import _systems_data as data
+from pages._comparison import SHOWN, WHAT_IT_MEASURES
+from pages._downloads import Offer, show_downloads
 from pages._frame import quiet
 from pages._systems_table import choose_columns
 
@@ -28,15 +28,18 @@ def show_explanations(chosen: list[str]) -> None:
     recipe_id = st.selectbox(
         "Explanations of",
         chosen,
-        format_func=lambda one: load_recipe(one).title,
+        index=first_measured(chosen),
+        format_func=data.title,
         key="systems explained",
     )
-    checkpoint = work.checkpoint(recipe_id)
+    checkpoint = data.checkpoint(recipe_id)
     digest = checkpoint.manifest["files"].get(EXPLANATIONS)
     if digest is None:
+        command = f"python -m core.evaluation.explanations --recipe {recipe_id} --data DIR"
+        if checkpoint.folder.parent == COMPARISONS:
+            command += f" --output {COMPARISONS.relative_to(CHECKPOINTS.parent)}"
         st.info(
-            "The explanations of this system have not been measured. To measure them: "
-            f"`python -m core.evaluation.explanations --recipe {recipe_id} --data DIR`",
+            f"The explanations of this system have not been measured. To measure them: `{command}`",
             icon=":material/info:",
         )
         return
@@ -50,18 +53,22 @@ def show_explanations(chosen: list[str]) -> None:
         hide_index=True,
         height="content",
         placeholder="–",
-        column_config={"Method": st.column_config.TextColumn(pinned=True)},
+        column_config={
+            metric_name(name): st.column_config.TextColumn(help=WHAT_IT_MEASURES.get(name))
+            for name in metrics
+        },
         alt=f"Table of {len(table)} explanation methods by {len(metrics)} metrics",
     )
     quiet(READING)
-    st.download_button(
-        "Explanations (CSV)",
-        lambda: safe_csv(figures),
-        file_name=f"lesionlens-explanations-{recipe_id}.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-    )
+    name = f"lesionlens-explanations-{recipe_id}.csv"
+    offer = Offer("Explanations (CSV)", lambda: safe_csv(figures), name)
+    show_downloads("systems explanations", [offer], recipe_id)
+
+
+def first_measured(chosen: list[str]) -> int:
+    """Position of the first system whose explanations were measured, or 0."""
+    measured = (EXPLANATIONS in data.checkpoint(one).manifest["files"] for one in chosen)
+    return next((at for at, known in enumerate(measured) if known), 0)
 
 
 def by_method(figures: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:

@@ -5,18 +5,26 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from core.recipe import COMPARED
 from core.results import PAPER
 from core.spreadsheet import safe_csv
 from core.systems import FIGURES, SPLITS
 from core.timing import read_timings
+from pages._downloads import Offer, show_downloads
 from pages._frame import quiet
 
 METRICS = {name.format(malignant="malignant"): title for name, title in FIGURES.items()}
 """Column of ``systems_table`` -> its title."""
-TRAINED, OTHER_SPLIT, PAPER_ONLY = STATUS = ("trained", "other split", "paper only")
-"""Whether there is a trained system with figures of this split, of the other, or none at all."""
+TRAINED, COMPARISON, OTHER_SPLIT, PAPER_ONLY = STATUS = (
+    "trained",
+    "comparison",
+    "other split",
+    "paper only",
+)
+"""What is there: a shipped system or a comparison run with figures of this split, a system with
+figures of the other, or none at all."""
 ROW, VISIBLE_ROWS = 33, 8
-SHOWN_FIRST = ["accuracy", "macro_auc", "sensitivity_malignant"]
+SHOWN_FIRST = ["accuracy", "sensitivity_malignant"]
 READING = (
     "Ranges are 95 % intervals, bootstrapped over groups of test images. Papers print none, and "
     "their test images are others. Where a system tells several malignant classes apart, the "
@@ -26,7 +34,8 @@ READING = (
 
 STATUS_HELP = (
     "Paper only: the recipe is here, a trained system is not. Train it with train.py to see what "
-    "its method gives. Other split: it was trained, but not under this one."
+    "its method gives. Other split: it was trained, but not under this one. Comparison: another "
+    "network in place of the paper's, trained on this computer (train.py --architecture)."
 )
 
 
@@ -64,15 +73,13 @@ def choose_columns(name: str, titles: dict[str, str], first: list[str], key: str
 
 
 def _show_download(table: pd.DataFrame) -> None:
-    st.download_button(
+    offer = Offer(
         "All figures (CSV)",
         lambda: safe_csv(table),
-        file_name="lesionlens-systems.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        on_click="ignore",
+        "lesionlens-systems.csv",
         help="One row a system and source of figures: paper, published (random) and grouped.",
     )
+    show_downloads("systems table", [offer])
 
 
 def beside(table: pd.DataFrame, protocol: str, metrics: list[str]) -> pd.DataFrame:
@@ -84,7 +91,7 @@ def beside(table: pd.DataFrame, protocol: str, metrics: list[str]) -> pd.DataFra
     ours = ours.assign(status=[_status(row) for row in ours.itertuples()])
     ours = ours.sort_values("status", key=lambda each: each.map(STATUS.index), kind="stable")
     papers = table[table["figures"] == PAPER].set_index("recipe")
-    shown = ours[["title", "status", "dataset", "modality", "n", "n_groups"]].copy()
+    shown = ours[["title", "status", "dataset", "n", "n_groups"]].copy()
     for name in metrics:
         shown[name] = [
             _interval(*row) for row in ours[[name, f"{name}_low", f"{name}_high"]].to_numpy()
@@ -99,7 +106,7 @@ def beside(table: pd.DataFrame, protocol: str, metrics: list[str]) -> pd.DataFra
 
 def _status(row) -> str:
     if row.status == "measured":
-        return TRAINED
+        return COMPARISON if COMPARED in row.Index else TRAINED
     return PAPER_ONLY if pd.isna(row.parameters) else OTHER_SPLIT
 
 
@@ -121,22 +128,23 @@ def _columns(metrics: list[str]) -> dict:
         figures[name] = text(
             METRICS[name],
             help=f"{METRICS[name]}, measured here, with its 95 % interval.",
-            width=122,
+            width=138,
         )
         figures[f"{name}_paper"] = number(
-            "Paper", format="%.4g", help=f"{METRICS[name]} as the paper printed it.", width=60
+            "Paper", format="%.4g", help=f"{METRICS[name]} as the paper printed it.", width=64
         )
     return {
-        "title": text("System", pinned=True, width=255),
-        "status": text("Status", width=86, help=STATUS_HELP),
-        "dataset": text("Data", width=90),
-        "modality": text("Modality", width=135),
-        "n": number("Images", help="Test images.", width=64),
+        "title": text("System"),
+        "status": text("Status", width=88, help=STATUS_HELP),
+        "dataset": text("Data", width=112),
+        "n": number("Images", help="Test images.", width=60),
         "n_groups": number(
-            "Groups", help="Of test images: a patient, a source or near-duplicates.", width=64
+            "Groups", help="Of test images: a patient, a source or near-duplicates.", width=62
         ),
         **figures,
-        "parameters": number("Parameters", format="%.1f M", help="Learned, as shipped."),
-        "megabytes": number("Size", format="%.1f MB", help="The file of weights."),
-        "milliseconds": number("Time", format="%.0f ms", help="One scan, without explanation."),
+        "parameters": number("Parameters", format="%.1f M", help="Learned, as shipped.", width=86),
+        "megabytes": number("Size", format="%.1f MB", help="The file of weights.", width=72),
+        "milliseconds": number(
+            "Time", format="%.0f ms", help="One scan, without explanation.", width=62
+        ),
     }

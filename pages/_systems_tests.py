@@ -95,7 +95,7 @@ def _show_mcnemar(first: Run, second: Run, both: Pair, names: list[str]) -> None
     st.table(table, border="horizontal")
     st.markdown(
         f"{names[0]} is right in {percent(accuracy.first)}, {names[1]} in "
-        f"{percent(accuracy.second)}: a difference of {_signed(accuracy)}; exact "
+        f"{percent(accuracy.second)}: a difference of {_points(accuracy)}; exact "
         f"p\u00a0{_p(counts.p)}."
     )
 
@@ -117,6 +117,12 @@ def _auc_row(first: Run, second: Run, both: Pair, label: str) -> dict:
 
 def _signed(found) -> str:
     text = f"{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
+    return text.replace("-", "\u2212")
+
+
+def _points(found) -> str:
+    value, low, high = (100 * bound for bound in (found.value, found.low, found.high))
+    text = f"{value:+.0f} percentage points (95 % CI {low:+.0f} to {high:+.0f})"
     return text.replace("-", "\u2212")
 
 

@@ -16,7 +16,8 @@ from core.recipe import load_recipe
 from core.scans import ScanError
 from pages import _comparison_inputs as inputs
 from pages import _work as work
-from pages._comparison import Entry, entry, show_downloads, show_methods, show_table
+from pages._comparison import Entry, entry, offers, show_methods, show_table
+from pages._downloads import Offer, show_downloads
 from pages._frame import INTENDED_USE, plain, quiet, require_frame, themed
 from pages._maps import (
     INSTANT,
@@ -96,9 +97,9 @@ def compare(
     if FAST in method_ids:
         show_agreement(recipe_ids)
     show_table(entries, aim)
+    picture = offer_of_picture(rows, str(aim), colour_map, drawn)
     with st.container(horizontal=True):
-        show_downloads(entries, aim, outline)
-        show_picture_download(rows, str(aim), colour_map, drawn)
+        show_downloads("compare", [*offers(entries, aim, outline), picture], aim)
     asked = [(view, question) for view in views for question in questions]
     awaited = [one for one in asked if known(*one) is None]
     unjudged = [one for one in asked if judged and _can_be_judged(*one)]
@@ -132,20 +133,16 @@ def show_maps(
     )
 
 
-def show_picture_download(
+def offer_of_picture(
     rows: list[PanelRow], explained: str, colour_map: str, mask: np.ndarray | None
-) -> None:
-    """A button for the figure as one picture, drawn when it is asked for."""
-    heading = f"Evidence for {explained}"
-    st.download_button(
+) -> Offer:
+    """The figure as one picture."""
+    heading, foot = f"Evidence for {explained}", f"LesionLens. {INTENDED_USE}"
+    return Offer(
         "Figure (PNG)",
-        lambda: grid_png(
-            rows, heading, explained, colour_map, outline=mask, foot=f"LesionLens. {INTENDED_USE}"
-        ),
-        file_name="lesionlens-comparison.png",
-        mime="image/png",
+        lambda: grid_png(rows, heading, explained, colour_map, outline=mask, foot=foot),
+        "lesionlens-comparison.png",
         icon=":material/image:",
-        on_click="ignore",
     )
 
 
@@ -229,12 +226,13 @@ def _panel(one: Entry) -> Panel:
         return Panel(name, None, note=WAITING)
     if found.heatmap is None:
         return Panel(name, None, note=found.note)
-    parts = [_duration(found.seconds)]
-    if one.located:
-        parts.append(f"IoU {one.located.iou:.2f}")
+    lines = [_duration(found.seconds)]
+    if place := one.located:
+        lines[0] += f" · IoU {place.iou:.2f} · Dice {place.dice:.2f}"
+        lines.append(f"recall {place.recall:.2f} · energy inside {place.energy_inside:.2f}")
     if one.judged:
-        parts.append(f"del. {one.judged.deletion:.2f}, ins. {one.judged.insertion:.2f}")
-    return Panel(name, found.heatmap.values, " · ".join(parts), _brief(found.note))
+        lines.append(f"deletion {one.judged.deletion:.2f} · insertion {one.judged.insertion:.2f}")
+    return Panel(name, found.heatmap.values, "\n".join(lines), _brief(found.note))
 
 
 def _brief(note: str | None) -> str | None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.checkpoints import CheckpointError, list_trained
+from core.checkpoints import CheckpointError
 from core.evaluation import EvaluationError
-from core.recipe import load_recipe
 from core.system_figures import SERIES
 from core.systems import SPLITS, Run
 from pages import _systems_curves as figures
@@ -31,7 +30,7 @@ def main() -> None:
     try:
         table = data.table()
         protocol = show_systems(table)
-        if not list_trained():
+        if not data.trained():
             st.error(work.NO_SYSTEM)
             return
         compare(protocol)
@@ -60,17 +59,19 @@ def show_systems(table) -> str:
 
 def compare(protocol: str) -> None:
     """Views of the chosen systems; only the one that is open is computed."""
-    trained = list_trained()
-    with st.container(horizontal=True):
+    trained = data.trained()
+    left, right = st.columns([5.5, 1])
+    with left:
         chosen = st.pills(
             "Systems to compare",
             trained,
             selection_mode="multi",
             default=chosen_at_first(trained),
-            format_func=lambda one: load_recipe(one).title,
-            width="stretch",
+            format_func=data.title,
+            wrap=True,
             key="systems chosen",
         )
+    with right:
         picture = st.segmented_control(
             "Save figures as",
             list(figures.FORMATS),
@@ -108,7 +109,7 @@ def compare(protocol: str) -> None:
 
 def chosen_at_first(trained: tuple[str, ...]) -> list[str]:
     """The first few of the data set with most systems: those that can be compared."""
-    datasets = [load_recipe(name).data.dataset for name in trained]
+    datasets = [data.checkpoint(name).recipe.data.dataset for name in trained]
     most = max(datasets, key=datasets.count)
     alike = [name for name, one in zip(trained, datasets, strict=True) if one == most]
     return alike[:SHOWN_AT_FIRST]

@@ -15,7 +15,7 @@ from core.datasets.base import read_frame
 from core.datasets.duplicates import COPY, MIRRORED
 from core.datasets.known_splits import known_splits
 from core.datasets.phantoms import phantom
-from core.datasets.turned import TURNED, TURNED_MIRRORED, find_turned, square
+from core.datasets.turned import TURNED, TURNED_MIRRORED, find_turned, on_dark, square
 
 
 def scan(seed: int) -> np.ndarray:
@@ -71,6 +71,30 @@ def test_a_changed_copy_is_paired_with_its_source_and_nothing_else(change):
     found = audit_of({"a": scan(1), "b": scan(2), "c": alter(scan(1)), "d": scan(3)})
     assert found.pairs[["a", "b", "kind"]].values.tolist() == [["a", "c", kind]]
     assert found.groups.to_dict() == {"a": "a", "b": "b", "c": "a", "d": "d"}
+
+
+def test_a_mammogram_and_its_negative_are_one_and_white_grounds_alone_are_nothing():
+    def breast(seed, rows):
+        """A body of tissue that touches the left side, on air."""
+        y, x = np.ogrid[:160, :160]
+        body = (x / 90) ** 2 + ((y - 80) / rows) ** 2 < 1
+        tissue = 60 + scan(seed)[..., :1].astype(int) // 2
+        return np.repeat(np.where(body[..., None], tissue, 0), 3, axis=2).astype(np.uint8)
+
+    one, other = breast(1, 70), breast(2, 60)
+    found = audit_of({"a": one, "b": 255 - one, "c": 255 - other})
+    assert found.pairs[["a", "b"]].values.tolist() == [["a", "b"]]
+    for image in (one, scan(1), scan(2)):
+        grey = image[..., 0]
+        assert np.array_equal(on_dark(grey), grey)
+    assert np.array_equal(on_dark(255 - one[..., 0]), one[..., 0])
+
+
+def test_progress_never_steps_back_and_ends_at_one():
+    told = []
+    table = pd.DataFrame({"image_id": ["a", "b", "c"], "label": "x"})
+    audit(table, lambda row: scan(ord(row.image_id)), told.append)
+    assert told == sorted(told) and told[-1] == 1
 
 
 def test_phantoms_are_not_each_others_copies():

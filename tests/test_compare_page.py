@@ -185,7 +185,8 @@ def test_a_phantom_is_measured_against_its_lesion(page):
     assert row["score"] == pytest.approx(70)
     for name in ("iou", "dice", "recall", "energy_inside"):
         assert row[name] == pytest.approx(getattr(known, name))
-    assert any(text.endswith(f"IoU {known.iou:.2f}") for text in upon(page))
+    told = f"IoU {known.iou:.2f} · Dice {known.dice:.2f} recall {known.recall:.2f}"
+    assert any(told in text for text in upon(page))
     assert any(trace.get("mode") == "lines" for trace in figure(page)["data"])
 
 

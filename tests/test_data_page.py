@@ -118,10 +118,10 @@ def test_an_uploaded_folder_is_audited(page):
     values = [metric.value for metric in page.metric]
     assert values[:3] == ["4", "1", "1"]
     crossing = page.dataframe[0].value.iloc[0]
-    assert crossing[["Groups", "On two sides", "With a relative in training"]].tolist() == [2, 1, 1]
-    assert "2 pairs, the likest first." in texts(page)
+    assert crossing[["Groups", "On two sides", "With a relative in it"]].tolist() == [2, 1, 1]
+    assert "2 pairs, the most alike first." in texts(page)
     page.segmented_control(key="data pairs").set_value("Under two labels").run()
-    assert "1 pair, the likest first." in texts(page)
+    assert "1 pair, the most alike first." in texts(page)
     assert "**exact**, correlation 1.00" in texts(page)
     page.segmented_control(key="data pairs").set_value("Across the split").run()
     assert "**turned**" in texts(page)

@@ -45,6 +45,9 @@ class CallsAllMalignant:
         self.shown += len(batch)
         return np.ones((len(batch), 2, 2, 1280), np.float32)
 
+    def channels(self, layer=None):
+        return slice(None)
+
     def head(self, features, target, layer=None):
         logits = np.log([[SHARES[name] for name in self.recipe.classes]] * len(features))
         return logits.astype(np.float32), np.ones_like(features)

@@ -190,6 +190,14 @@ def test_the_picture_has_words_above_below_and_upon():
     assert below.any()
 
 
+def test_a_caption_of_two_lines_makes_room_for_both():
+    one, two = ([PanelRow("A", GREY, (Panel("M0", corner(), text),))] for text in ("a", "a\nb"))
+    figures = [panel_grid(rows, "benign") for rows in (one, two)]
+    assert figures[1].layout.height > figures[0].layout.height
+    assert "a<br>b" in [words.text for words in figures[1].layout.annotations]
+    assert picture(two).shape[0] > picture(one).shape[0]
+
+
 def test_the_picture_grows_with_systems_and_methods():
     one = picture([row("A", corner())])
     two = picture([row("A", corner()), row("B", corner())])

@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import streamlit as st
+import tomli_w
 from streamlit.testing.v1 import AppTest
 
-from core.checkpoints import CheckpointError, list_trained, open_checkpoint
+from core.checkpoints import CheckpointError, list_trained, open_checkpoint, write_checkpoint
 from core.evaluation import EvaluationError
 from core.evaluation.comparison import mcnemar
-from core.recipe import list_recipes, load_recipe
+from core.recipe import compare, list_recipes, load_recipe
 from core.systems import open_run
 from pages import _systems_data, _systems_explanations, _systems_table, _systems_tests, _work
 
@@ -34,7 +35,15 @@ A_ROW = {
 
 
 @pytest.fixture
-def page(monkeypatch) -> AppTest:
+def comparisons(monkeypatch, tmp_path) -> Path:
+    """The folder of comparison runs, empty at first, in place of this computer's."""
+    for module in (_systems_data, _systems_explanations):
+        monkeypatch.setattr(module, "COMPARISONS", tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def page(monkeypatch, comparisons) -> AppTest:
     if len(list_trained()) < 2:
         pytest.skip("fewer than two trained systems are shipped")
     monkeypatch.setattr(_work, "warm_up", lambda: None)
@@ -130,6 +139,23 @@ def test_what_is_not_there_is_told_apart():
     assert shown["status"].tolist() == ["trained", "other split", "paper only"]
     assert shown["accuracy"].isna().tolist() == [False, True, True]
     assert shown["milliseconds"].tolist()[0] == 12.0
+
+
+def test_a_comparison_run_has_a_row_and_can_be_compared(page, comparisons):
+    shipped = open_checkpoint(list_trained()[0])
+    recipe = compare(shipped.recipe, "vgg16")
+    files = {name: shipped.verified(name) for name in shipped.manifest["files"]}
+    files |= {
+        "recipe.toml": tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True)).encode()
+    }
+    write_checkpoint(comparisons / recipe.id, files, dict(shipped.manifest))
+    page.run()
+    row = page.dataframe[0].value.set_index("title").loc[recipe.title]
+    assert row["status"] == "comparison" and pd.isna(row["accuracy_paper"])
+    assert row["n"] == shipped.metrics["grouped"]["n"]
+    page.pills(key="systems chosen").set_value([recipe.id]).run()
+    view(page, "Confusion")
+    assert recipe.title in alternative(page)
 
 
 def test_what_is_compared_at_first_is_of_one_data_set(page):
@@ -268,13 +294,7 @@ def test_a_damaged_checkpoint_gets_a_sentence(page, monkeypatch):
 
 
 def test_explanations_that_were_not_measured_name_the_command(page, monkeypatch):
-    real = _work.checkpoint
-
-    def unmeasured(recipe_id):
-        files = {k: v for k, v in real(recipe_id).manifest["files"].items() if "expl" not in k}
-        return type("Unmeasured", (), {"manifest": {"files": files}})
-
-    monkeypatch.setattr(_systems_explanations.work, "checkpoint", unmeasured)
+    monkeypatch.setattr(_systems_explanations, "EXPLANATIONS", "nothing.parquet")
     view(page, "Explanations")
     chosen = page.selectbox(key="systems explained").value
     command = f"python -m core.evaluation.explanations --recipe {chosen}"

@@ -32,11 +32,12 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_comparison_run_stays_away_from_the_shipped_systems(data, monkeypatch, tmp_path):
     small(monkeypatch)
+    root = tmp_path / "comparisons"
+    monkeypatch.setattr(train, "COMPARISONS", root)
     shipped = {path: path.stat().st_mtime_ns for path in CHECKPOINTS.rglob("*")}
     options = ["--data", str(data), "--epochs", "1", "--from-scratch"]
     assert train.main([RECIPE, "--architecture", "googlenet", *options]) == 0
     assert {path: path.stat().st_mtime_ns for path in CHECKPOINTS.rglob("*")} == shipped
-    root = tmp_path / "runs" / "comparisons"
     assert list_trained(root) == (f"{RECIPE}+googlenet",)
     checkpoint = open_checkpoint(f"{RECIPE}+googlenet", root)
     assert checkpoint.recipe.architecture.name == "googlenet"

@@ -8,6 +8,9 @@ left apart, so that memory stays linear in the number of images:
 3. crops, annotated copies and neighbouring frames (`core.datasets.duplicates`), between one image
    of each family found so far: the one with the least background, so the least turned.
 
+A picture on a white ground is looked at as its negative: of two mammograms of opposite polarity
+the grounds alone would otherwise be compared.
+
 Where the pictures show a body on a dark ground, as thermograms and mammograms do, the ground takes
 the grey of the body next to it before step 3, since outlines are alike, and a neighbouring frame
 must reach `_SAME_BODY`. The rule for frames of `duplicates` was chosen on ultrasound.
@@ -83,7 +86,10 @@ def audit(table: pd.DataFrame, read_pixels: Callable, progress: Progress = lambd
     background = np.array([turned.background(square).mean() for square in squares])
     shown = _firsts(names, pairs, background)
     thumbnails = [one.thumbnail for one in seen.values()]
-    pairs = _joined(pairs, _near_pairs(*_at(names, thumbnails, shown), background))
+    near = _near_pairs(
+        *_at(names, thumbnails, shown), background, lambda share: progress(0.8 + 0.2 * share)
+    )
+    pairs = _joined(pairs, near)
     progress(1)
     labels = table.set_index("image_id")["label"].loc[names]
     return Audit(
@@ -118,7 +124,7 @@ def _look(
         except DatasetError as error:
             unreadable[row.image_id] = str(error)
             continue
-        grey = duplicates.to_grey(image)
+        grey = turned.on_dark(duplicates.to_grey(image))
         seen[row.image_id] = _Look(
             hashlib.sha256(f"{image.shape}".encode() + image.tobytes()).digest(),
             turned.square(grey),
@@ -217,12 +223,12 @@ def _joined(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
 
 
 def _near_pairs(
-    names: list[str], thumbnails: list[np.ndarray], background: np.ndarray
+    names: list[str], thumbnails: list[np.ndarray], background: np.ndarray, progress: Progress
 ) -> pd.DataFrame:
     if np.median(background) <= _BODY_ON_DARK:
-        return duplicates.pairs_of(names, thumbnails)
+        return duplicates.pairs_of(names, thumbnails, progress=progress)
     bodies = [_without_ground(thumbnail) for thumbnail in thumbnails]
-    pairs = duplicates.pairs_of(names, bodies, most=_MOST_CANDIDATES)
+    pairs = duplicates.pairs_of(names, bodies, most=_MOST_CANDIDATES, progress=progress)
     return pairs[pairs["similarity"] >= _SAME_BODY]
 
 

@@ -39,7 +39,9 @@ The rule for frames was chosen on ultrasound; where it is too broad, drop those 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
@@ -53,6 +55,7 @@ COPY, MIRRORED, FRAME = "copy", "mirrored", "frame"
 _SIDE = 96  # of a thumbnail
 _SEARCH_SIDE = 32
 _SEARCH_BLUR, _ALIGN_BLUR = 3.0, 5.0  # pixels of either size
+_BATCH = 256  # candidates verified before the progress is told again
 _CHUNK = 64  # images searched at a time: memory stays linear in the number of images
 _CANDIDATE, _SAME_IMAGE, _SAME_PLACE, _SAME_LAYOUT = 0.5, 0.9, 0.55, 0.72
 _LEAST_OVERLAP = 0.5
@@ -97,14 +100,19 @@ def find_pairs(image_ids: Sequence[str], images: Iterable[np.ndarray]) -> pd.Dat
 
 
 def pairs_of(
-    image_ids: Sequence[str], thumbnails: Sequence[np.ndarray], most: int | None = None
+    image_ids: Sequence[str],
+    thumbnails: Sequence[np.ndarray],
+    most: int | None = None,
+    progress: Callable[[float], None] = lambda _: None,
 ) -> pd.DataFrame:
     """`find_pairs` of images given as their `thumbnail`s. With `most`, no more than that many
-    candidates of each image are verified, the likest ones."""
+    candidates of each image are verified, those most alike. `progress` is told the share of the
+    work done, in [0, 1]."""
+    candidates = list(_candidates(thumbnails, most, lambda share: progress(share / 2)))
+    judged = _judged(thumbnails, candidates, lambda share: progress((1 + share) / 2))
     rows = [
         (*sorted((candidate.part_of, candidate.whole)), similarity, kind)
-        for candidate in _candidates(thumbnails, most)
-        for similarity, kind in [_judge(thumbnails, candidate)]
+        for candidate, (similarity, kind) in zip(candidates, judged, strict=True)
         if kind
     ]
     pairs = pd.DataFrame(rows, columns=["a", "b", "similarity", "kind"])
@@ -135,23 +143,41 @@ def thumbnail(grey: np.ndarray) -> np.ndarray:
     return cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
 
 
-def _candidates(thumbnails: Sequence[np.ndarray], most: int | None = None) -> Iterator[_Candidate]:
+def _candidates(
+    thumbnails: Sequence[np.ndarray],
+    most: int | None = None,
+    progress: Callable[[float], None] = lambda _: None,
+) -> Iterator[_Candidate]:
     """Pairs worth verifying: for each pair, plain and mirrored, the better of its two directions
     or both (which of two images is a part of the other is not known beforehand)."""
     for mirrored in (False, True):
         wholes = np.array([_search_feature(t[:, ::-1] if mirrored else t) for t in thumbnails])
         for start in range(0, len(thumbnails), _CHUNK):
+            progress((mirrored + start / len(thumbnails)) / 2)
             chunk = thumbnails[start : start + _CHUNK]
             parts = np.array([_search_feature(_cut(t, w)) for t in chunk for w in _WINDOWS])
             scores = (parts @ wholes.T).reshape(len(chunk), len(_WINDOWS), len(wholes))
             best = scores.max(axis=1)
-            if most is not None and most + 1 < len(wholes):  # the likest of all is itself
+            if most is not None and most + 1 < len(wholes):  # the most alike of all is itself
                 best[best < -np.partition(-best, most, axis=1)[:, most : most + 1]] = 0
             for row, whole in zip(*np.nonzero(best >= _CANDIDATE), strict=True):
                 if start + row != whole:
                     window = int(scores[row, :, whole].argmax())
                     score = float(best[row, whole])
                     yield _Candidate(start + int(row), int(whole), window, score, mirrored)
+
+
+def _judged(
+    thumbnails: Sequence[np.ndarray],
+    candidates: Sequence[_Candidate],
+    progress: Callable[[float], None],
+) -> Iterator[tuple[float, str | None]]:
+    """What `_judge` says of each, on all processors: OpenCV lets other threads go on."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in range(0, len(candidates), _BATCH):
+            progress(start / len(candidates))
+            batch = candidates[start : start + _BATCH]
+            yield from pool.map(lambda one: _judge(thumbnails, one), batch)
 
 
 def _judge(thumbnails: Sequence[np.ndarray], pair: _Candidate) -> tuple[float, str | None]:

