@@ -167,13 +167,14 @@ def test_sampled_coalitions_are_exact_for_sums_and_near_for_pairs():
     np.testing.assert_allclose(found - worth, [1 / 3] * 3 + [0] * 11, atol=0.03)
 
 
-def test_kernel_shap_is_efficient(network: Classifier):
-    steps = kernel_shap(network, NOISE, 1, size=3, samples=64).steps
+@pytest.mark.parametrize("size", [3, 1], ids=["some pieces", "more than 64"])
+def test_kernel_shap_is_efficient(network: Classifier, size: int):
+    steps = kernel_shap(network, NOISE, 1, size=size, samples=64).steps
     for values, numbers, right in zip(
         steps["attributions"], steps["superpixels"], gain(network, NOISE, 1), strict=True
     ):
         pieces = [values[numbers == one][0] for one in range(numbers.max() + 1)]
-        assert len(pieces) > 6
+        assert len(pieces) > (64 if size == 1 else 6)
         assert sum(pieces) == pytest.approx(right, abs=1e-4)
 
 

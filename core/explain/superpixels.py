@@ -50,7 +50,7 @@ def from_superpixels(
         report = portion(progress, index, len(batch))
         if np.isfinite(logits[index]).all():
             segments = superpixels(image, int(size))
-            shown = draw(segments.max() + 1)
+            shown = draw(int(segments.max()) + 1)  # 2**M would overflow as a NumPy integer
             scores = _logits(classifier, image, segments, shown, report) @ weights[index]
             values = _values(fit, shown, scores)[segments]
         else:
