@@ -49,11 +49,15 @@ def _order(table: pd.DataFrame) -> str:
         means[metric] = values.mean().sort_values(kind="stable"), len(values)
     expected = " < ".join(map(_name, PAPER_ORDER))
     parts = [
-        f"by {METRICS[metric]} it {'holds' if tuple(found.index) == PAPER_ORDER else 'does not'}"
+        f"by {METRICS[metric]} it {_holds(found.index)}"
         f" ({' < '.join(f'{_name(name)} {mean:.3f}' for name, mean in found.items())}; n = {n})"
         for metric, (found, n) in means.items()
     ]
     return f"The order of the DALAResNet50 paper is {expected}: {', '.join(parts)}."
+
+
+def _holds(order: pd.Index) -> str:
+    return "holds" if tuple(order) == PAPER_ORDER else "does not hold"
 
 
 def _paired(
