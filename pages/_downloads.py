@@ -1,9 +1,10 @@
-"""Files made on demand: a click on their button always gets one, of what was shown at the click.
+"""Files made on demand: a click on their button gets one, of what was shown at the click.
 
 Streamlit's own button for a file that is made when it is asked for holds the id of one run of the
 page: ``MediaFileManager.remove_orphaned_files`` forgets it at the end of the next run of any
 session, before the browser knows the new id, and the click is lost. Here a click is an ordinary
-input, which Streamlit never loses, and the file travels in the answer to it.
+input, and the file travels in the answer to it. What is known to fail: a second click while the
+first file is still being made, with another input right after it.
 """
 
 from __future__ import annotations

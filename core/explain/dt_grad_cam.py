@@ -10,6 +10,7 @@ import numpy as np
 
 from core.classifiers.base import Classifier, Target, target_weights
 from core.explain.grad_cam import raw_grad_cam
+from core.explain.gradients import own_channels
 from core.explain.heatmap import NO_EVIDENCE, Explanation, Heatmap, positive_part
 from core.explain.method import Method, Parameter, Progress, portion
 
@@ -113,9 +114,8 @@ def _grad_cams(
     parts = (copies[start : start + BATCH] for start in range(0, len(copies), BATCH))
     features = np.concatenate([classifier.rough_features(part, layer) for part in parts])
     _, gradients = classifier.head(features, weights, layer)
-    own = (one[..., classifier.channels(layer)] for one in (features, gradients))
     with np.errstate(over="ignore", invalid="ignore"):
-        raw = raw_grad_cam(*(one.astype(np.float64) for one in own))
+        raw = raw_grad_cam(*own_channels(classifier, layer, features, gradients))
     return np.maximum(raw, 0)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.classifiers.base import Classifier, Target
+from core.explain.gradients import own_channels
 from core.explain.heatmap import Explanation, positive_part
 from core.explain.method import Method, Progress, portion
 
@@ -34,7 +35,7 @@ def eigen_cam(
     if features is None:
         features = classifier.features(batch, layer)
     logits, _ = classifier.head(features, target, layer)
-    own = features[..., classifier.channels(layer)].astype(np.float64)
+    (own,) = own_channels(classifier, layer, features)
     raw = map(first_component, own)
     explanation = Explanation(tuple(positive_part(one, NO_COMPONENT) for one in raw), logits)
     portion(progress, 0, 1)(1.0)

@@ -33,10 +33,9 @@ def from_gradients(raw_maps: RawMaps) -> Callable[..., Explanation]:
         if features is None:
             features = classifier.features(batch, layer)
         logits, gradients = classifier.head(features, target, layer)
-        own = (one[..., classifier.channels(layer)] for one in (features, gradients))
         # Overflow ends up in the heatmap's note.
         with np.errstate(over="ignore", invalid="ignore"):
-            raw = raw_maps(*(one.astype(np.float64) for one in own))
+            raw = raw_maps(*own_channels(classifier, layer, features, gradients))
         explanation = Explanation(tuple(positive_part(one) for one in raw), logits)
         portion(progress, 0, 1)(1.0)
         return explanation
@@ -44,6 +43,13 @@ def from_gradients(raw_maps: RawMaps) -> Callable[..., Explanation]:
     method.__name__ = method.__qualname__ = raw_maps.__name__
     method.__module__, method.__doc__ = raw_maps.__module__, raw_maps.__doc__
     return method
+
+
+def own_channels(
+    classifier: Classifier, layer: str | None, *maps: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """Those channels of each (N, h, w, K) that are the layer's own, float64."""
+    return tuple(one[..., classifier.channels(layer)].astype(np.float64) for one in maps)
 
 
 def weighted_sum(features: np.ndarray, weights: np.ndarray) -> np.ndarray:

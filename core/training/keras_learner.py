@@ -1,9 +1,10 @@
 """Training steps in Keras on TensorFlow.
 
-Keras' mixed_bfloat16 policy was measured on two processors, in images a second of a training step
-against float32. VGG19 with AMX: 6.0 against 1.3. EfficientNetV2-B0 with AMX: 2.7 against 7.3;
-MobileNetV2 without: 34 against 43. So it is used for the plain convolutions of VGG19 alone, and
-there only with AMX or a GPU.
+Keras' mixed_bfloat16 policy was measured on three processors, in images a second of a training
+step against float32. VGG19 with AMX: 6.0 against 1.3; on AMD's Zen 4, beside other work: 1.7
+against 1.6. EfficientNetV2-B0 with AMX: 2.7 against 7.3; MobileNetV2 without: 34 against 43. So it
+is used for the plain convolutions of VGG19 alone, and there only where the processor is fast in
+bfloat16, or on a GPU.
 """
 
 from __future__ import annotations
