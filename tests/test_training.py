@@ -160,13 +160,17 @@ def test_patience_ends_a_phase_and_the_next_starts_from_the_best(tmp_path):
     losses = [r["val_loss"] for r in history]
     for number in (0, 1):
         epochs = [r["epoch"] for r in history if r["phase"] == number]
-        improved = [losses[epoch] < min([np.inf, *losses[:epoch]]) for epoch in epochs]
+        improved = [losses[e] < min([np.inf, *losses[epochs[0] : e]]) for e in epochs]
         assert improved == [True] * (len(epochs) - 1) + [False] and len(epochs) < 6
     end = [r["phase"] for r in history].count(0)
     assert end > 1
     best = int(np.argmin(losses[:end]))
     assert best < end - 1
     np.testing.assert_array_equal(weights[end - 1], weights[best])
+    # What is left is the best of the last phase, though the first was better.
+    assert min(losses[:end]) < min(losses[end:])
+    left = list(learner.network.to_arrays().values())[-2]
+    np.testing.assert_array_equal(left, weights[end + int(np.argmin(losses[end:]))])
 
 
 def test_resuming_nothing_and_resuming_another_recipe_are_refused(tmp_path):

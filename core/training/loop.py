@@ -29,8 +29,10 @@ def train(
     on_step: Report = lambda *_: None,
     on_epoch: Callable[[dict], None] = lambda _: None,
 ) -> list[dict]:
-    """Train to the end of the last phase and leave the best weights in the learner.
+    """Train to the end of the last phase and leave that phase's best weights in the learner.
 
+    A phase starts from the best weights of the one before, and only its own epochs compete for
+    its best: what an earlier phase kept frozen is so always learned where the last one trains it.
     Continues where the run folder left off. Returns the history, one record an epoch: phase,
     epoch, learning_rate, seconds, loss, val_loss, val_accuracy, val_precision, val_recall
     (precision and recall are macro averages).
@@ -129,6 +131,7 @@ def _next_phase(learner: Learner, recipe: Recipe, progress: Progress) -> None:
     progress.finished = progress.phase + 1 == len(phases)
     progress.epoch_of_phase = 0
     progress.epochs_without_gain = 0
+    progress.best_loss = np.inf
     if not progress.finished:
         progress.phase += 1
         learner.start_phase(phases[progress.phase])

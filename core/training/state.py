@@ -15,7 +15,8 @@ LAST, BEST = "last.safetensors", "best.safetensors"
 
 @dataclass
 class Progress:
-    """Where a run stands. Epochs count from 0 over all phases."""
+    """Where a run stands. Epochs count from 0 over all phases; the best loss and the epochs
+    without gain are the current phase's."""
 
     phase: int = 0
     epoch: int = 0
@@ -51,11 +52,11 @@ class RunFolder:
         return progress, _below("weights/", arrays), _below("optimizer/", arrays)
 
     def save_best(self, weights: dict) -> None:
-        """Keep the weights with the lowest validation loss so far."""
+        """Keep the weights with the lowest validation loss of the phase so far."""
         _replace(self.folder / BEST, weights, None)
 
     def load_best(self) -> dict[str, np.ndarray]:
-        """The weights with the lowest validation loss."""
+        """The weights with the lowest validation loss of the last phase that ran."""
         return load_file(self.folder / BEST)
 
     def clear(self) -> None:
