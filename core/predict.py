@@ -7,6 +7,7 @@ python -m core.predict --replay MANIFEST [FILE...] [--json]
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +70,17 @@ def classify(
         pixels=pixels,
         features=features[0],
     )
+
+
+def classify_frames(
+    classifier: Classifier, frames: Sequence[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities (N, C) and last layer's features (N, h, w, K) of many frames, in one pass.
+
+    ``frames`` uint8 (H, W, 3), of any sizes; nothing is explained and no outline is used.
+    """
+    features = classifier.features(to_batch(frames, classifier.recipe.preprocessing))
+    return probabilities(classifier.head(features, 0)[0], classifier.temperature), features
 
 
 def main(arguments: list[str] | None = None) -> int:

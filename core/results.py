@@ -5,7 +5,7 @@ python -m core.results --json       every figure, for programs
 python -m core.results --markdown   the page docs/results.md
 python -m core.results --write      write that page
 python -m core.results --check      recompute all figures from the shipped predictions
-python -m core.results --time       measure milliseconds a scan, on a machine that is idle
+python -m core.results --time       measure how fast the systems are, on a machine that is idle
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from core import (
     guard_tables,
     outlining_tables,
     results_tables,
+    timing_table,
 )
 from core.card import PROTOCOLS
 from core.checkpoints import CHECKPOINTS, list_trained, open_checkpoint
@@ -95,6 +96,7 @@ def markdown(root: Path = CHECKPOINTS) -> str:
         guard_tables.section(guarded),
         outlining_tables.section(root),
         explanations_tables.section(explained),
+        timing_table.section(root),
     ]
     return "\n".join(filter(None, parts))
 
@@ -219,8 +221,9 @@ def _check() -> None:
 def _time() -> None:
     measured = write_timings()
     for recipe_id, taken in measured["milliseconds"].items():
-        print(f"{recipe_id}: {taken} ms")
-    print(f"Medians of {measured['scans']} scans, {measured['processor']}.")
+        rates = [measured[kind][recipe_id] for kind in ("opinions_a_second", "batch_a_second")]
+        print(f"{recipe_id}: {taken} ms; {rates[0]} opinions a second, {rates[1]} in a batch")
+    print(f"Of {measured['scans']} scans, {measured['processor']}.")
 
 
 _ACTIONS = {
@@ -228,7 +231,7 @@ _ACTIONS = {
     "markdown": (_print_markdown, "print the page docs/results.md"),
     "write": (_write, "write docs/results.md"),
     "check": (_check, "fail if shipped predictions do not reproduce the shipped figures"),
-    "time": (_time, "measure milliseconds a scan of every system, on a machine that is idle"),
+    "time": (_time, "measure how fast every system is, on a machine that is idle"),
 }
 
 

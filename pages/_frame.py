@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Callable
 from functools import wraps
+from urllib.parse import urlsplit
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -23,7 +24,7 @@ UNEXPECTED = (
 # this one. Its default for charts is a grey too pale to read on white.
 THEME_TEXT = "#000037"
 
-FRAMED = "framed"
+FRAMED, WANTED = "framed", "wanted page"
 
 _log = logging.getLogger("lesionlens")
 
@@ -66,8 +67,10 @@ def themed(figure: go.Figure) -> go.Figure:
 
 @guarded
 def run_page(page) -> None:
-    """Run the page that st.navigation chose."""
+    """Run the page that st.navigation chose, or the one that ``require_frame`` was asked for."""
     st.session_state[FRAMED] = True
+    if wanted := st.session_state.pop(WANTED, None):
+        st.switch_page(f"pages/{wanted}.py")
     page.run()
 
 
@@ -75,7 +78,8 @@ def require_frame() -> None:
     """The first line of every page: no page is ever shown without what surrounds it.
 
     Streamlit runs files of a folder named ``pages`` by themselves until st.navigation is called
-    for the first time. Who asks a fresh server for a page by its address is sent through app.py.
+    for the first time. Who asks a fresh server for a page by its address gets it through app.py.
     """
     if FRAMED not in st.session_state:
+        st.session_state[WANTED] = urlsplit(st.context.url).path.rpartition("/")[2]
         st.switch_page("app.py")

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from core.checkpoints import CheckpointError
-from core.classifiers.base import probabilities
-from core.preprocessing import to_batch
+from core.predict import classify_frames
 from pages import _work as work
 
 BATCH = 8
@@ -48,8 +47,7 @@ def _together(
     """The verdict on each frame, by its number."""
     system, guard = work.classifier(recipe_id), work.guard(recipe_id)
     recipe = system.recipe
-    features = system.features(to_batch(list(frames.values()), recipe.preprocessing))
-    shares = probabilities(system.head(features, 0)[0], system.temperature)
+    shares, features = classify_frames(system, list(frames.values()))
     found = {}
     for (at, pixels), seen, share in zip(frames.items(), features, shares, strict=True):
         likeness = guard.judge(seen, pixels)

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 
-from core import results, timing
+from core import results, timing, timing_table
 from core.checkpoints import CHECKPOINTS, list_trained, open_checkpoint
 from core.evaluation import EvaluationError, evaluate
 from core.recipe import list_recipes, load_recipe
@@ -91,8 +91,8 @@ def test_shipped_networks_have_as_many_parameters_as_they_should(recipe_id):
 
 
 @pytest.fixture
-def slow_system(monkeypatch):
-    """Takes 10 ms a scan, and a second for the first."""
+def slow_system():
+    """Takes 10 ms for a call, and a second for the first; its features are good for no guard."""
     shapes = []
 
     def logits(batch):
@@ -100,35 +100,62 @@ def slow_system(monkeypatch):
         shapes.append(batch.shape)
 
     classifier = SimpleNamespace(recipe=load_recipe("busi-mobilenetv2"), logits=logits)
-    checkpoint = SimpleNamespace(load=lambda: classifier)
-    monkeypatch.setattr(timing, "open_checkpoint", lambda recipe_id, root: checkpoint)
-    monkeypatch.setattr(timing, "list_trained", lambda root: ("busi-mobilenetv2",))
-    return shapes
+    return SimpleNamespace(load=lambda: classifier, shapes=shapes)
 
 
-def test_scans_are_timed_one_by_one_and_kept_for_the_table(slow_system, tmp_path):
-    measured = timing.write_timings(tmp_path, scans=20)
-    assert len(slow_system) > 20
-    assert set(slow_system) == {(1, 150, 150, 3)}
-    taken = measured["milliseconds"]["busi-mobilenetv2"]
-    assert 10 <= taken < 500  # the first does not count
+def test_scans_are_timed_one_by_one_after_a_few_that_do_not_count(slow_system, monkeypatch):
+    only = {"milliseconds": timing.MEASURES["milliseconds"]}
+    monkeypatch.setattr(timing, "MEASURES", only)
+    taken = timing.measure(slow_system, scans=20)["milliseconds"]
+    assert len(slow_system.shapes) > 20
+    assert set(slow_system.shapes) == {(1, 150, 150, 3)}
+    assert 10 <= taken < 500
+
+
+def test_a_rate_counts_scans_and_not_calls():
+    groups = []
+
+    def answer(some):
+        groups.append(some)
+        time.sleep(0.05)
+
+    rate = timing._rate(answer, list(range(20)), 8)
+    assert groups[-3:] == [list(range(8)), list(range(8, 16)), [16, 17, 18, 19]]
+    assert 20 < rate <= 20 / 0.15  # three calls
+
+
+def test_a_real_system_is_timed_and_kept_for_table_and_page(monkeypatch, tmp_path):
+    monkeypatch.setattr(timing, "list_trained", lambda root: (shipped("busi-mobilenetv2"),))
+    monkeypatch.setattr(timing, "open_checkpoint", lambda name, root: open_checkpoint(name))
+    measured = timing.write_timings(tmp_path, scans=9)
     assert timing.read_timings(tmp_path) == measured
-    assert measured["scans"] == 20 and measured["processor"]
+    assert measured["scans"] == 9 and measured["processor"]
+    figures = [measured[kind]["busi-mobilenetv2"] for kind in timing.MEASURES]
+    assert all(figure > 0 for figure in figures)
     table = systems_table(tmp_path).set_index(["recipe", "figures"])
-    assert table.loc[("busi-mobilenetv2", "grouped"), "milliseconds"] == taken
+    assert table.loc[("busi-mobilenetv2", "grouped"), "milliseconds"] == figures[0]
     assert table["milliseconds"].notna().sum() == 3
+    line = timing_table.section(tmp_path).splitlines()[-1]
+    assert [cell.strip() for cell in line.strip("|").split("|")] == [
+        "`busi-mobilenetv2`",
+        *map(str, figures),
+    ]
 
 
 def test_nothing_is_timed_until_it_is_asked_for(tmp_path):
     assert timing.read_timings(tmp_path) == {}
     assert systems_table(tmp_path)["milliseconds"].isna().all()
+    assert timing_table.section(tmp_path) == ""
 
 
 def test_the_command_prints_what_it_measured(monkeypatch, capsys):
-    measured = {"milliseconds": {"one": 12.5}, "scans": 30, "processor": "A"}
+    kinds = {"milliseconds": 12.5, "opinions_a_second": 20.1, "batch_a_second": 40.2}
+    measured = {"scans": 30, "processor": "A"} | {kind: {"one": x} for kind, x in kinds.items()}
     monkeypatch.setattr(results, "write_timings", lambda: measured)
     assert results.main(["--time"]) == 0
-    assert capsys.readouterr().out == "one: 12.5 ms\nMedians of 30 scans, A.\n"
+    assert capsys.readouterr().out == (
+        "one: 12.5 ms; 20.1 opinions a second, 40.2 in a batch\nOf 30 scans, A.\n"
+    )
 
 
 def test_timings_do_not_disturb_the_list_of_systems(tmp_path):
