@@ -3,8 +3,8 @@
 Streamlit's own button for a file that is made when it is asked for holds the id of one run of the
 page: ``MediaFileManager.remove_orphaned_files`` forgets it at the end of the next run of any
 session, before the browser knows the new id, and the click is lost. Here a click is an ordinary
-input, and the file travels in the answer to it. What is known to fail: a second click while the
-first file is still being made, with another input right after it.
+input, and the file travels in the answer to it. ``runner.fastReruns`` has to be off: with it
+``AppSession.request_rerun`` forgets a click that waits for its turn when another input follows.
 """
 
 from __future__ import annotations
