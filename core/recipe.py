@@ -115,8 +115,9 @@ class Phase(_Record):
 
     ``trainable`` is ``head``, ``all`` or the beginnings of names of layers. An epoch takes at most
     ``steps`` batches, others each time, or all images. The rate is multiplied by
-    ``decay_factor`` every ``decay_every`` epochs; the phase ends when the validation loss has not
-    improved for ``patience`` epochs.
+    ``decay_factor`` every ``decay_every`` epochs, and, in PyTorch, by ``stage_decay`` for each
+    stage that lies before the last; the phase ends when the validation loss has not improved for
+    ``patience`` epochs.
     """
 
     trainable: Literal["head", "all"] | tuple[str, ...]
@@ -125,6 +126,7 @@ class Phase(_Record):
     learning_rate: Positive
     decay_factor: Positive = 1.0
     decay_every: Count = 1
+    stage_decay: Positive = 1.0
     patience: Count | None = None
 
 

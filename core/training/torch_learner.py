@@ -44,16 +44,15 @@ class TorchLearner(Learner):
     def start_phase(self, phase: Phase) -> None:
         for name, parameter in self.network.named_parameters():
             parameter.requires_grad_(_learns(name, phase))
-        learning = [p for p in self.network.parameters() if p.requires_grad]
         create = _OPTIMIZERS[self._recipe.training.optimizer]
-        self._optimizer = create(learning, lr=phase.learning_rate)
+        self._optimizer = create(_groups(self.network, phase), lr=phase.learning_rate)
 
     def step(self, batch: np.ndarray, labels: np.ndarray, rate: float) -> float:
         self.network.train()
         for stage in self.network.stages.values():
             stage.train(any(p.requires_grad for p in stage.parameters()))
         for group in self._optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
         loss = cross_entropy(self._forward(batch), torch.from_numpy(labels).to(self._device))
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -87,6 +86,18 @@ class TorchLearner(Learner):
         x = torch.from_numpy(batch).permute(0, 3, 1, 2).to(self._device)
         with torch.autocast(self._device, torch.bfloat16, enabled=self._bfloat16):
             return self.network(x).float()
+
+
+def _groups(network: torch.nn.Module, phase: Phase) -> list[dict]:
+    """What learns, stage by stage, each with its ``share`` of the learning rate."""
+    parts = [network.head, *reversed(network.stages.values())]
+    return [
+        {
+            "params": [p for p in part.parameters() if p.requires_grad],
+            "share": phase.stage_decay ** max(0, back - 1),
+        }
+        for back, part in enumerate(parts)
+    ]
 
 
 def _learns(parameter: str, phase: Phase) -> bool:
