@@ -168,6 +168,13 @@ class Recipe(_Record):
             raise ValueError(f"malignant_classes: {sorted(unknown)} not among {known}")
         return self
 
+    @model_validator(mode="after")
+    def _slows_stages_in_torch_alone(self) -> Recipe:
+        slowed = any(phase.stage_decay != 1 for phase in self.training.phases)
+        if slowed and self.architecture.framework != "torch":
+            raise ValueError("stage_decay: networks of Keras learn at one rate; leave it out")
+        return self
+
     def method(self) -> dict:
         """What decides the result of a training; the prose and the published figures do not."""
         decisive = {"classes", "data", "preprocessing", "augmentation", "architecture", "training"}
@@ -220,7 +227,8 @@ def compare(recipe: Recipe, network: str) -> Recipe:
 
     The network gets pixels in the range its ImageNet weights were made for and its default
     settings, but for the recipe's dropout; where the recipe trains layers of its own network by
-    name, all layers train. The paper's figures are left out: they belong to its own network.
+    name, all layers train, and in Keras all at one rate. The paper's figures are left out: they
+    belong to its own network.
     Raises RecipeError for an unknown network.
     """
     if network not in networks():
@@ -230,10 +238,6 @@ def compare(recipe: Recipe, network: str) -> Recipe:
     kept = {k: v for k, v in recipe.architecture.parameters.items() if k == "dropout"}
     architecture = Architecture(framework=other.framework, name=network, parameters=kept)
     preprocessing = recipe.preprocessing.model_copy(update={"value_range": other.value_range})
-    phases = tuple(
-        phase if isinstance(phase.trainable, str) else phase.model_copy(update={"trainable": "all"})
-        for phase in recipe.training.phases
-    )
     changes = {
         "id": f"{recipe.id}{COMPARED}{network}",
         "title": f"{other.title} in place of {recipe.title}",
@@ -245,9 +249,21 @@ def compare(recipe: Recipe, network: str) -> Recipe:
         "published_confusion": None,
         "preprocessing": preprocessing,
         "architecture": architecture,
-        "training": recipe.training.model_copy(update={"phases": phases}),
+        "training": _training_of(recipe, other.framework),
     }
     return recipe.model_copy(update=changes)
+
+
+def _training_of(recipe: Recipe, framework: str) -> Training:
+    """The recipe's training for another network: no layer by name, and in Keras no slower stage."""
+    changes = {} if framework == "torch" else {"stage_decay": 1.0}
+    phases = tuple(
+        phase.model_copy(
+            update=changes if isinstance(phase.trainable, str) else changes | {"trainable": "all"}
+        )
+        for phase in recipe.training.phases
+    )
+    return recipe.training.model_copy(update={"phases": phases})
 
 
 def list_recipes() -> tuple[Recipe, ...]:

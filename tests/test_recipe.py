@@ -123,6 +123,13 @@ def test_unknown_malignant_class_is_told():
     assert all(name in message for name in changed["classes"])
 
 
+def test_slower_stages_are_refused_where_all_learn_at_one_rate():
+    changed = load_recipe("busi-mobilenetv2").model_dump(mode="json", exclude_none=True)
+    changed["training"]["phases"][0]["stage_decay"] = 0.5
+    assert "stage_decay: networks of Keras" in error_of(changed)
+    assert load_recipe("mammography-dalaresnet50").training.phases[0].stage_decay < 1
+
+
 def test_text_that_is_no_toml_is_told():
     with pytest.raises(RecipeError, match="odd.toml is not valid TOML"):
         parse_recipe("id = ", "odd.toml")
