@@ -19,10 +19,11 @@ from pydicom.uid import (
     UID,
     AllTransferSyntaxes,
     ExplicitVRLittleEndian,
+    JPEG2000TransferSyntaxes,
     JPEGLSTransferSyntaxes,
 )
 
-from core.dicom_gdcm import unpack_apart
+from core.dicom_gdcm import WORTH_A_PROCESS, unpack_apart
 from core.dicom_header import frame_header, is_enhanced
 from core.scan_types import MAX_FRAMES, MAX_PIXELS, TOO_LARGE, TOO_MANY, Grey, ScanError, rgb
 from core.windowing import TABLE_SIZE, Window, apply_window, window_between
@@ -123,7 +124,7 @@ def _unpacked(dataset: Dataset) -> np.ndarray:
     count = frame_count(dataset)
     if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         frames = _checked_frames(dataset, count)
-        plugin = _plugin(dataset)
+        plugin = _plugin(dataset, count)
         stored = _by_gdcm(dataset, frames) if plugin == "gdcm" else _by(plugin, dataset, count)
     else:
         stored = pixel_array(dataset)
@@ -133,9 +134,13 @@ def _unpacked(dataset: Dataset) -> np.ndarray:
     return _without_unused_bits(stored, dataset)
 
 
-def _plugin(dataset: Dataset) -> str:
-    """What unpacks a compressed picture. Pillow knows 8 bits only."""
-    able = get_decoder(dataset.file_meta.TransferSyntaxUID).available_plugins
+def _plugin(dataset: Dataset, count: int) -> str:
+    """What unpacks a compressed picture of so many frames. Pillow knows 8 bits only; OpenJPEG
+    takes one frame after the other, gdcm several at a time."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    able = get_decoder(syntax).available_plugins
+    if syntax in JPEG2000TransferSyntaxes and count > WORTH_A_PROCESS and "gdcm" in able:
+        return "gdcm"
     deep = int(dataset.BitsStored) > 8
     return next(one for one in _PLUGINS if one in able and not (deep and one == "pillow"))
 

@@ -15,7 +15,7 @@ import pydicom
 import pytest
 from dicoms import NOISE, dataset, dicom, items, lut, saved
 from PIL import Image
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut
 from pydicom.uid import (
     MPEG2MPML,
@@ -26,9 +26,11 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
+    JPEGLSLossless,
     RLELossless,
 )
 
+from core.dicom_gdcm import WORTH_A_PROCESS
 from core.scan_types import MAX_FRAMES, MAX_PIXELS
 from core.scans import Scan, ScanError, read_scan, read_scan_file
 from core.windowing import Window
@@ -84,6 +86,26 @@ def test_colours_of_every_lossless_syntax(syntax):
     scan = read_scan(dicom(COLOURS, "RGB", syntax=syntax))
     assert np.array_equal(scan.pixels, COLOURS)
     assert scan.grey is None
+
+
+@pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless], ids=lambda one: one.name)
+@pytest.mark.parametrize("count", [2 * WORTH_A_PROCESS + 3, WORTH_A_PROCESS + 1])
+def test_frames_that_processes_share_come_back_in_order(syntax, count):
+    numbers = np.arange(count, dtype=np.uint16)[:, None, None]
+    greys = NOISE[None] // 2 + numbers * 7
+    scan = read_scan(dicom(greys.astype(np.uint16), bits=12, syntax=syntax))
+    assert np.array_equal(scan.grey.values, greys)
+    colours = COLOURS[0][None] ^ numbers[..., None].astype(np.uint8)
+    scan = read_scan(dicom(colours, "RGB", syntax=syntax))
+    assert np.array_equal(scan.pixels, colours)
+
+
+def test_one_bad_frame_among_many_is_told():
+    made = dataset(np.stack([NOISE] * 20), bits=12, syntax=JPEG2000Lossless)
+    frames = list(generate_frames(made.PixelData, number_of_frames=20))
+    frames[13] = frames[13][:60]
+    made.PixelData = encapsulate(frames)
+    refused(saved(made), "damaged")
 
 
 def test_jpeg_is_as_pillow_reads_it():
