@@ -1,18 +1,15 @@
 """The manifest of one examination: hashes, versions and settings that give the same numbers again.
 
-A manifest names no person: of the file it holds the sha256 alone.
+``core.replay`` does that. A manifest names no person: of the file it holds the sha256 alone.
 """
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
-import json
 import math
 import os
 import platform
-from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
@@ -21,15 +18,8 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from core.checkpoints import CHECKPOINTS, Checkpoint, CheckpointError, open_checkpoint, sha256
-from core.dicom_series import read_series
-from core.findings import Findings, View
-from core.predict import Opinion, classify
-from core.scans import Scan, ScanError, read_scan
-from core.windowing import Window
-
-TOLERANCE = 1e-4
-"""What probabilities may differ by on another machine, or with other versions of the libraries."""
+from core.checkpoints import sha256
+from core.findings import EvidenceMap, Findings, View
 
 _ALWAYS = (
     *("numpy", "opencv-python-headless", "pillow", "pydicom", "python-gdcm", "pylibjpeg"),
@@ -132,7 +122,7 @@ def manifest(findings: Findings, path: Path | None = None) -> dict:
         path=None if path is None else str(path),
         frame=findings.frame,
         look=look and Look(**_window(look)),
-        pixels=_pixels(opinion.pixels),
+        pixels=pixels_of(opinion.pixels),
         region=_region(findings),
         recipe=findings.recipe.id,
         weights=findings.weights,
@@ -141,7 +131,7 @@ def manifest(findings: Findings, path: Path | None = None) -> dict:
         target=opinion.target,
         logits=[float(one) for one in opinion.logits],
         probabilities=[float(one) for one in opinion.probabilities],
-        maps=[_map(one) for one in findings.maps],
+        maps=[map_of(one) for one in findings.maps],
         versions=library_versions(findings.recipe.architecture.framework),
         machine=this_machine(),
     ).model_dump(mode="json")
@@ -160,36 +150,6 @@ def read_manifest(text: str) -> Manifest:
         ) from error
 
 
-def replay(
-    stated: dict | Manifest, data: bytes | Sequence[bytes], root: Path = CHECKPOINTS
-) -> dict:
-    """Examine the scan again as the manifest says, and compare.
-
-    ``data`` are the bytes of the file, or of all files of a series. The comparison holds
-    ``agrees``; ``tolerance``, 0 on the same machine with the same versions, else TOLERANCE;
-    ``difference``, the largest of any probability; ``stated`` and ``found`` probabilities by
-    class; ``changes``, what is another version or machine now. Raises ManifestError where it
-    cannot be done: another file, other weights, pixels that are unpacked differently.
-    """
-    if isinstance(stated, dict):
-        stated = read_manifest(json.dumps(stated))
-    files = [data] if isinstance(data, bytes) else list(data)
-    _check_files(stated, files)
-    checkpoint = _checkpoint(stated, root)
-    opinion = _examined(stated, checkpoint, files)
-    changes = _changes(stated, checkpoint)
-    tolerance = TOLERANCE if changes else 0.0
-    difference = float(np.abs(opinion.probabilities - np.array(stated.probabilities)).max())
-    return {
-        "agrees": difference <= tolerance,
-        "tolerance": tolerance,
-        "difference": difference,
-        "stated": dict(zip(stated.classes, stated.probabilities, strict=True)),
-        "found": dict(zip(opinion.classes, map(float, opinion.probabilities), strict=True)),
-        "changes": changes,
-    }
-
-
 # ---------------------------------------------------------------- writing
 
 
@@ -204,7 +164,8 @@ def _window(look: View) -> dict:
     }
 
 
-def _pixels(pixels: np.ndarray) -> Pixels:
+def pixels_of(pixels: np.ndarray) -> Pixels:
+    """Shape and hash of a frame."""
     return Pixels(shape=pixels.shape, sha256=sha256(np.ascontiguousarray(pixels).tobytes()))
 
 
@@ -217,7 +178,8 @@ def _region(findings: Findings) -> Region | None:
     return Region(source=findings.region_source, png=png)
 
 
-def _map(one) -> Map:
+def map_of(one: EvidenceMap) -> Map:
+    """What is kept of a heatmap."""
     maximum = one.heatmap.maximum
     return Map(
         method=one.method,
@@ -252,96 +214,3 @@ def _processor() -> str:
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     cores = os.cpu_count()
     return f"{next(names, platform.processor() or platform.machine())}, {cores} processors"
-
-
-# ---------------------------------------------------------------- replaying
-
-
-def _check_files(stated: Manifest, files: Sequence[bytes]) -> None:
-    found = tuple(hashlib.sha256(data).hexdigest() for data in files)
-    if found != stated.inputs:
-        raise ManifestError(
-            f"This is not the file that was examined: its sha256 begins with {found[0][:12]}, the "
-            f"manifest's with {stated.inputs[0][:12]}. It was changed, or it is another one."
-            if len(found) == len(stated.inputs) == 1
-            else f"These are not the {len(stated.inputs)} files that were examined, in their order."
-        )
-
-
-def _checkpoint(stated: Manifest, root: Path) -> Checkpoint:
-    try:
-        checkpoint = open_checkpoint(stated.recipe, root)
-        known = checkpoint.manifest["files"].get("weights.safetensors", "")
-        temperature = checkpoint.temperature
-    except CheckpointError as error:
-        raise ManifestError(str(error)) from error
-    if checkpoint.recipe.classes != stated.classes:
-        raise ManifestError(f"The classes of {stated.recipe} here are not those of the manifest.")
-    if known != stated.weights.sha256:
-        raise ManifestError(
-            f"The weights of {stated.recipe} here are others (sha256 {known[:12]}…) than those of "
-            f"the manifest ({stated.weights.sha256[:12]}…). Get the checkpoint that it names."
-        )
-    if temperature != stated.temperature:
-        raise ManifestError(
-            f"The calibration of {stated.recipe} was changed: its temperature is {temperature:g} "
-            f"here and {stated.temperature:g} in the manifest. Get the checkpoint that it names."
-        )
-    return checkpoint
-
-
-def _examined(stated: Manifest, checkpoint: Checkpoint, files: Sequence[bytes]) -> Opinion:
-    try:
-        scan = read_series(files) if len(files) > 1 else read_scan(files[0])
-        scan, frame = _seen(stated, scan)
-        if _pixels(scan.pixels[frame]) != stated.pixels:
-            raise ManifestError(
-                "The file is the same, but its pixels are unpacked differently here than they "
-                f"were. {_said(_changes(stated, checkpoint))}"
-            )
-        mask = _mask(stated)
-        return classify(checkpoint.load(), scan, stated.target, frame, mask)
-    except (ScanError, CheckpointError) as error:
-        raise ManifestError(str(error)) from error
-
-
-def _seen(stated: Manifest, scan: Scan) -> tuple[Scan, int]:
-    """The scan through the user's window, and the number of its frame then."""
-    if not 0 <= stated.frame < len(scan.pixels):
-        raise ManifestError(f"The scan has no frame {stated.frame + 1}, which the manifest names.")
-    look = stated.look
-    if look is None:
-        return scan, stated.frame
-    window = Window(look.center, look.width, look.shape)
-    return scan.seen_through(stated.frame, window, look.inverted), 0
-
-
-def _mask(stated: Manifest) -> np.ndarray | None:
-    if stated.region is None:
-        return None
-    try:
-        png = base64.b64decode(stated.region.png, validate=True)
-        with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
-            if (image.height, image.width) != stated.pixels.shape[:2]:
-                raise ValueError("the size is another")
-            return np.asarray(image.convert("1"))
-    except Exception as error:  # a hostile file makes the decoder raise nearly anything
-        raise ManifestError(
-            "The manifest's region cannot be read. Choose the file as it was saved."
-        ) from error
-
-
-def _changes(stated: Manifest, checkpoint: Checkpoint) -> dict[str, tuple[str, str]]:
-    """What was and what is, by name of a library or part of the machine."""
-    was = stated.versions | stated.machine
-    now = library_versions(checkpoint.recipe.architecture.framework) | this_machine()
-    names = dict.fromkeys([*was, *now])
-    pairs = {name: (was.get(name, "none"), now.get(name, "none")) for name in names}
-    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-
-
-def _said(changes: dict[str, tuple[str, str]]) -> str:
-    if not changes:
-        return "Versions and machine are the same; the manifest may have been changed."
-    parts = (f"{name} was {was} and is {now}" for name, (was, now) in changes.items())
-    return f"What is different: {', '.join(parts)}."

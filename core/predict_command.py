@@ -22,10 +22,11 @@ from core.checkpoints import CheckpointError, list_trained, open_checkpoint, sha
 from core.classifiers.base import Classifier
 from core.findings import NO_REGION, EvidenceMap, Findings, weights_of
 from core.guard import Guard, load_guard
-from core.manifest import Manifest, ManifestError, manifest, read_manifest, replay
+from core.manifest import Manifest, ManifestError, manifest, read_manifest
 from core.modality import contradiction
 from core.predict import Opinion, classify
 from core.recipe import Recipe
+from core.replay import replay
 from core.scan_types import MAX_BYTES
 from core.scans import Scan, ScanError, read_scan_file
 
@@ -219,7 +220,11 @@ def _judgement(compared: dict) -> str:
     where = f"other versions or machine: {changes}" if changes else "same machine and versions"
     needed = f"to {compared['tolerance']:g}" if changes else "exactly"
     verdict = "They agree" if compared["agrees"] else "They do not agree"
-    return f"{verdict} {needed} ({where}); largest difference {compared['difference']:.3g}."
+    maps = [
+        f"{one['method']} {'agrees' if one['agrees'] else 'differs'}" for one in compared["maps"]
+    ]
+    told = f" Heatmaps: {', '.join(maps)}." if maps else ""
+    return f"{verdict} {needed} ({where}); largest difference {compared['difference']:.3g}.{told}"
 
 
 def _shares(probabilities: dict[str, float]) -> str:

@@ -18,8 +18,11 @@ from core.checkpoints import (
     update_checkpoint,
 )
 from core.datasets.phantoms import phantom
-from core.findings import View
-from core.manifest import Manifest, ManifestError, manifest, read_manifest, replay
+from core.explain import METHODS
+from core.findings import EvidenceMap, View
+from core.manifest import Manifest, ManifestError, manifest, read_manifest
+from core.preprocessing import to_batch
+from core.replay import replay
 from core.windowing import Window
 from tests import findings as made
 from tests.dicoms import dicom
@@ -148,6 +151,55 @@ def test_on_another_machine_small_differences_are_allowed_and_what_changed_is_to
         found = replay(other, made.phantom_png())
         assert found["agrees"] is agrees and found["tolerance"] == 1e-4
         assert found["changes"] == {"numpy": ("1.0.0", plain["versions"]["numpy"])}
+
+
+INSTANT = [name for name, method in METHODS.items() if method.cost == "instant"]
+
+
+@pytest.fixture(scope="module")
+def mapped():
+    """With every instant map, made by the method itself."""
+    findings = made.examined(made.phantom_png())
+    opinion, classifier = findings.opinion, made.opened()[1]
+    batch = to_batch([opinion.pixels], classifier.recipe.preprocessing)
+    maps = [
+        EvidenceMap(name, METHODS[name].run(classifier, batch, opinion.target).heatmaps[0])
+        for name in INSTANT
+    ]
+    return stored(manifest(replace(findings, maps=tuple(maps))))
+
+
+def test_heatmaps_are_replayed_exactly(mapped):
+    found = replay(mapped, made.phantom_png())
+    assert found["agrees"]
+    expected = [{"method": one, "agrees": True, "difference": 0.0} for one in INSTANT]
+    assert found["maps"] == expected and len(expected) > 3
+
+
+def test_another_heatmap_does_not_agree(mapped):
+    first = mapped["maps"][0]
+    for other in ({"sha256": "0" * 64}, {"maximum": first["maximum"] * 1.005}):
+        found = replay(mapped | {"maps": [first | other, *mapped["maps"][1:]]}, made.phantom_png())
+        assert [one["agrees"] for one in found["maps"]] == [False] + [True] * (len(INSTANT) - 1)
+        assert not found["agrees"] and found["difference"] == 0
+
+
+@pytest.mark.parametrize(("factor", "agrees"), [(1.005, True), (1.1, False)])
+def test_on_another_machine_a_heatmap_may_be_a_little_stronger(mapped, factor, agrees):
+    first = mapped["maps"][0]
+    other = first | {"sha256": "0" * 64, "maximum": first["maximum"] * factor}
+    elsewhere = mapped | {"maps": [other], "machine": {"system": "another"}}
+    found = replay(elsewhere, made.phantom_png())
+    assert found["agrees"] is agrees
+    assert found["maps"][0]["difference"] == pytest.approx(1 - 1 / factor)
+
+
+@pytest.mark.parametrize(
+    "other", [{"method": "crystal-ball"}, {"parameters": {"bogus": 1.0}}], ids=["method", "setting"]
+)
+def test_a_heatmap_that_cannot_be_made_here_is_refused(mapped, other):
+    with pytest.raises(ManifestError, match="heatmap '"):
+        replay(mapped | {"maps": [mapped["maps"][0] | other]}, made.phantom_png())
 
 
 def test_other_weights_are_refused(plain):

@@ -1,0 +1,195 @@
+"""Examine a scan again as a manifest says: the same numbers and maps, or why not."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from core.checkpoints import CHECKPOINTS, Checkpoint, CheckpointError, open_checkpoint
+from core.classifiers.base import Classifier
+from core.dicom_series import read_series
+from core.explain import METHODS
+from core.findings import EvidenceMap
+from core.manifest import (
+    Manifest,
+    ManifestError,
+    Map,
+    library_versions,
+    map_of,
+    pixels_of,
+    read_manifest,
+    this_machine,
+)
+from core.predict import Opinion, classify
+from core.preprocessing import to_batch
+from core.scans import Scan, ScanError, read_scan
+from core.windowing import Window
+
+TOLERANCE = 1e-4
+"""What probabilities may differ by on another machine, or with other versions of the libraries."""
+MAP_TOLERANCE = 1e-2
+"""The same for the raw maximum of a heatmap, as a share of it."""
+
+
+def replay(
+    stated: dict | Manifest, data: bytes | Sequence[bytes], root: Path = CHECKPOINTS
+) -> dict:
+    """Examine the scan again as the manifest says, and compare.
+
+    ``data`` are the bytes of the file, or of all files of a series. The comparison holds
+    ``agrees``; ``tolerance``, 0 on the same machine with the same versions, else TOLERANCE;
+    ``difference``, the largest of any probability; ``stated`` and ``found`` probabilities by
+    class; ``maps``, for each heatmap its method, whether it agrees and by what share its raw
+    maximum differs; ``changes``, what is another version or machine now. Raises ManifestError
+    where it cannot be done: another file, other weights, pixels that are unpacked differently.
+    """
+    if isinstance(stated, dict):
+        stated = read_manifest(json.dumps(stated))
+    files = [data] if isinstance(data, bytes) else list(data)
+    _check_files(stated, files)
+    checkpoint = _checkpoint(stated, root)
+    opinion, maps = _examined(stated, checkpoint, files)
+    changes = _changes(stated, checkpoint)
+    tolerance = TOLERANCE if changes else 0.0
+    difference = float(np.abs(opinion.probabilities - np.array(stated.probabilities)).max())
+    compared = [_compare(one, found, exactly=not changes) for one, found in maps]
+    return {
+        "agrees": difference <= tolerance and all(one["agrees"] for one in compared),
+        "tolerance": tolerance,
+        "difference": difference,
+        "stated": dict(zip(stated.classes, stated.probabilities, strict=True)),
+        "found": dict(zip(opinion.classes, map(float, opinion.probabilities), strict=True)),
+        "maps": compared,
+        "changes": changes,
+    }
+
+
+def _check_files(stated: Manifest, files: Sequence[bytes]) -> None:
+    found = tuple(hashlib.sha256(data).hexdigest() for data in files)
+    if found != stated.inputs:
+        raise ManifestError(
+            f"This is not the file that was examined: its sha256 begins with {found[0][:12]}, the "
+            f"manifest's with {stated.inputs[0][:12]}. It was changed, or it is another one."
+            if len(found) == len(stated.inputs) == 1
+            else f"These are not the {len(stated.inputs)} files that were examined, in their order."
+        )
+
+
+def _checkpoint(stated: Manifest, root: Path) -> Checkpoint:
+    try:
+        checkpoint = open_checkpoint(stated.recipe, root)
+        known = checkpoint.manifest["files"].get("weights.safetensors", "")
+        temperature = checkpoint.temperature
+    except CheckpointError as error:
+        raise ManifestError(str(error)) from error
+    if checkpoint.recipe.classes != stated.classes:
+        raise ManifestError(f"The classes of {stated.recipe} here are not those of the manifest.")
+    if known != stated.weights.sha256:
+        raise ManifestError(
+            f"The weights of {stated.recipe} here are others (sha256 {known[:12]}…) than those of "
+            f"the manifest ({stated.weights.sha256[:12]}…). Get the checkpoint that it names."
+        )
+    if temperature != stated.temperature:
+        raise ManifestError(
+            f"The calibration of {stated.recipe} was changed: its temperature is {temperature:g} "
+            f"here and {stated.temperature:g} in the manifest. Get the checkpoint that it names."
+        )
+    return checkpoint
+
+
+def _examined(
+    stated: Manifest, checkpoint: Checkpoint, files: Sequence[bytes]
+) -> tuple[Opinion, list[tuple[Map, Map]]]:
+    """The opinion, and each heatmap as it is stated and as it is found now."""
+    try:
+        scan = read_series(files) if len(files) > 1 else read_scan(files[0])
+        scan, frame = _seen(stated, scan)
+        if pixels_of(scan.pixels[frame]) != stated.pixels:
+            raise ManifestError(
+                "The file is the same, but its pixels are unpacked differently here than they "
+                f"were. {_said(_changes(stated, checkpoint))}"
+            )
+        mask, classifier = _mask(stated), checkpoint.load()
+        opinion = classify(classifier, scan, stated.target, frame, mask)
+        return opinion, [(one, _again(one, classifier, opinion, mask)) for one in stated.maps]
+    except (ScanError, CheckpointError) as error:
+        raise ManifestError(str(error)) from error
+
+
+def _again(stated: Map, classifier: Classifier, opinion: Opinion, mask: np.ndarray | None) -> Map:
+    """The heatmap made anew from the features of the opinion."""
+    if stated.method not in METHODS:
+        raise ManifestError(
+            f"The manifest's heatmap '{stated.method}' is of a method that is not here."
+        )
+    batch = to_batch([opinion.pixels], classifier.recipe.preprocessing, [mask])
+    try:
+        found = METHODS[stated.method].run(
+            classifier, batch, opinion.target, features=opinion.features[None], **stated.parameters
+        )
+    except (TypeError, ValueError) as error:
+        raise ManifestError(
+            f"The manifest's settings of the heatmap '{stated.method}' cannot be used here."
+        ) from error
+    return map_of(EvidenceMap(stated.method, found.heatmaps[0], stated.parameters))
+
+
+def _compare(stated: Map, found: Map, exactly: bool) -> dict:
+    """Whether a map is the same, or, elsewhere, as strong within MAP_TOLERANCE."""
+    same = stated.sha256 == found.sha256 and stated.maximum == found.maximum
+    difference = 0.0
+    if not same and None not in (stated.maximum, found.maximum):
+        scale = max(abs(stated.maximum), abs(found.maximum))
+        difference = abs(stated.maximum - found.maximum) / scale if scale else 0.0
+    near = (stated.maximum is None) == (found.maximum is None) and difference <= MAP_TOLERANCE
+    agrees = same if exactly else near
+    return {"method": stated.method, "agrees": agrees, "difference": difference}
+
+
+def _seen(stated: Manifest, scan: Scan) -> tuple[Scan, int]:
+    """The scan through the user's window, and the number of its frame then."""
+    if not 0 <= stated.frame < len(scan.pixels):
+        raise ManifestError(f"The scan has no frame {stated.frame + 1}, which the manifest names.")
+    look = stated.look
+    if look is None:
+        return scan, stated.frame
+    window = Window(look.center, look.width, look.shape)
+    return scan.seen_through(stated.frame, window, look.inverted), 0
+
+
+def _mask(stated: Manifest) -> np.ndarray | None:
+    if stated.region is None:
+        return None
+    try:
+        png = base64.b64decode(stated.region.png, validate=True)
+        with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+            if (image.height, image.width) != stated.pixels.shape[:2]:
+                raise ValueError("the size is another")
+            return np.asarray(image.convert("1"))
+    except Exception as error:  # a hostile file makes the decoder raise nearly anything
+        raise ManifestError(
+            "The manifest's region cannot be read. Choose the file as it was saved."
+        ) from error
+
+
+def _changes(stated: Manifest, checkpoint: Checkpoint) -> dict[str, tuple[str, str]]:
+    """What was and what is, by name of a library or part of the machine."""
+    was = stated.versions | stated.machine
+    now = library_versions(checkpoint.recipe.architecture.framework) | this_machine()
+    names = dict.fromkeys([*was, *now])
+    pairs = {name: (was.get(name, "none"), now.get(name, "none")) for name in names}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _said(changes: dict[str, tuple[str, str]]) -> str:
+    if not changes:
+        return "Versions and machine are the same; the manifest may have been changed."
+    parts = (f"{name} was {was} and is {now}" for name, (was, now) in changes.items())
+    return f"What is different: {', '.join(parts)}."
