@@ -1,4 +1,4 @@
-"""JPEG frames that only gdcm unpacks: lossless, JPEG-LS, 12 bits.
+"""Frames that gdcm unpacks: JPEG lossless, JPEG-LS, 12 bits, and JPEG 2000 where they are many.
 
 gdcm ends its process at some damaged files, and would take the server with it. So this file is
 also a program, run as a process of its own: a line of JSON and then the frames come in, pixels go
@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import pairwise
 
 SECONDS = 60
 """How long a file may take."""
@@ -31,7 +32,7 @@ def unpack_apart(frames: Sequence[bytes], about: dict) -> bytes:
     """
     count = max(1, min(_PROCESSES, len(frames) // WORTH_A_PROCESS))
     ends = [len(frames) * part // count for part in range(count + 1)]
-    shares = [frames[start:end] for start, end in zip(ends, ends[1:], strict=False)]
+    shares = [frames[start:end] for start, end in pairwise(ends)]
     with ThreadPoolExecutor(count) as pool:
         return b"".join(pool.map(partial(_unpack, about=about), shares))
 
