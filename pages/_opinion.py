@@ -9,6 +9,7 @@ from core.explain import Heatmap
 from core.figures import (
     EVIDENCE_CONFIG,
     MALIGNANT_SIGN,
+    MAX_PICTURE_SIDE,
     describe_evidence,
     describe_probabilities,
     evidence_panels,
@@ -105,7 +106,7 @@ def show_evidence(view: work.View, first: Opinion, colour_map: str) -> Opinion:
     if explained != first.label:
         opinion = work.opinion(view, recipe.classes.index(explained))
     heatmap: Heatmap = opinion.heatmap
-    values = heatmap.resized(*opinion.pixels.shape[:2])
+    values = heatmap.resized(*_drawn_size(*opinion.pixels.shape[:2]))
     if heatmap.note:
         st.info(heatmap.note, icon=":material/info:")
     else:
@@ -130,8 +131,14 @@ def show_evidence(view: work.View, first: Opinion, colour_map: str) -> Opinion:
     )
     if outline is not None:
         scan, _ = view.examined()
-        quiet(region_text(outline, scan.spacing_mm, values))
+        quiet(region_text(outline, scan.spacing_mm, heatmap.resized(*outline.shape)))
     return opinion
+
+
+def _drawn_size(height: int, width: int) -> tuple[int, int]:
+    """Height and width of a map that is drawn, which need not be those of a large scan."""
+    shrink = min(1.0, MAX_PICTURE_SIDE / max(height, width))
+    return max(1, round(height * shrink)), max(1, round(width * shrink))
 
 
 def _malignant(opinion: Opinion, recipe: Recipe) -> bool:
