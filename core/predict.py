@@ -17,6 +17,9 @@ from core.explain import Heatmap, grad_cam
 from core.preprocessing import to_batch
 from core.scans import Scan, ScanError
 
+BATCH = 8
+"""Scans of a batch that are seen at a time."""
+
 
 @dataclass(frozen=True, eq=False)
 class Opinion:

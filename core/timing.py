@@ -19,13 +19,17 @@ import statistics
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from core.checkpoints import CHECKPOINTS, Checkpoint, list_trained, open_checkpoint
 
+if TYPE_CHECKING:
+    from core.classifiers.base import Classifier
+    from core.guard import Guard
+
 SCANS = 30
-TOGETHER = 8
 _WARM_UP = 5
 _FILE = "timings.json"
 
@@ -52,13 +56,15 @@ def write_timings(root: Path = CHECKPOINTS, scans: int = SCANS) -> dict:
 
 def measure(checkpoint: Checkpoint, scans: int = SCANS) -> dict[str, float]:
     """Every figure of a system, of phantoms of 512 x 512."""
-    return {kind: of(checkpoint, _phantoms(scans)) for kind, of in MEASURES.items()}
+    from core.guard import load_guard
+
+    system = checkpoint.load(), load_guard(checkpoint)
+    pictures = _phantoms(scans)
+    return {kind: of(*system, pictures) for kind, of in MEASURES.items()}
 
 
-def _milliseconds(checkpoint: Checkpoint, pictures: list[np.ndarray]) -> float:
+def _milliseconds(classifier: Classifier, guard: Guard, pictures: list[np.ndarray]) -> float:
     from core.preprocessing import to_batch
-
-    classifier = checkpoint.load()
 
     def answer(some: list[np.ndarray]) -> None:
         classifier.logits(to_batch(some, classifier.recipe.preprocessing, [None]))
@@ -66,12 +72,9 @@ def _milliseconds(checkpoint: Checkpoint, pictures: list[np.ndarray]) -> float:
     return round(1000 * statistics.median(_seconds(answer, pictures, 1)), 1)
 
 
-def _opinions(checkpoint: Checkpoint, pictures: list[np.ndarray]) -> float:
-    from core.guard import load_guard
+def _opinions(classifier: Classifier, guard: Guard, pictures: list[np.ndarray]) -> float:
     from core.predict import classify
     from core.scans import read_scan
-
-    classifier, guard = checkpoint.load(), load_guard(checkpoint)
 
     def answer(some: list[bytes]) -> None:
         found = classify(classifier, read_scan(some[0]))
@@ -80,19 +83,16 @@ def _opinions(checkpoint: Checkpoint, pictures: list[np.ndarray]) -> float:
     return _rate(answer, _files(pictures), 1)
 
 
-def _batch(checkpoint: Checkpoint, pictures: list[np.ndarray]) -> float:
-    from core.guard import load_guard
-    from core.predict import classify_frames
+def _batch(classifier: Classifier, guard: Guard, pictures: list[np.ndarray]) -> float:
+    from core.predict import BATCH, classify_frames
     from core.scans import read_scan
-
-    classifier, guard = checkpoint.load(), load_guard(checkpoint)
 
     def answer(some: list[bytes]) -> None:
         frames = [read_scan(one).pixels[0] for one in some]
         for features, pixels in zip(classify_frames(classifier, frames)[1], frames, strict=True):
             guard.judge(features, pixels)
 
-    return _rate(answer, _files(pictures), TOGETHER)
+    return _rate(answer, _files(pictures), BATCH)
 
 
 MEASURES = {
@@ -100,7 +100,7 @@ MEASURES = {
     "opinions_a_second": _opinions,
     "batch_a_second": _batch,
 }
-"""Figure -> what measures it, of a checkpoint and pictures."""
+"""Figure -> what measures it, of a classifier, its guard and pictures."""
 
 
 def _rate(answer: Callable[[list], None], scans: list, together: int) -> float:

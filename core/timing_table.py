@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from core.checkpoints import CHECKPOINTS
+from core.predict import BATCH
 from core.results_tables import MISSING, markdown_table
-from core.timing import TOGETHER, read_timings
+from core.timing import read_timings
 
 _HEADS = {
     "milliseconds": "Milliseconds from pixels to answer ↓",
     "opinions_a_second": "Scans a second, one at a time, with Grad-CAM and guard ↑",
-    "batch_a_second": f"Scans a second, {TOGETHER} at a time, with guard ↑",
+    "batch_a_second": f"Scans a second, {BATCH} at a time, with guard ↑",
 }
 
 

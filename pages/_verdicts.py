@@ -11,8 +11,6 @@ from core.checkpoints import CheckpointError
 from core.predict import classify_frames
 from pages import _work as work
 
-BATCH = 8
-
 _log = logging.getLogger("lesionlens")
 
 

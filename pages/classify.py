@@ -9,6 +9,7 @@ import streamlit as st
 from core.checkpoints import Checkpoint, CheckpointError, list_trained
 from core.figures import COLOUR_MAPS
 from core.modality import contradiction
+from core.predict import BATCH
 from core.recipe import Recipe, load_recipe
 from pages import _work as work
 from pages._assurance import (
@@ -27,7 +28,7 @@ from pages._region import Region, choose_region
 from pages._system import show_system
 from pages._take_away import all_reports, show_take_away
 from pages._uploads import items_of
-from pages._verdicts import BATCH, verdicts
+from pages._verdicts import verdicts
 from pages._viewer import show_viewer
 
 FORMATS = (

@@ -16,6 +16,7 @@ import statistics
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 
 import numpy as np
@@ -82,7 +83,7 @@ def systems(wanted: list[str]) -> Iterator[tuple[str, Classifier]]:
 def measure(classifier: Classifier, quick: bool) -> Iterator[Line]:
     """All lines of one system."""
     batch = scans(classifier, 1)
-    alone = lambda: classifier.logits(batch)  # noqa: E731
+    alone = partial(classifier.logits, batch)
     yield Line("Prediction alone", f"{median_ms(alone):.1f} ms")
     yield from instant_lines(classifier, batch, alone)
     dear = paired(lambda: METHODS["dt-grad-cam"].run(classifier, batch, 0, n=NOISY), alone)

@@ -94,19 +94,20 @@ class Exactly:
 @pytest.mark.parametrize("recipe_id", list_trained())
 def test_dt_grad_cam_is_that_of_the_exact_network(recipe_id: str):
     classifier = trained_classifier(recipe_id)
+    # Few copies, for the time; more of them only average errors out. Systems of other modalities
+    # find little in a phantom, so that errors weigh more: they get as many as the method takes.
+    copies = 4 if "ultrasound" in classifier.recipe.modality else 16
     found = []
     for number, label in enumerate(PHANTOM_CLASSES):
         batch = to_batch([phantom(label, number)[0]], classifier.recipe.preprocessing)
         logits, _ = classifier.head(classifier.features(batch), 0)
         target = int(logits[0].argmax())
-        # Few copies, for the time: with all 16 errors average out (the mammography system's mean
-        # over these phantoms, of which it knows nothing, goes from 0.9988 to 0.9994).
         both = (classifier, Exactly(classifier))
-        ours, exact = (dt_grad_cam(one, batch, target, n=4) for one in both)
+        ours, exact = (dt_grad_cam(one, batch, target, n=copies) for one in both)
         np.testing.assert_array_equal(ours.logits, exact.logits)
         maps = (one.steps["mean"].ravel() for one in (ours, exact))
         found.append(np.corrcoef(*maps)[0, 1])
-    assert np.mean(found) >= 0.998, found
+    assert np.mean(found) >= 0.999, found
     assert min(found) >= 0.99, found
 
 
