@@ -254,16 +254,21 @@ def _panel_height(width: int, height: int) -> int:
 # ---------------------------------------------------------------- what panels are made of
 
 
+def size_within(height: int, width: int, largest: int) -> tuple[int, int]:
+    """Height and width of a picture, made smaller alike until no side is above ``largest``."""
+    shrink = min(1.0, largest / max(height, width))
+    return max(1, round(height * shrink)), max(1, round(width * shrink))
+
+
 def picture_trace(pixels: np.ndarray, largest: int = MAX_PICTURE_SIDE) -> dict:
     """A scan, uint8 (H, W, 3), as an image trace in its own pixel coordinates.
 
     One with a side above ``largest`` is thinned out.
     """
     height, width = pixels.shape[:2]
-    shrink = min(1.0, largest / max(height, width))
-    if shrink < 1:
-        size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    if max(height, width) > largest:
+        size = size_within(height, width, largest)
+        pixels = cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA)
     source = "data:image/png;base64," + base64.b64encode(png(pixels)).decode("ascii")
     return {"source": source, "hoverinfo": "skip", **_spacing(pixels.shape, width, height)}
 
@@ -390,10 +395,8 @@ def over_panel(text: str, number: int) -> dict:
 
 def _coarse(heatmap: np.ndarray) -> np.ndarray:
     """The heatmap at no more than MAX_HEATMAP_SIDE a side; the browser smooths it when drawing."""
-    height, width = heatmap.shape
-    shrink = min(1.0, MAX_HEATMAP_SIDE / max(height, width))
-    size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-    return cv2.resize(heatmap.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    size = size_within(*heatmap.shape, MAX_HEATMAP_SIDE)
+    return cv2.resize(heatmap.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA)
 
 
 def _spacing(shape: tuple[int, ...], width: int, height: int) -> dict:

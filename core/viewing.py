@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import plotly.graph_objects as go
 
-from core.figures import axis_suffix, panel_axis, panel_title, picture_trace
+from core.figures import axis_suffix, panel_axis, panel_title, picture_trace, size_within
 from core.scan_types import Scan
 from core.windowing import WHOLE_BYTE, Window, window_between
 
@@ -141,8 +141,7 @@ def moving_picture(scan: Scan, window: Window, inverted: bool) -> bytes:
     from PIL import Image
 
     height, width = scan.pixels.shape[1:3]
-    shrink = min(1.0, LARGEST_CINE_SIDE / max(height, width))
-    size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+    size = size_within(height, width, LARGEST_CINE_SIDE)[::-1]
     frames = [
         Image.fromarray(cv2.resize(scan.view(number, window, inverted), size, interpolation=3))
         for number in range(len(scan.pixels))

@@ -15,6 +15,7 @@ from core.figures import (
     evidence_panels,
     percent,
     probability_bars,
+    size_within,
 )
 from core.predict import Opinion
 from core.recipe import Recipe, load_recipe
@@ -106,7 +107,7 @@ def show_evidence(view: work.View, first: Opinion, colour_map: str) -> Opinion:
     if explained != first.label:
         opinion = work.opinion(view, recipe.classes.index(explained))
     heatmap: Heatmap = opinion.heatmap
-    values = heatmap.resized(*_drawn_size(*opinion.pixels.shape[:2]))
+    values = heatmap.resized(*size_within(*opinion.pixels.shape[:2], MAX_PICTURE_SIDE))
     if heatmap.note:
         st.info(heatmap.note, icon=":material/info:")
     else:
@@ -133,12 +134,6 @@ def show_evidence(view: work.View, first: Opinion, colour_map: str) -> Opinion:
         scan, _ = view.examined()
         quiet(region_text(outline, scan.spacing_mm, heatmap.resized(*outline.shape)))
     return opinion
-
-
-def _drawn_size(height: int, width: int) -> tuple[int, int]:
-    """Height and width of a map that is drawn, which need not be those of a large scan."""
-    shrink = min(1.0, MAX_PICTURE_SIDE / max(height, width))
-    return max(1, round(height * shrink)), max(1, round(width * shrink))
 
 
 def _malignant(opinion: Opinion, recipe: Recipe) -> bool:
