@@ -78,13 +78,14 @@ def _plan() -> str:
         return "all images" if images is None else f"{images} images" if images else "none"
 
     parts = [
-        f"{cost} a map: {count(plan['map'])}, and {count(plan['stress'])} for ROAD, "
+        f"{cost} a map: {count(plan['faithfulness'])}, and {count(plan['stress'])} for ROAD, "
         "max-sensitivity and random weights"
         for cost, plan in PLAN.items()
     ]
     return (
-        "Dear methods see fewer images, the first of one seeded order, unless asked for more "
-        f"({'; '.join(parts)}); the columns of images tell how many it was."
+        "Where a map lies is measured on all images unless fewer were asked for; whether the "
+        "network uses what it marks on the first of one seeded order, fewer for dear methods "
+        f"({'; '.join(parts)}). The columns of images tell how many it was."
     )
 
 

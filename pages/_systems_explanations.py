@@ -18,7 +18,7 @@ from pages._systems_table import choose_columns
 FIRST_METRICS = ["iou", "energy_inside", "pointing", "deletion", "insertion", "seconds"]
 READING = (
     "Means over test images with a lesion's outline (grouped split), 95 % intervals bootstrapped "
-    "over groups, and the number of images; dear methods see fewer. Deletion: lower is better. "
+    "over groups, and the number of images, fewer where it takes long. Deletion: lower is better. "
     "A map that lies on the lesion may still not be what the system used."
 )
 

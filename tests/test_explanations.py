@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -43,15 +44,30 @@ def test_dear_methods_see_the_first_images_only():
     counts = seen.groupby(["method", "part"]).size()
     for method in (GRAD, SCORE):
         plan = PLAN[method.cost]
-        assert counts[method.id, "map"] == min(plan["map"] or 90, 90)
+        assert counts[method.id, "location"] == 90
+        assert counts[method.id, "faithfulness"] == plan["faithfulness"]
         assert counts.get((method.id, "stress"), 0) == plan["stress"]
-    dear = set(seen[seen["method"] == "score-cam"]["image"])
-    assert dear == set(table["image_id"].head(len(dear)))
+    dear = set(seen[(seen["method"] == "score-cam") & (seen["part"] == "faithfulness")]["image"])
+    assert dear == set(table["image_id"].head(len(dear))) and len(dear) < 90
     full = tasks(table, [SCORE], full=True)
-    assert [task.part for task in full] == ["map"] * 90
+    assert [task.part for task in full] == ["location", "faithfulness"] * 90
 
 
 # Measuring
+
+
+def test_a_map_is_made_once_for_all_its_figures(system, tmp_path):
+    asked = []
+
+    def run(*arguments, **settings):
+        asked.append(arguments)
+        return GRAD.run(*arguments, **settings)
+
+    todo = tasks(phantom_table(1).head(2), [replace(GRAD, run=run)])
+    todo = [task for task in todo if task.part != "stress"]
+    assert [task.part for task in todo] == ["location", "faithfulness"] * 2
+    assert len(list(measure(system, todo, Journal(tmp_path / "x.jsonl")))) == 4
+    assert len(asked) == 2
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +79,7 @@ def system() -> System:
 
 def test_an_interrupted_examination_goes_on_where_it_was(system, tmp_path):
     todo = tasks(phantom_table(1).head(1), [GRAD, EIGEN])
-    todo = [task for task in todo if task.part == "map"]
+    todo = [task for task in todo if task.part == "location"]
     journal = Journal(tmp_path / "runs" / "x.jsonl")
     assert next(measure(system, todo, journal)).method is GRAD  # and no further
     assert list(journal.read()) == [todo[0].key]
@@ -196,7 +212,7 @@ def test_the_command_resumes_and_keeps_phantoms_out_of_the_checkpoint(
         pytest.skip(f"{RECIPE} is not shipped")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LESIONLENS_DATA", raising=False)
-    monkeypatch.setattr(examination, "PLAN", {"instant": {"map": None, "stress": 0}})
+    monkeypatch.setattr(examination, "PLAN", {"instant": {"location": None}})
     command = ["--recipe", RECIPE, "--limit", "1", "--methods", "grad-cam"]
     assert explanations.main(command) == 0
     (journal,) = (tmp_path / "runs").iterdir()

@@ -20,13 +20,14 @@ from core.evaluation.randomisation import STAGES, randomised
 from core.evaluation.road import road
 from core.evaluation.robustness import max_sensitivity, rank_correlation, structural_similarity
 from core.explain import Method
+from core.explain.heatmap import Heatmap
 from core.preprocessing import to_batch
 
 # Cost of a method -> how many of the images it sees, by part of the examination (None: all).
 PLAN = {
-    "instant": {"map": None, "stress": 20},
-    "seconds": {"map": 20, "stress": 4},
-    "minutes": {"map": 10, "stress": 0},
+    "instant": {"location": None, "faithfulness": 40, "stress": 20},
+    "seconds": {"location": None, "faithfulness": 20, "stress": 4},
+    "minutes": {"location": None, "faithfulness": 10, "stress": 0},
 }
 
 
@@ -63,34 +64,49 @@ class System:
         return Case(row.image_id, row.group, batch, mask, target)
 
 
-def map_figures(system: System, method: Method, case: Case) -> dict[str, float]:
-    """Localisation, faithfulness and time of one map."""
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """A method's map of one image, and the seconds that it took."""
+
+    method: Method
+    heatmap: Heatmap
+    seconds: float
+
+
+def explain(system: System, method: Method, case: Case) -> Explained:
+    """The map of the predicted class."""
     started = time.perf_counter()
     heatmap = method.run(system.classifier, case.batch, case.target).heatmaps[0]
-    seconds = time.perf_counter() - started
-    drawn = heatmap.resized(*case.mask.shape)
+    return Explained(method, heatmap, time.perf_counter() - started)
+
+
+def location_figures(system: System, explained: Explained, case: Case) -> dict[str, float]:
+    """Where the map lies, and what it took."""
+    drawn = explained.heatmap.resized(*case.mask.shape)
     own = asdict(localisation(drawn, case.mask, otsu_threshold(drawn)))
-    image = case.batch[0]
-    seen = np.clip(heatmap.resized(*image.shape[:2]), 0, 1)
     return {
         **asdict(localisation(drawn, case.mask)),
         **{f"{name}_otsu": own[name] for name in ("iou", "dice", "precision", "recall", "f1")},
         "pixel_precision": pixel_precision(drawn, case.mask),
-        **asdict(faithfulness(system.classifier, image, seen, case.target)),
-        "empty": float(not heatmap.values.any()),
-        "seconds": seconds,
+        "empty": float(not explained.heatmap.values.any()),
+        "seconds": explained.seconds,
     }
 
 
-def stress_figures(system: System, method: Method, case: Case) -> dict[str, float]:
+def faithfulness_figures(system: System, explained: Explained, case: Case) -> dict[str, float]:
+    """Whether the network uses what the map marks."""
+    image = case.batch[0]
+    return asdict(faithfulness(system.classifier, image, _seen(explained, case), case.target))
+
+
+def stress_figures(system: System, explained: Explained, case: Case) -> dict[str, float]:
     """What takes more maps or more time: ROAD, noise, random weights."""
     image, size = case.batch[0], case.batch.shape[1:3]
 
     def maps(batch: np.ndarray, classifier: Classifier = system.classifier):
-        return method.run(classifier, batch, case.target).heatmaps
+        return explained.method.run(classifier, batch, case.target).heatmaps
 
-    (heatmap,) = maps(case.batch)
-    removal = road(system.classifier, image, np.clip(heatmap.resized(*size), 0, 1), case.target)
+    removal = road(system.classifier, image, _seen(explained, case), case.target)
     figures = {
         "road": removal.lerf - removal.morf,
         "road_morf": removal.morf,
@@ -99,15 +115,23 @@ def stress_figures(system: System, method: Method, case: Case) -> dict[str, floa
     }
     for stage, classifier in system.random.items():
         (other,) = maps(case.batch, classifier)
-        figures[f"random_{stage}_rank"] = rank_correlation(heatmap, other)
-        figures[f"random_{stage}_ssim"] = structural_similarity(heatmap, other, size)
+        figures[f"random_{stage}_rank"] = rank_correlation(explained.heatmap, other)
+        figures[f"random_{stage}_ssim"] = structural_similarity(explained.heatmap, other, size)
     return figures
 
 
-PARTS: dict[str, Callable[[System, Method, Case], dict[str, float]]] = {
-    "map": map_figures,
+def _seen(explained: Explained, case: Case) -> np.ndarray:
+    """The map at the network's size, float (h, w) in [0, 1]."""
+    return np.clip(explained.heatmap.resized(*case.batch.shape[1:3]), 0, 1)
+
+
+PARTS: dict[str, Callable[[System, Explained, Case], dict[str, float]]] = {
+    "location": location_figures,
+    "faithfulness": faithfulness_figures,
     "stress": stress_figures,
 }
+SIGNS = {"iou": "location", "deletion": "faithfulness", "road": "stress"}
+"""A figure of each part, by which it is known to have been measured."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,17 +155,19 @@ def tasks(table: pd.DataFrame, methods: list[Method], full: bool = False) -> lis
         for number, row in enumerate(table.itertuples())
         for method in methods
         for part, images in PLAN[method.cost].items()
-        if images is None or number < images or (full and part == "map")
+        if images is None or number < images or (full and part != "stress")
     ]
 
 
 def measure(system: System, todo: list[Task], journal: Journal) -> Iterator[Task]:
     """Do what is to do, in order, and keep each result; yields each task when it is done."""
-    case = None
+    case, explained = None, None
     for task in todo:
         if case is None or case.image_id != task.row.image_id:
-            case = system.case(task.row)
-        figures = PARTS[task.part](system, task.method, case)
+            case, explained = system.case(task.row), None
+        if explained is None or explained.method is not task.method:
+            explained = explain(system, task.method, case)
+        figures = PARTS[task.part](system, explained, case)
         values = {name: x if np.isfinite(x) else None for name, x in figures.items()}
         place = {"image_id": case.image_id, "group": case.group}
         journal.add(place | {"method": task.method.id, "part": task.part, "values": values})

@@ -3,9 +3,10 @@
     python -m core.evaluation.explanations --recipe ID [--data DIR] [--limit N] [--methods a,b]
 
 The images are those of the grouped test split that have a lesion, in a seeded order; the class
-explained is the predicted one. Cheap methods see all of them, dear ones the first few (the
-examination's PLAN); --full shows all of them to every method, --limit N at most N. Ctrl-C loses
-one map at most: the same command goes on. The result is kept in the checkpoint as
+explained is the predicted one. Where a map lies is measured on all of them, what takes many more
+predictions on the first few if the method is dear (the examination's PLAN); --full judges the
+faithfulness of all, --limit N looks at N images at most. Ctrl-C loses one map at most: the same
+command goes on. The result is kept in the checkpoint as
 explanations.parquet; maps measured before are not measured again, unless --again asks for it.
 
 DIR is the data set's folder. Without it the set is looked for below LESIONLENS_DATA, and where it
@@ -36,7 +37,7 @@ from core.checkpoints import (
 )
 from core.datasets import DatasetError, find_folder, fingerprint, load_table, read_mask
 from core.evaluation.bootstrap import mean_interval
-from core.evaluation.examination import System, Task, measure, tasks
+from core.evaluation.examination import SIGNS, System, Task, measure, tasks
 from core.evaluation.journal import Journal
 from core.explain import METHODS, Method
 
@@ -167,7 +168,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _known(checkpoint: Checkpoint, journal: Journal) -> set[tuple[str, str, str]]:
     """What needs no second measurement: in the journal, or in the checkpoint."""
     table = read(checkpoint)
-    parts = table["metric"].map({"iou": "map", "road": "stress"})
+    parts = table["metric"].map(SIGNS)
     shipped = table.assign(part=parts).dropna(subset="part")
     return {*journal.read(), *shipped[["image_id", "method", "part"]].itertuples(index=False)}
 
@@ -221,7 +222,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of the data set")
     parser.add_argument("--limit", type=int, metavar="N", help="at most N images")
     parser.add_argument("--methods", metavar="A,B", help=f"of: {', '.join(METHODS)}")
-    parser.add_argument("--full", action="store_true", help="every method on every image: hours")
+    parser.add_argument("--full", action="store_true", help="the faithfulness of every map: hours")
     parser.add_argument("--again", action="store_true", help="measure anew what is known already")
     parser.add_argument("--output", type=Path, default=CHECKPOINTS, help="folder of checkpoints")
     return parser.parse_args(arguments)
