@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from core.checkpoints import CheckpointError
+from core.modality import contradiction
 from core.predict import classify_frames
 from pages import _work as work
 
@@ -20,9 +22,9 @@ def verdicts(items: Sequence[work.Item], recipe_id: str) -> list[work.Verdict]:
     A scan that cannot be read is left to that, and so are all if the pass fails: no scan harms
     another. Raises CheckpointError if it is the system that cannot be read.
     """
-    frames = {at: pixels for at, item in enumerate(items) if (pixels := _frame(item)) is not None}
+    frames = {at: seen for at, item in enumerate(items) if (seen := _frame(item)) is not None}
     try:
-        found = _together(items, frames, recipe_id) if frames else {}
+        found = _together(frames, recipe_id) if frames else {}
     except CheckpointError:
         raise
     except Exception:
@@ -31,28 +33,35 @@ def verdicts(items: Sequence[work.Item], recipe_id: str) -> list[work.Verdict]:
     return [found.get(at) or work.verdict(item, recipe_id) for at, item in enumerate(items)]
 
 
-def _frame(item: work.Item) -> np.ndarray | None:
-    """The first frame, uint8 (H, W, 3); None if it cannot be read."""
+@dataclass(frozen=True, eq=False)
+class _Frame:
+    """The first frame of a scan, uint8 (H, W, 3), and the modality that its file names."""
+
+    pixels: np.ndarray
+    modality: str | None
+
+
+def _frame(item: work.Item) -> _Frame | None:
+    """None if the scan cannot be read."""
     try:
-        return work.scan_of(item.digest, item.read).pixels[0]
+        first = work.scan_of(item.digest, item.read).pixels[0]
+        return _Frame(first.copy(), work.modality_of(item))  # a view would keep the whole cine
     except Exception:
         return None  # work.verdict reads it again, and says why
 
 
-def _together(
-    items: Sequence[work.Item], frames: dict[int, np.ndarray], recipe_id: str
-) -> dict[int, work.Verdict]:
+def _together(frames: dict[int, _Frame], recipe_id: str) -> dict[int, work.Verdict]:
     """The verdict on each frame, by its number."""
     system, guard = work.classifier(recipe_id), work.guard(recipe_id)
     recipe = system.recipe
-    shares, features = classify_frames(system, list(frames.values()))
+    shares, features = classify_frames(system, [frame.pixels for frame in frames.values()])
     found = {}
-    for (at, pixels), seen, share in zip(frames.items(), features, shares, strict=True):
-        likeness = guard.judge(seen, pixels)
+    for (at, frame), seen, share in zip(frames.items(), features, shares, strict=True):
+        likeness = guard.judge(seen, frame.pixels)
         foreign = likeness.sentence if likeness.level == "foreign" else None
         found[at] = work.Verdict(
             recipe.classes[int(share.argmax())],
             tuple(map(float, share)),
-            warning=work.mismatch(items[at], recipe) or foreign,
+            warning=contradiction(frame.modality, recipe.modality) or foreign,
         )
     return found

@@ -175,7 +175,8 @@ def outliner() -> Outliner:
     return open_outliner()
 
 
-@st.cache_data(max_entries=16, max_size="512MiB", ttl=KEPT, show_spinner=False)
+# Scans are read-only: every run of a page shares them, and they go when their session ends.
+@st.cache_resource(max_entries=8, ttl=KEPT, scope="session", show_spinner=False)
 def scan_of(digest: str, _read: Callable[[], bytes | list[bytes]]) -> Scan:
     """The scan in a file or in the files of a series. Raises ScanError."""
     data = _read()
@@ -267,8 +268,12 @@ def mismatch(item: Item, recipe: Recipe) -> str | None:
 
     Raises ScanError.
     """
-    modality = "US" if item.synthetic else scan_of(item.digest, item.read).modality
-    return contradiction(modality, recipe.modality)
+    return contradiction(modality_of(item), recipe.modality)
+
+
+def modality_of(item: Item) -> str | None:
+    """The modality that a scan's file names, as DICOM abbreviates it. Raises ScanError."""
+    return "US" if item.synthetic else scan_of(item.digest, item.read).modality
 
 
 def verdict(item: Item, recipe_id: str) -> Verdict:
@@ -304,9 +309,10 @@ def warm_up() -> threading.Thread:
 
 
 def _load_systems() -> None:
+    scan = read_scan(sample_png(next(iter(SAMPLES))))
     for recipe_id in list_trained()[:MAX_SYSTEMS]:
         try:
-            opinion(View(sample(next(iter(SAMPLES))), 0, recipe_id))
+            classify(classifier(recipe_id), scan)
             for loaded in (guard, conformal, proposes):
                 loaded(recipe_id)
         except Exception:

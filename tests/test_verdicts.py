@@ -33,7 +33,9 @@ def items() -> list[_work.Item]:
 
 
 @pytest.fixture(autouse=True)
-def forget():
+def without_a_session(monkeypatch):
+    """Scans are kept for a session, which is not there without a page: here they are read anew."""
+    monkeypatch.setattr(_work, "scan_of", _work.scan_of.__wrapped__)
     yield
     st.cache_data.clear()
 
