@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from core.checkpoints import sha256
 from core.findings import EvidenceMap, Findings, View
+from core.processor import processor_name
 
 _ALWAYS = (
     *("numpy", "opencv-python-headless", "pillow", "pydicom", "python-gdcm", "pylibjpeg"),
@@ -203,14 +204,5 @@ def library_versions(framework: str) -> dict[str, str]:
 def this_machine() -> dict[str, str]:
     """What sums of floating-point numbers depend on: the processor and the number of threads."""
     settings = {name: os.environ[name] for name in _THREADS if name in os.environ}
-    return {"system": platform.system(), "processor": _processor()} | settings
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError):
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    cores = os.cpu_count()
-    return f"{next(names, platform.processor() or platform.machine())}, {cores} processors"
+    processor = f"{processor_name()}, {os.cpu_count()} processors"
+    return {"system": platform.system(), "processor": processor} | settings

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.checkpoints import CHECKPOINTS, Checkpoint, list_trained, open_checkpoint
+from core.processor import processor_name
 
 if TYPE_CHECKING:
     from core.classifiers.base import Classifier
@@ -45,7 +45,7 @@ def write_timings(root: Path = CHECKPOINTS, scans: int = SCANS) -> dict:
     systems = {name: open_checkpoint(name, root) for name in list_trained(root)}
     taken = {name: measure(one, scans) for name, one in systems.items()}
     measured = {
-        "processor": f"{_processor()}, {os.cpu_count()} cores",
+        "processor": f"{processor_name()}, {os.cpu_count()} cores",
         "scans": scans,
         **{kind: {name: one[kind] for name, one in taken.items()} for kind in MEASURES},
     }
@@ -131,11 +131,3 @@ def _files(pictures: list[np.ndarray]) -> list[bytes]:
     from core.figures import png
 
     return [png(one) for one in pictures]
-
-
-def _processor() -> str:
-    """The processor's name, where the system tells it."""
-    listing = Path("/proc/cpuinfo")
-    lines = listing.read_text(encoding="utf-8").splitlines() if listing.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
