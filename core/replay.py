@@ -14,7 +14,7 @@ from PIL import Image
 
 from core.checkpoints import CHECKPOINTS, Checkpoint, CheckpointError, open_checkpoint
 from core.classifiers.base import Classifier
-from core.dicom_series import read_series
+from core.dicom.series import read_series
 from core.explain import METHODS
 from core.findings import EvidenceMap
 from core.manifest import (

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from core.archives import MAGIC as ZIP
 from core.archives import ArchiveError, gunzip
-from core.dicom import BARE_DICOM, read_dicom
+from core.dicom.reading import BARE_DICOM, read_dicom
 from core.nifti import NIFTI_MARKS, read_nifti
 from core.pictures import read_picture
 from core.scan_types import MAX_BYTES, Scan, ScanError

@@ -14,8 +14,8 @@ from core.checkpoints import CHECKPOINTS, Checkpoint, list_trained, open_checkpo
 from core.evaluation.calibration import scaled
 from core.evaluation.sample import EvaluationError, Sample, read_sample
 from core.recipe import Recipe
-from core.results import PAPER, Row, all_rows, rows_of
-from core.results_tables import CLASS_TITLES, TITLES, lowest
+from core.results.rows import PAPER, Row, all_rows, rows_of
+from core.results.tables import CLASS_TITLES, TITLES, lowest
 from core.timing import read_timings
 
 FIGURES = TITLES | {f"{kind}_{{malignant}}": f"{t}, malignant" for kind, t in CLASS_TITLES.items()}
@@ -32,10 +32,10 @@ def systems_table(root: Path = CHECKPOINTS, comparisons: Path | None = None) -> 
     folder ``comparisons`` follow, without a row of the paper, which did not train them.
 
     Columns: ``recipe``, ``title``, ``dataset``, ``modality``, ``classes`` (text), ``figures``,
-    ``status`` (see ``core.results.Row``), ``n`` images, ``n_groups``, ``seed``; every metric of
-    ``FIGURES`` (without its braces) with ``_low`` and ``_high``; ``parameters``, ``megabytes`` and
-    ``milliseconds`` of a trained system. What is not known is missing. Raises CheckpointError for
-    a damaged checkpoint.
+    ``status`` (see ``core.results.rows.Row``), ``n`` images, ``n_groups``, ``seed``; every metric
+    of ``FIGURES`` (without its braces) with ``_low`` and ``_high``; ``parameters``, ``megabytes``
+    and ``milliseconds`` of a trained system. What is not known is missing. Raises CheckpointError
+    for a damaged checkpoint.
     """
     timings = read_timings(root).get("milliseconds", {})
     rows = all_rows(root) + (_compared(comparisons) if comparisons else [])

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from core.recipe import COMPARED
-from core.results import PAPER
+from core.results.rows import PAPER
 from core.spreadsheet import safe_csv
 from core.systems import FIGURES, SPLITS
 from core.timing import read_timings

@@ -10,7 +10,7 @@ from functools import partial
 import streamlit as st
 
 from core.archives import MAGIC, Archive, ArchiveError, Limits
-from core.dicom_series import Slice, group_slices, slice_of
+from core.dicom.series import Slice, group_slices, slice_of
 from core.scans import ScanError
 from pages._work import Item
 

@@ -17,8 +17,8 @@ from core.checkpoints import Checkpoint, CheckpointError, list_trained, open_che
 from core.conformal import Conformal, of_checkpoint
 from core.datasets import find_folder
 from core.datasets.phantoms import PHANTOM_CLASSES, phantom
-from core.deidentify import deidentify
-from core.dicom_series import read_series
+from core.dicom.deidentify import deidentify
+from core.dicom.series import read_series
 from core.figures import png
 from core.findings import View as Look
 from core.guard import Guard, load_guard

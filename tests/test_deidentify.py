@@ -12,7 +12,7 @@ from pydicom.datadict import DicomDictionary
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import ExplicitVRBigEndian, JPEG2000Lossless, RLELossless
 
-from core.deidentify import deidentify
+from core.dicom.deidentify import deidentify
 from core.scans import ScanError, read_scan
 
 SECRET = "Zywxvu"

@@ -30,7 +30,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from core.dicom_gdcm import WORTH_A_PROCESS
+from core.dicom.unpacking import WORTH_A_PROCESS
 from core.scan_types import MAX_FRAMES, MAX_PIXELS
 from core.scans import Scan, ScanError, read_scan, read_scan_file
 from core.windowing import Window

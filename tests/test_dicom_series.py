@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from dicoms import NOISE, dicom, slices
 
-from core.dicom_series import group_slices, read_series, slice_of
+from core.dicom.series import group_slices, read_series, slice_of
 from core.scans import ScanError
 
 

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core import explanations_tables
 from core.checkpoints import Checkpoint, list_trained, open_checkpoint, write_checkpoint
 from core.datasets.phantoms import phantom_table
 from core.evaluation import examination, explanations
@@ -18,6 +17,7 @@ from core.evaluation.explanations import COLUMNS, summarise
 from core.evaluation.journal import Journal
 from core.evaluation.verdicts import verdict
 from core.explain import METHODS
+from core.results.explanations import section
 
 RECIPE = "busi-efficientnet-b0"
 GRAD, EIGEN, SCORE = (METHODS[name] for name in ("grad-cam", "eigen-cam", "score-cam"))
@@ -189,13 +189,13 @@ def test_the_section_shows_every_method_with_its_count_and_flags_what_survives()
     table = pd.concat(
         [ranked(0.1, 0.2, 0.3, 0.4), _stress("grad-cam", 0.1), _stress("eigen-cam", 0.8)]
     )
-    text = explanations_tables.section({"some-recipe": table})
+    text = section({"some-recipe": table})
     assert "### Explanations of `some-recipe`" in text
     assert "| Score-CAM | 2 | 0.200 (0.200 to 0.200)" in text
     assert "| Score-CAM | 0.3539 | 0.5122 | 0.5916 |" in text  # the paper's
     flagged = next(line for line in text.splitlines() if line.startswith("Flagged"))
     assert "Eigen-CAM" in flagged and "Grad-CAM" not in flagged
-    assert explanations_tables.section({}) == ""
+    assert section({}) == ""
 
 
 def _stress(method: str, rank: float):

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from core import conformal_tables, guard_tables
 from core.checkpoints import open_checkpoint, write_checkpoint
 from core.conformal import Conformal
 from core.datasets.phantoms import phantom
@@ -15,6 +14,7 @@ from core.evaluation.corruptions import CORRUPTIONS, corrupt
 from core.evaluation.guard import COLUMNS, main, read, write
 from core.evaluation.guard_images import HARMED, MADE, OTHER, OWN, SAME, blanks, noises, photographs
 from core.evaluation.guard_ranking import area, false_alarms, share
+from core.results import conformal, guard
 
 PIXELS, MASK = phantom("malignant", 2)
 RANDOM = np.random.default_rng(0)
@@ -111,13 +111,13 @@ def figures(others: float, made: float) -> pd.DataFrame:
 
 
 def test_the_section_says_that_the_goal_is_met_or_where_it_is_missed():
-    met = guard_tables.section({"busi-x": figures(2.0, 3.0)})
+    met = guard.section({"busi-x": figures(2.0, 3.0)})
     assert "is met against all 2 sets of another kind" in met
     assert "pass as like: none" in met
     assert "| slides | other modality | 40 | 1.000 (1.000 to 1.000) | 1.000" in met
     assert "100 own test scans (100 groups) 0.0% (0.0% to 3.7%) are flagged" in met
     assert met.count("75.0%") == 20  # of every damage and strength: 3 of 4
-    missed = guard_tables.section({"busi-x": figures(0.9, 3.0)})
+    missed = guard.section({"busi-x": figures(0.9, 3.0)})
     # 10 of 100 own scans lie at 0.9 or beyond: AUROC (90 + 0.5) / 100, and 10 % false alarms.
     assert "is missed against: slides." in missed
     assert "pass as like: slides 40" in missed
@@ -126,12 +126,12 @@ def test_the_section_says_that_the_goal_is_met_or_where_it_is_missed():
 
 
 def test_copies_of_the_own_modality_do_not_count_for_the_goal():
-    assert "copies" not in guard_tables.section({"x": figures(2.0, 3.0)}).split("| Images")[0]
+    assert "copies" not in guard.section({"x": figures(2.0, 3.0)}).split("| Images")[0]
 
 
 def test_there_is_no_section_without_figures():
-    assert guard_tables.section({}) == ""
-    assert conformal_tables.section([]) == ""
+    assert guard.section({}) == ""
+    assert conformal.section([]) == ""
 
 
 def test_prediction_sets_are_judged_by_hand():
@@ -145,7 +145,7 @@ def test_prediction_sets_are_judged_by_hand():
         }
     )
     # Classes of at least 0.4 are in: {benign}, {malignant}, both, {benign}.
-    found = conformal_tables.judge(sets, test)
+    found = conformal.judge(sets, test)
     assert (found.n, found.n_groups) == (4, 3)
     assert found.coverage[0] == pytest.approx(0.5)
     assert found.size == pytest.approx(1.25)

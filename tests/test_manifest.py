@@ -107,7 +107,7 @@ def test_the_region_is_replayed(outlined):
 
 
 def test_a_volume_is_replayed_from_its_files():
-    from core.dicom_series import read_series
+    from core.dicom.series import read_series
     from core.predict import classify
 
     files = [

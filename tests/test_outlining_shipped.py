@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from test_checkpoints import signature
 
-from core import outlining_tables
 from core.checkpoints import CHECKPOINTS, CheckpointError, list_trained, open_checkpoint
 from core.datasets.phantoms import phantom
 from core.evaluation.localisation import localisation
@@ -19,6 +18,7 @@ from core.outlining.evaluation import judge
 from core.outlining.proposal import FOLDER, open_outliner, outlines_checkpoint
 from core.outlining.recipe import BUSI_UNET, load_outline_recipe
 from core.outlining.result import metrics_of, read_predictions
+from core.results import outlining
 
 MEGABYTES = 14
 
@@ -93,11 +93,11 @@ class TestFigures:
             assert figure["value"] == pytest.approx(system["values"][metric]["value"], abs=0.005)
 
     def test_the_page_shows_them(self, checkpoint):
-        text = outlining_tables.section()
+        text = outlining.section()
         dice = checkpoint.metrics["test"]["lesions"]["values"]["dice"]
         assert f"{dice['value']:.3f} ({dice['low']:.3f} to {dice['high']:.3f})" in text
         assert "## Proposed outlines" in text
-        assert outlining_tables.section(CHECKPOINTS / "none") == ""
+        assert outlining.section(CHECKPOINTS / "none") == ""
 
     def test_real_scans_give_what_is_stored(self, checkpoint, outliner, tables):
         """Eight test images of BUSI, every label among them."""

@@ -13,10 +13,13 @@ import pytest
 import tomli_w
 from rich.console import Console
 
-from core import results, results_tables
 from core.checkpoints import list_trained, write_checkpoint
 from core.evaluation import evaluate
 from core.recipe import list_recipes, load_recipe
+from core.results import __main__ as command
+from core.results import reproduction, tables
+from core.results.page import PAGE, markdown
+from core.results.rows import Row, all_rows, rows_of
 
 RECIPE = load_recipe("busi-mobilenetv2")
 PROTOCOLS = ("published", "grouped")
@@ -67,9 +70,9 @@ def ship(root, table, metrics) -> None:
     write_checkpoint(root / RECIPE.id, files, {})
 
 
-def on_screen(rows, width=results_tables.WIDTH) -> str:
+def on_screen(rows, width=tables.WIDTH) -> str:
     console = Console(width=width, file=io.StringIO(), color_system=None)
-    console.print(results_tables.terminal_table(rows))
+    console.print(tables.terminal_table(rows))
     return console.file.getvalue()
 
 
@@ -82,7 +85,7 @@ def markdown_cells(page: str, start: str) -> list[str]:
 
 
 def test_the_paper_comes_first_then_the_protocols_that_can_be_compared_with_it(metrics):
-    rows = results.rows_of(RECIPE, metrics)
+    rows = rows_of(RECIPE, metrics)
     assert [row.figures for row in rows] == ["paper", "published", "grouped"]
     assert [row.status for row in rows] == ["paper", "measured", "measured"]
     assert [row.n for row in rows] == [129, 40, 40]  # the paper's confusion matrix has 129
@@ -92,15 +95,15 @@ def test_the_paper_comes_first_then_the_protocols_that_can_be_compared_with_it(m
 
 
 def test_what_was_not_trained_says_so(metrics):
-    rows = results.rows_of(RECIPE, {"grouped": metrics["grouped"]})
+    rows = rows_of(RECIPE, {"grouped": metrics["grouped"]})
     assert [row.status for row in rows] == ["paper", "not trained", "measured"]
-    cells = markdown_cells(results_tables.page(rows[1:]), "| `busi-mobilenetv2` | published")
+    cells = markdown_cells(tables.page(rows[1:]), "| `busi-mobilenetv2` | published")
     assert cells[2:] == ["not trained", *["–"] * 6]
 
 
 def test_every_recipe_has_three_rows_with_or_without_a_checkpoint(tmp_path, table, metrics):
     ship(tmp_path, table, metrics)
-    rows = results.all_rows(tmp_path)
+    rows = all_rows(tmp_path)
     assert len(rows) == 3 * len(list_recipes())
     measured = {row.recipe.id for row in rows if row.status == "measured"}
     assert measured == {RECIPE.id}
@@ -114,7 +117,7 @@ def test_the_page_shows_values_intervals_and_counts(metrics):
     values = metrics["grouped"]["values"]
     values["accuracy"] = {"value": 0.81, "low": 0.7123, "high": 0.9}
     values["mcc"] = {"value": None, "low": None, "high": None}
-    page = results_tables.page(results.rows_of(RECIPE, metrics))
+    page = tables.page(rows_of(RECIPE, metrics))
     cells = markdown_cells(page, "| `busi-mobilenetv2` | grouped split")
     assert cells[2:4] == ["40 (20)", "0.810 (0.712 to 0.900)"]
     assert cells[6] == "undefined"
@@ -126,16 +129,16 @@ def test_the_page_shows_values_intervals_and_counts(metrics):
 
 
 def test_the_page_shows_the_confusion_matrix_of_the_paper_and_of_each_protocol(metrics):
-    page = results_tables.page(results.rows_of(RECIPE, metrics))
+    page = tables.page(rows_of(RECIPE, metrics))
     matrices = page.split("Confusion matrix, ")[1:]
     assert [m.split(" (")[0] for m in matrices] == ["paper", "published split", "grouped split"]
     assert "| **benign** | 6 | 34 | 9 |" in matrices[0]
 
 
 def test_every_metric_has_a_title_and_a_line(metrics):
-    page = results_tables.page(results.rows_of(RECIPE, metrics))
+    page = tables.page(rows_of(RECIPE, metrics))
     for name in metrics["grouped"]["values"]:
-        title = results_tables.metric_title(name, RECIPE.classes)
+        title = tables.metric_title(name, RECIPE.classes)
         assert title != name
         assert f"\n| {title} |" in page
 
@@ -151,7 +154,7 @@ def test_every_metric_has_a_title_and_a_line(metrics):
     ],
 )
 def test_metric_titles(name, title):
-    assert results_tables.metric_title(name, ("normal", "ab_normal", "benign")) == title
+    assert tables.metric_title(name, ("normal", "ab_normal", "benign")) == title
 
 
 def test_of_several_malignant_classes_the_lowest_defined_figure_is_shown(metrics):
@@ -161,13 +164,13 @@ def test_of_several_malignant_classes_the_lowest_defined_figure_is_shown(metrics
         "sensitivity_benign": {"value": 0.6, "low": 0.5, "high": 0.7},
         "sensitivity_malignant": {"value": None, "low": None, "high": None},
     }
-    row = results.Row(recipe, "grouped", n=9, n_groups=9, values=values)
-    assert markdown_cells(results_tables.page([row]), "| `busi")[7] == "0.600 (0.500 to 0.700)"
+    row = Row(recipe, "grouped", n=9, n_groups=9, values=values)
+    assert markdown_cells(tables.page([row]), "| `busi")[7] == "0.600 (0.500 to 0.700)"
 
 
 def test_the_terminal_table_fits_120_columns_and_cuts_nothing(metrics):
     long = RECIPE.model_copy(update={"id": "us9016-vgg19-efficientnetb0"})
-    rows = results.rows_of(RECIPE, metrics) + results.rows_of(long, {})
+    rows = rows_of(RECIPE, metrics) + rows_of(long, {})
     text = on_screen(rows)
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= 120
@@ -179,9 +182,9 @@ def test_the_terminal_table_fits_120_columns_and_cuts_nothing(metrics):
 
 
 def test_published_figures_keep_their_digits():
-    text = on_screen(results.rows_of(load_recipe("busi-efficientnet-b0"), {}))
+    text = on_screen(rows_of(load_recipe("busi-efficientnet-b0"), {}))
     assert re.search(r"paper +not printed +0\.99 +– +– +– +0\.96 +0\.96", text)
-    page = results_tables.page(results.rows_of(load_recipe("busi-efficientnet-b0"), {}))
+    page = tables.page(rows_of(load_recipe("busi-efficientnet-b0"), {}))
     assert markdown_cells(page, "| MSE, class index")[1] == "0.0513"
     assert markdown_cells(page, "| Precision (PPV), benign")[1] == "1.00"
 
@@ -190,17 +193,17 @@ def test_published_figures_keep_their_digits():
 
 
 def test_figures_that_the_predictions_give_are_accepted(table, metrics):
-    assert results.differences(metrics, table, RECIPE.classes) == []
+    assert reproduction.differences(metrics, table, RECIPE.classes) == []
     nearly = copy.deepcopy(metrics)
     nearly["grouped"]["values"]["brier"]["value"] += 9e-7
-    assert results.differences(nearly, table, RECIPE.classes) == []
+    assert reproduction.differences(nearly, table, RECIPE.classes) == []
 
 
 @pytest.mark.parametrize("bound", ["value", "low", "high"])
 def test_a_changed_figure_is_named(table, metrics, bound):
     changed = copy.deepcopy(metrics)
     changed["grouped"]["values"]["macro_auc"][bound] += 2e-6
-    (problem,) = results.differences(changed, table, RECIPE.classes)
+    (problem,) = reproduction.differences(changed, table, RECIPE.classes)
     assert problem.startswith(f"grouped, macro_auc ({bound}): ")
 
 
@@ -222,32 +225,32 @@ def changed_copy(metrics, change) -> dict:
     ],
 )  # fmt: skip
 def test_other_contradictions_are_named(table, metrics, change, sentence):
-    problems = results.differences(changed_copy(metrics, change), table, RECIPE.classes)
+    problems = reproduction.differences(changed_copy(metrics, change), table, RECIPE.classes)
     assert sentence in problems[0]
 
 
 def test_predictions_without_metrics_are_named(table, metrics):
     only = {"grouped": metrics["grouped"]}
-    (problem,) = results.differences(only, table, RECIPE.classes)
+    (problem,) = reproduction.differences(only, table, RECIPE.classes)
     assert problem == "published has predictions and no metrics."
 
 
 def test_check_fails_and_names_recipe_and_metric(tmp_path, table, metrics, monkeypatch, capsys):
-    check = results.check
-    monkeypatch.setattr(results, "check", lambda: check(tmp_path))
+    check = reproduction.check
+    monkeypatch.setattr(command, "check", lambda: check(tmp_path))
     ship(tmp_path, table, metrics)
-    assert results.main(["--check"]) == 0
+    assert command.main(["--check"]) == 0
     ship(tmp_path, table, changed_copy(metrics, lambda e: e["values"]["mcc"].update(value=0.99)))
-    assert results.main(["--check"]) == 1
+    assert command.main(["--check"]) == 1
     assert "busi-mobilenetv2: published, mcc (value): 0.99" in capsys.readouterr().err
     (tmp_path / RECIPE.id / "metrics.json").write_text("{}")
-    assert results.main(["--check"]) == 1
+    assert command.main(["--check"]) == 1
     assert "metrics.json does not match its hash" in capsys.readouterr().err
 
 
 def test_check_names_predictions_that_cannot_be_judged(tmp_path, table, metrics):
     ship(tmp_path, table.assign(label="cyst"), metrics)
-    (problem,) = results.check(tmp_path)
+    (problem,) = reproduction.check(tmp_path)
     assert problem.startswith("busi-mobilenetv2: The labels 'cyst'")
 
 
@@ -255,7 +258,7 @@ def test_check_names_predictions_that_cannot_be_judged(tmp_path, table, metrics)
 
 
 def test_json_holds_every_row_without_nan(capsys):
-    assert results.main(["--json"]) == 0
+    assert command.main(["--json"]) == 0
     records = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert [(r["recipe"], r["figures"]) for r in records] == [
         (recipe.id, figures)
@@ -268,16 +271,16 @@ def test_json_holds_every_row_without_nan(capsys):
 
 
 def test_markdown_and_write_give_the_same_page(tmp_path, monkeypatch, capsys):
-    assert results.main(["--markdown"]) == 0
+    assert command.main(["--markdown"]) == 0
     printed = capsys.readouterr().out
     (tmp_path / "docs").mkdir()
-    monkeypatch.setattr(results, "PAGE", tmp_path / "docs" / "results.md")
-    assert results.main(["--write"]) == 0
-    assert results.PAGE.read_text(encoding="utf-8") == printed == results.markdown()
+    monkeypatch.setattr(command, "PAGE", tmp_path / "docs" / "results.md")
+    assert command.main(["--write"]) == 0
+    assert command.PAGE.read_text(encoding="utf-8") == printed == markdown()
 
 
 def test_the_table_is_printed_without_arguments(capsys):
-    assert results.main([]) == 0
+    assert command.main([]) == 0
     assert "busi-mobilenetv2" in capsys.readouterr().out
 
 
@@ -286,9 +289,9 @@ def test_the_table_is_printed_without_arguments(capsys):
 
 @pytest.mark.skipif(not list_trained(), reason="no trained system is shipped yet")
 def test_the_shipped_predictions_give_the_shipped_figures():
-    assert results.check() == []
+    assert reproduction.check() == []
 
 
 @pytest.mark.skipif(not list_trained(), reason="no trained system is shipped yet")
 def test_the_page_in_docs_is_current():
-    assert results.PAGE.read_text(encoding="utf-8") == results.markdown(), "run: make results"
+    assert PAGE.read_text(encoding="utf-8") == markdown(), "run: make results"

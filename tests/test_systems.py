@@ -11,11 +11,13 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 
-from core import results, timing, timing_table
+from core import timing
 from core.checkpoints import CHECKPOINTS, list_trained, open_checkpoint
 from core.datasets.phantoms import phantom
 from core.evaluation import EvaluationError, evaluate
 from core.recipe import list_recipes, load_recipe
+from core.results import __main__ as command
+from core.results import speed
 from core.systems import FIGURES, open_run, systems_table, weights_facts
 
 # Parameters learned: of a backbone without its top (Keras' and torchvision's documentation), and
@@ -136,7 +138,7 @@ def test_a_real_system_is_timed_and_kept_for_table_and_page(monkeypatch, tmp_pat
     table = systems_table(tmp_path).set_index(["recipe", "figures"])
     assert table.loc[("busi-mobilenetv2", "grouped"), "milliseconds"] == figures[0]
     assert table["milliseconds"].notna().sum() == 3
-    line = timing_table.section(tmp_path).splitlines()[-1]
+    line = speed.section(tmp_path).splitlines()[-1]
     assert [cell.strip() for cell in line.strip("|").split("|")] == [
         "`busi-mobilenetv2`",
         *map(str, figures),
@@ -146,14 +148,14 @@ def test_a_real_system_is_timed_and_kept_for_table_and_page(monkeypatch, tmp_pat
 def test_nothing_is_timed_until_it_is_asked_for(tmp_path):
     assert timing.read_timings(tmp_path) == {}
     assert systems_table(tmp_path)["milliseconds"].isna().all()
-    assert timing_table.section(tmp_path) == ""
+    assert speed.section(tmp_path) == ""
 
 
 def test_the_command_prints_what_it_measured(monkeypatch, capsys):
     kinds = {"milliseconds": 12.5, "opinions_a_second": 20.1, "batch_a_second": 40.2}
     measured = {"scans": 30, "processor": "A"} | {kind: {"one": x} for kind, x in kinds.items()}
-    monkeypatch.setattr(results, "write_timings", lambda: measured)
-    assert results.main(["--time"]) == 0
+    monkeypatch.setattr(command, "write_timings", lambda: measured)
+    assert command.main(["--time"]) == 0
     assert capsys.readouterr().out == (
         "one: 12.5 ms; 20.1 opinions a second, 40.2 in a batch\nOf 30 scans, A.\n"
     )

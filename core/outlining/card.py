@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.card import INTENDED_USE
 from core.outlining.recipe import OutlineRecipe
 from core.recipe import Source
-from core.results_tables import markdown_table
+from core.results.tables import markdown_table
 
 GOAL = 0.78
 _LESION = {

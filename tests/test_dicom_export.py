@@ -17,8 +17,8 @@ from pydicom.uid import generate_uid
 
 from core.checkpoints import sha256
 from core.datasets.phantoms import phantom
-from core.deidentify import deidentify
-from core.dicom_out import (
+from core.dicom.deidentify import deidentify
+from core.dicom.export import (
     GUARD,
     IN_SET,
     LIKELIEST,
@@ -29,7 +29,7 @@ from core.dicom_out import (
 )
 from core.explain.overlay import overlay
 from core.figures import png
-from core.report_pictures import marked
+from core.report.pictures import marked
 from core.scans import ScanError, read_scan
 from tests import findings as made
 from tests.dicoms import dataset, saved

@@ -23,8 +23,8 @@ from pydicom.uid import (
     JPEGLSTransferSyntaxes,
 )
 
-from core.dicom_gdcm import WORTH_A_PROCESS, unpack_apart
-from core.dicom_header import frame_header, is_enhanced
+from core.dicom.header import frame_header, is_enhanced
+from core.dicom.unpacking import WORTH_A_PROCESS, unpack_apart
 from core.scan_types import MAX_FRAMES, MAX_PIXELS, TOO_LARGE, TOO_MANY, Grey, ScanError, rgb
 from core.windowing import TABLE_SIZE, Window, apply_window, window_between
 

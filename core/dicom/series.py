@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from pydicom import dcmread
 
-from core.dicom import read_dicom
+from core.dicom.reading import read_dicom
 from core.scan_types import MAX_FRAMES, MAX_PIXELS, TOO_LARGE, TOO_MANY, Grey, Scan, ScanError, rgb
 from core.windowing import Window, apply_window, window_between
 

@@ -21,8 +21,8 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.pixels.utils import get_expected_length
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, generate_uid
 
-from core.dicom import DAMAGED, parse
-from core.dicom_pixels import unpack_in_place
+from core.dicom.pixels import unpack_in_place
+from core.dicom.reading import DAMAGED, parse
 from core.scan_types import ScanError
 
 METHOD = "DICOM PS3.15 E.1 Basic Profile 2024b"

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 from core.archives import pack
 from core.findings import Findings, Refusal
-from core.report_content import content_of
-from core.report_html import html_of
-from core.report_pdf import pdf_of
+from core.report.content import content_of
+from core.report.html import html_of
+from core.report.pdf import pdf_of
 from core.scan_table import Row, scan_table
 from core.spreadsheet import safe_csv
 

@@ -11,8 +11,8 @@ from core.card import INTENDED_USE, PROTOCOLS
 from core.explain.registry import METHODS
 from core.figures import MALIGNANT_SIGN, percent
 from core.findings import NO_REGION, Findings
-from core.report_pictures import Picture, pictures_of
-from core.results_tables import CLASS_TITLES, TITLES
+from core.report.pictures import Picture, pictures_of
+from core.results.tables import CLASS_TITLES, TITLES
 
 NOTICE = "Research and teaching tool. Not a medical device."
 UNUSED_REGION = "This system examines the whole image; the outline is shown, not used."

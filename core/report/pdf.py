@@ -13,8 +13,8 @@ from fpdf.enums import XPos, YPos
 from plotly.colors import unlabel_rgb
 
 from core.figures import MALIGNANT_SIGN, likelihood_colour
-from core.report_content import NOTICE, Bar, Content, Note, Table
-from core.report_pictures import Picture, colour_bar_png
+from core.report.content import NOTICE, Bar, Content, Note, Table
+from core.report.pictures import Picture, colour_bar_png
 
 Colour = tuple[int, int, int]
 

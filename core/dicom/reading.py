@@ -25,9 +25,9 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from core import dicom_header as header
 from core.archives import ArchiveError, inflate
-from core.dicom_pixels import PIXEL_KEYWORDS, read_pixels
+from core.dicom import header
+from core.dicom.pixels import PIXEL_KEYWORDS, read_pixels
 from core.scan_types import MAX_BYTES, Scan, ScanError
 
 MAX_META_BYTES = 2**20

@@ -12,7 +12,7 @@ from core.checkpoints import Checkpoint
 from core.conformal import COVERAGE, Conformal, of_checkpoint
 from core.evaluation.bootstrap import mean_interval
 from core.evaluation.calibration import scaled
-from core.results_tables import markdown_table
+from core.results.tables import markdown_table
 
 _READING = (
     f"Sets of classes that are to hold the true one in {COVERAGE:.0%} of scans: split conformal "

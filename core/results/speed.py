@@ -6,7 +6,7 @@ from pathlib import Path
 
 from core.checkpoints import CHECKPOINTS
 from core.predict import BATCH
-from core.results_tables import MISSING, markdown_table
+from core.results.tables import MISSING, markdown_table
 from core.timing import read_timings
 
 _HEADS = {

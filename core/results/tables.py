@@ -12,7 +12,7 @@ from rich.table import Table
 from core.card import PROTOCOLS
 
 if TYPE_CHECKING:
-    from core.results import Row
+    from core.results.rows import Row
 
 WIDTH = 120
 MISSING = "–"

@@ -9,8 +9,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from core.figures import MALIGNANT_SIGN, likelihood_colour
-from core.report_content import NOTICE, Content
-from core.report_pictures import colour_bar_png
+from core.report.content import NOTICE, Content
+from core.report.pictures import colour_bar_png
 
 
 def html_of(content: Content) -> str:

@@ -1,7 +1,7 @@
 """DICOM in, DICOM out: a Secondary Capture and a Structured Report of the study a scan is from.
 
 Both carry the patient and the study of their source, by their nature: an archive files them beside
-it. For an export that tells of no person, give the copy of ``core.deidentify`` as the source.
+it. For an export that tells of no person, give the copy of ``core.dicom.deidentify`` as the source.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
 from core.card import INTENDED_USE
-from core.dicom import parse
+from core.dicom.reading import parse
 from core.findings import Findings
 from core.scan_types import ScanError
 

@@ -1,0 +1,1 @@
+"""Published figures beside measured ones: rows, tables, the page docs/results.md, a command."""
