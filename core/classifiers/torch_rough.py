@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import torch
 from torch import nn
+from torch.nn.functional import avg_pool2d
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from core.architectures.torch_staged import StagedNetwork
@@ -80,29 +81,66 @@ class _FusedConvolution(nn.Module):
         return self.after(x)
 
 
+class _SqueezeExcitation(nn.Module):
+    """timm's block for inference alone: its mean makes no float32 copy of all maps, and the maps,
+    which the convolution before has just written, are weighed in place."""
+
+    def __init__(self, block: nn.Module):
+        super().__init__()
+        self.weigh = nn.Sequential(block.conv_reduce, block.act1, block.conv_expand, block.gate)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mul_(self.weigh(avg_pool2d(x, x.shape[-2:])))
+
+
 def _padding(conv: nn.Conv2d):
     """What pads unevenly before the convolution, as TensorFlow does, and its even padding."""
     import_timm()
     from timm.layers import Conv2dSame
-    from timm.layers.padding import pad_same
 
     if isinstance(conv, Conv2dSame):
-        return lambda x: pad_same(x, conv.kernel_size, conv.stride, conv.dilation), [0, 0]
+        return lambda x: _pad_same(x, conv), [0, 0]
     if isinstance(conv.padding, str):
         even = [d * (k - 1) // 2 for k, d in zip(conv.kernel_size, conv.dilation, strict=True)]
         return lambda x: x, even if conv.padding == "same" else [0, 0]
     return lambda x: x, list(conv.padding)
 
 
+def _pad_same(x: torch.Tensor, conv: nn.Conv2d) -> torch.Tensor:
+    """timm's ``pad_same``, which fills the whole result before it copies ``x`` into it."""
+    from timm.layers.padding import get_same_padding
+
+    size, geometry = x.shape[-2:], (conv.kernel_size, conv.stride, conv.dilation)
+    more = [get_same_padding(*one) for one in zip(size, *geometry, strict=True)]
+    if not any(more):
+        return x
+    padded = torch.empty(
+        (*x.shape[:2], *(old + new for old, new in zip(size, more, strict=True))),
+        dtype=x.dtype,
+        memory_format=torch.channels_last,
+    )
+    inside = padded
+    for dim, (old, new) in enumerate(zip(size, more, strict=True), start=2):
+        before = new // 2
+        inside.narrow(dim, 0, before).zero_()
+        inside.narrow(dim, before + old, new - before).zero_()
+        inside = inside.narrow(dim, before, old)
+    inside.copy_(x)
+    return padded
+
+
 def _fuse(module: nn.Module) -> None:
-    """Replace every convolution and the batch norm that follows it, in place."""
+    """Replace every convolution and the batch norm that follows it, and every squeeze and
+    excitation, in place."""
     children = list(module.named_children())
     for (name, conv), (next_name, norm) in pairwise(children):
         if type(conv).__name__ in ("Conv2d", "Conv2dSame") and isinstance(norm, nn.BatchNorm2d):
             setattr(module, name, _FusedConvolution(conv, norm))
             setattr(module, next_name, nn.Identity())
-    for _, child in module.named_children():
-        if not isinstance(child, _FusedConvolution):
+    for name, child in list(module.named_children()):
+        if type(child).__name__ == "SqueezeExcite":  # EfficientNet's, of timm
+            setattr(module, name, _SqueezeExcitation(child))
+        elif not isinstance(child, _FusedConvolution):
             _fuse(child)
 
 
