@@ -11,7 +11,7 @@ from core.error_figures import thumbnail
 from core.figures import EVIDENCE_CONFIG
 from pages._data_source import Source
 from pages._frame import guarded, plain, quiet
-from pages._work import KEPT
+from pages._keeping import KEPT
 
 OPEN = "data open"
 

@@ -21,8 +21,8 @@ from core.datasets.audit import Audit, audit
 from core.datasets.intensity import Measurements, measure
 from core.datasets.known_splits import known_splits
 from pages._frame import plain, quiet
+from pages._keeping import KEPT
 from pages._tables import stamp, table_of, version
-from pages._work import KEPT
 
 PHANTOMS = "phantoms"
 PICTURES, PICTURE = ("PNG", "SVG"), "data picture"

@@ -24,9 +24,9 @@ from pages import _errors_run as runs
 from pages._downloads import Offer, show_downloads
 from pages._errors_detail import open_image, show_open_image
 from pages._frame import plain, quiet, themed
+from pages._keeping import KEPT
 from pages._maps import INSTANT, Aim, answer
 from pages._maps import Question as MapQuestion
-from pages._work import KEPT
 
 PER_PAGE = 12
 PAIRS_SHOWN = 5

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
-import streamlit as st
 
 from core.classifiers.base import Target, probabilities
 from core.evaluation.faithfulness import Faithfulness, faithfulness
 from core.explain import METHODS, Heatmap
 from core.preprocessing import to_batch
-from pages._work import KEPT, View, classifier
+from pages._keeping import keep
+from pages._work import View, classifier
 
 FAILED = "No map: the method failed on this scan"
 INSTANT = "instant"
@@ -72,8 +72,9 @@ class Answer:
     note: str | None = None
 
 
-@st.cache_data(max_entries=32, max_size="256MiB", ttl=KEPT, show_spinner=False)
-def _seen(key: tuple, _view: View) -> Seen:
+@keep(max_entries=32, max_size="256MiB")
+def see(key: tuple, *, _view: View) -> Seen:
+    """What a system makes of a view. Raises ScanError or CheckpointError."""
     system, within = classifier(_view.recipe_id), _view.within
     scan, frame = _view.examined()
     pixels = scan.pixels[frame]
@@ -86,14 +87,9 @@ def _seen(key: tuple, _view: View) -> Seen:
     return Seen(pixels, batch, features, probabilities(logits[0], system.temperature))
 
 
-def see(view: View) -> Seen:
-    """What a system makes of a view. Raises ScanError or CheckpointError."""
-    return _seen(view.key, view)
-
-
 def known(view: View, question: Question) -> Answer | None:
     """The answer, if it was given before."""
-    return _recalled((view.key, question))
+    return _recalled(view, question, "answer")
 
 
 def answer(
@@ -103,19 +99,19 @@ def answer(
 
     ``progress`` gets the share done, 0 to 1. A method that fails gets a note in place of a map.
     """
-    return known(view, question) or _kept((view.key, question), _run(view, question, progress))
+    return known(view, question) or _kept(view, question, "answer", _run(view, question, progress))
 
 
 def known_judgement(view: View, question: Question) -> Faithfulness | None:
     """The judgement, if it was made before."""
-    return _recalled((view.key, question, "judged"))
+    return _recalled(view, question, "judgement")
 
 
 def judge(view: View, question: Question) -> Faithfulness:
     """Whether the system uses what its map marks: the score of the explained class while it is
     hidden or shown. From memory or computed now, in some 35 predictions."""
     return known_judgement(view, question) or _kept(
-        (view.key, question, "judged"), _judgement(view, question)
+        view, question, "judgement", _judgement(view, question)
     )
 
 
@@ -123,17 +119,17 @@ class _UnansweredError(Exception):
     """It is not there yet."""
 
 
-@st.cache_data(max_entries=1024, max_size="256MiB", ttl=KEPT, show_spinner=False)
-def _kept(key: tuple, _found):
+@keep(max_entries=1024, max_size="256MiB")
+def _kept(key: tuple, question: Question, kind: str, _found, *, _view: View):
     """A store: an exception is not kept, so that asking in vain leaves no trace."""
     if _found is None:
         raise _UnansweredError
     return _found
 
 
-def _recalled(key: tuple):
+def _recalled(view: View, question: Question, kind: str):
     try:
-        return _kept(key, None)
+        return _kept(view, question, kind, None)
     except _UnansweredError:
         return None
 

@@ -17,6 +17,7 @@ from core.viewing import (
 from core.windowing import Window
 from pages import _work as work
 from pages._frame import quiet, themed
+from pages._keeping import KEPT
 
 TITLE = "Look closer: window, cine, measure"
 FOR_LOOKING = "This view is for looking: the opinion above is not on it, unless you ask for that."
@@ -129,7 +130,13 @@ def _choose_extras(item: work.Item, scan: Scan) -> tuple[bool, bool]:
     return drawn, playing
 
 
-@st.cache_data(max_entries=4, max_size="128MiB", ttl=work.KEPT, show_spinner="Preparing the cine …")
+@st.cache_data(
+    max_entries=4,
+    max_size="128MiB",
+    ttl=KEPT,
+    scope="session",
+    show_spinner="Preparing the cine …",
+)
 def _cine(digest: str, look: work.Look, _read) -> bytes:
     return moving_picture(work.scan_of(digest, _read), look.window, look.inverted)
 

@@ -28,11 +28,10 @@ from core.predict import Opinion, classify
 from core.recipe import Recipe, load_recipe
 from core.scans import Scan, ScanError, read_scan
 from core.stability import Stability, stability
+from pages._keeping import KEPT, keep
 from pages._tables import table_of
 
 MAX_SYSTEMS = 4
-KEPT = "1h"
-"""How long an upload may stay in memory after it was last computed, whoever has left by then."""
 NO_SYSTEM = (
     "There is no trained system in the folder 'checkpoints'. Train one with "
     "`python train.py RECIPE`; `python train.py --list` names the recipes."
@@ -175,7 +174,7 @@ def outliner() -> Outliner:
     return open_outliner()
 
 
-# Scans are read-only: every run of a page shares them, and they go when their session ends.
+# Scans are read-only: all runs of a session share them.
 @st.cache_resource(max_entries=8, ttl=KEPT, scope="session", show_spinner=False)
 def scan_of(digest: str, _read: Callable[[], bytes | list[bytes]]) -> Scan:
     """The scan in a file or in the files of a series. Raises ScanError."""
@@ -183,19 +182,15 @@ def scan_of(digest: str, _read: Callable[[], bytes | list[bytes]]) -> Scan:
     return read_series(data) if isinstance(data, list) else read_scan(data)
 
 
-@st.cache_data(max_entries=64, max_size="256MiB", ttl=KEPT, show_spinner=False)
-def _opinion(key: tuple, target: int | None, _view: View) -> Opinion:
-    scan, frame = _view.examined()
-    mask = _view.within.mask if _view.within else None
-    return classify(classifier(_view.recipe_id), scan, target=target, frame=frame, mask=mask)
-
-
-def opinion(view: View, target: int | None = None) -> Opinion:
+@keep(max_entries=64, max_size="256MiB")
+def opinion(key: tuple, target: int | None = None, *, _view: View) -> Opinion:
     """The opinion of a system on a view, explained for ``target`` or the likeliest class.
 
     Raises ScanError or CheckpointError.
     """
-    return _opinion(view.key, target, view)
+    scan, frame = _view.examined()
+    mask = _view.within.mask if _view.within else None
+    return classify(classifier(_view.recipe_id), scan, target=target, frame=frame, mask=mask)
 
 
 def needs_outline(recipe_id: str) -> bool:
@@ -203,23 +198,20 @@ def needs_outline(recipe_id: str) -> bool:
     return load_recipe(recipe_id).preprocessing.region == "mask"
 
 
-@st.cache_data(max_entries=256, ttl=KEPT, show_spinner=False)
-def _spread(key: tuple, _view: View) -> Stability:
+@keep(max_entries=256)
+def spread(key: tuple, *, _view: View) -> Stability:
+    """How far a system's answer moves when the view changes a little.
+
+    Raises ScanError or CheckpointError.
+    """
     scan, frame = _view.examined()
     mask = _view.within.mask if _view.within else None
     return stability(classifier(_view.recipe_id), scan.pixels[frame], mask)
 
 
-def spread(view: View) -> Stability:
-    """How far a system's answer moves when the view changes a little.
-
-    Raises ScanError or CheckpointError.
-    """
-    return _spread(view.key, view)
-
-
-@st.cache_data(max_entries=32, max_size="64MiB", ttl=KEPT, show_spinner=False)
-def _proposal(key: tuple, _view: View) -> Proposal:
+@keep(lambda view: (view.item.digest, view.frame, view.look), max_entries=32, max_size="64MiB")
+def proposal(key: tuple, *, _view: View) -> Proposal:
+    """The lesion outline that a network proposes. Raises ScanError or CheckpointError."""
     scan, frame = _view.examined()
     return outliner().propose(scan.pixels[frame])
 
@@ -235,11 +227,6 @@ def proposes(recipe_id: str) -> bool:
         _log.warning("No outlines are proposed: %s", error)
         return False
     return True
-
-
-def proposal(view: View) -> Proposal:
-    """The lesion outline that a network proposes. Raises ScanError or CheckpointError."""
-    return _proposal((view.item.digest, view.frame, view.look), view)
 
 
 def deidentified(item: Item) -> bytes:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import streamlit as st
 from dicoms import dicom
+from streamlit.runtime.caching import cache_data_api, cache_resource_api
 
 from core.checkpoints import list_trained
 from core.datasets.phantoms import phantom
@@ -33,11 +34,13 @@ def items() -> list[_work.Item]:
 
 
 @pytest.fixture(autouse=True)
-def without_a_session(monkeypatch):
-    """Scans are kept for a session, which is not there without a page: here they are read anew."""
-    monkeypatch.setattr(_work, "scan_of", _work.scan_of.__wrapped__)
+def in_a_session(monkeypatch):
+    """Scans and opinions are kept for a session, which without a page is not there."""
+    for api in (cache_data_api, cache_resource_api):
+        monkeypatch.setattr(api, "get_session_id_or_throw", lambda: "a session")
     yield
     st.cache_data.clear()
+    st.cache_resource.clear()
 
 
 def test_together_is_the_same_as_one_by_one(items):

@@ -1,0 +1,43 @@
+"""How long the server remembers what it made of a scan, and for whom. In memory, never on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+if TYPE_CHECKING:
+    from pages._work import View
+
+KEPT = "1h"
+"""How long anything made of a scan may stay in memory after it was last computed."""
+
+
+def _key(view: View) -> tuple:
+    return view.key
+
+
+def keep(key: Callable[[View], tuple] = _key, **limits) -> Callable:
+    """Remember a function of a view, ``f(key, *arguments, _view)``; it is called ``f(view, ...)``.
+
+    What is made of an upload goes when the session ends in which it was uploaded; what is made of
+    a synthetic sample is shared by all. ``limits`` are those of ``st.cache_data``, for each of
+    the two. Arguments whose names begin with an underscore do not count as part of the question.
+    """
+
+    def decorate(function: Callable) -> Callable:
+        settings = {"ttl": KEPT, "show_spinner": False, **limits}
+        shared, own = (
+            st.cache_data(scope=scope, **settings)(function) for scope in ("global", "session")
+        )
+
+        @wraps(function)
+        def remembered(view: View, *arguments):
+            cache = shared if view.item.synthetic else own
+            return cache(key(view), *arguments, _view=view)
+
+        return remembered
+
+    return decorate

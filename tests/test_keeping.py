@@ -1,0 +1,72 @@
+"""What is made of an upload goes with its session; what is made of a sample is shared."""
+
+from __future__ import annotations
+
+import pytest
+import streamlit as st
+from streamlit.runtime.caching import cache_data_api
+from streamlit.runtime.caching import clear_session_data_cache as end_of_session
+
+from pages._keeping import keep
+from pages._work import Item, View
+
+
+@pytest.fixture
+def session(monkeypatch):
+    """Tells Streamlit in whose session the test is: ``session("name")``."""
+
+    def enter(name: str) -> None:
+        monkeypatch.setattr(cache_data_api, "get_session_id_or_throw", lambda: name)
+
+    yield enter
+    st.cache_data.clear()
+
+
+@pytest.fixture
+def doubled():
+    """A function that is kept, and the numbers that it was really asked for."""
+    asked = []
+
+    @keep(max_entries=4)
+    def double(key: tuple, number: int, *, _view: View) -> int:
+        asked.append(number)
+        return 2 * number
+
+    return double, asked
+
+
+def view(synthetic: bool, digest: str = "x") -> View:
+    return View(Item("scan", digest, bytes, synthetic=synthetic), 0, "busi-mobilenetv2")
+
+
+def test_an_upload_is_remembered_for_its_own_session_alone(session, doubled):
+    double, asked = doubled
+    session("one")
+    assert [double(view(False), 3), double(view(False), 3)] == [6, 6]
+    assert asked == [3]
+    session("other")
+    assert double(view(False), 3) == 6
+    assert asked == [3, 3]
+    end_of_session("one")
+    assert double(view(False), 3) == 6
+    assert asked == [3, 3]  # the other session lost nothing
+    session("one")
+    assert double(view(False), 3) == 6
+    assert asked == [3, 3, 3]
+
+
+def test_a_sample_is_remembered_for_all(session, doubled):
+    double, asked = doubled
+    for name in ("one", "other"):
+        session(name)
+        assert double(view(True), 3) == 6
+        end_of_session(name)
+    assert asked == [3]
+
+
+def test_another_scan_or_argument_is_another_question(session, doubled):
+    double, asked = doubled
+    session("one")
+    for digest, number in (("x", 3), ("y", 3), ("x", 4)):
+        assert double(view(False, digest), number) == 2 * number
+    assert asked == [3, 3, 4]
