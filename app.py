@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from pages._early_charts import fetch_charts
 from pages._frame import INTENDED_USE, quiet, run_page
 from pages._work import warm_up
 
@@ -62,4 +63,5 @@ page = st.navigation(
 )
 quiet(INTENDED_USE)
 run_page(page)
+fetch_charts()
 warm_up()
