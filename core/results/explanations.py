@@ -59,7 +59,8 @@ _READING = (
     "probability of the explained class; what is hidden becomes 0 in the network's value range, "
     "and is filled in from around for ROAD, whose figure is the mean score with the least "
     "relevant pixels removed less that with the most relevant. A map without evidence counts as "
-    "0 in the overlap and not at all where a figure is not defined for it."
+    "0 in the overlap and not at all where a figure is not defined for it. Times over twice their "
+    "method's median, when the machine was busy with other work, are left out."
 )
 
 
