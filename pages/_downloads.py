@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from uuid import uuid4
 
 import streamlit as st
@@ -24,6 +25,10 @@ from pages._frame import UNEXPECTED, plain
 
 VIEWS_KEPT = 3
 """Of how many views the offers are kept: a click may come from one that the page just left."""
+
+HANDED_OVER = 30
+"""Seconds after which a file is surely saved. Until then each run sends it and the browser saves it
+once: a slow one may not draw what a run sends if the next run follows at once."""
 
 _log = logging.getLogger("lesionlens")
 _save = st.components.v2.component(
@@ -44,10 +49,12 @@ class Offer:
 
 @dataclass
 class _Desk:
-    """What a session is offered at one place of a page, and its clicks that wait for their file."""
+    """What a session is offered at one place of a page, its clicks that wait for their file, and
+    by click the files that were made: when, and what is sent."""
 
     offered: dict[str, Offer] = field(default_factory=dict)
     asked: dict[str, str] = field(default_factory=dict)
+    made: dict[str, tuple[float, bytes]] = field(default_factory=dict)
 
 
 @st.fragment
@@ -78,9 +85,15 @@ def show_buttons(place: str, offers: Sequence[Offer], view: object = "") -> None
 def hand_over(place: str) -> None:
     """Make the files that were asked for at a place and have the browser save them."""
     desk = _desk(place)
+    for click, (since, content) in list(desk.made.items()):
+        if monotonic() - since > HANDED_OVER:
+            del desk.made[click]
+        else:
+            _send(click, content)
     for key, click in list(desk.asked.items()):
-        if key in desk.offered:
-            _hand_over(desk.offered[key], click)
+        if key in desk.offered and (content := _content(desk.offered[key], click)):
+            desk.made[click] = monotonic(), content
+            _send(click, content)
         # Only now: a run that is broken off by another leaves the click to that one.
         del desk.asked[key]
 
@@ -99,16 +112,21 @@ def _desk(place: str) -> _Desk:
     return st.session_state.setdefault(f"downloads {place}", _Desk())
 
 
-def _hand_over(offer: Offer, click: str) -> None:
+def _content(offer: Offer, click: str) -> bytes | None:
+    """What is sent; or None, and a sentence on the page, if it cannot be made."""
     try:
         with st.spinner(f"Making {offer.file_name} …"):
             data = offer.make()
     except (ScanError, CheckpointError) as error:
         st.error(plain(str(error)), icon=":material/error:")
-        return
+        return None
     except Exception:
         _log.exception("A file could not be made")
         st.error(UNEXPECTED, icon=":material/error:")
-        return
+        return None
     head = json.dumps({"name": offer.file_name, "click": click})
-    _save(data=head.encode() + b"\n" + data, key=f"file {click}", height="content")
+    return head.encode() + b"\n" + data
+
+
+def _send(click: str, content: bytes) -> None:
+    _save(data=content, key=f"file {click}", height="content")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Callable
 from functools import wraps
+from threading import Event, Timer
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -13,6 +16,26 @@ if TYPE_CHECKING:
 
 KEPT = "1h"
 """How long anything made of a scan may stay in memory after it was last computed."""
+
+_WAIT = 2.0  # seconds: until all that goes together is gone
+_due = Event()
+
+
+def give_back(_released: object) -> None:
+    """Soon after a scan was released, hand the memory that it filled to the system, where glibc
+    would keep it for later."""
+    if sys.platform == "linux" and not _due.is_set():
+        _due.set()
+        timer = Timer(_WAIT, _trim)
+        timer.daemon = True
+        timer.start()
+
+
+def _trim() -> None:
+    _due.clear()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries have none
+    if trim:
+        trim(0)
 
 
 def _key(view: View) -> tuple:

@@ -28,7 +28,7 @@ from core.predict import Opinion, classify
 from core.recipe import Recipe, load_recipe
 from core.scans import Scan, ScanError, read_scan
 from core.stability import Stability, stability
-from pages._keeping import KEPT, keep
+from pages._keeping import KEPT, give_back, keep
 from pages._tables import table_of
 
 MAX_SYSTEMS = 4
@@ -175,7 +175,9 @@ def outliner() -> Outliner:
 
 
 # Scans are read-only: all runs of a session share them.
-@st.cache_resource(max_entries=8, ttl=KEPT, scope="session", show_spinner=False)
+@st.cache_resource(
+    max_entries=8, ttl=KEPT, scope="session", show_spinner=False, on_release=give_back
+)
 def scan_of(digest: str, _read: Callable[[], bytes | list[bytes]]) -> Scan:
     """The scan in a file or in the files of a series. Raises ScanError."""
     data = _read()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from time import sleep
+from types import SimpleNamespace
+
 import pytest
 import streamlit as st
 from streamlit.runtime.caching import cache_data_api
 from streamlit.runtime.caching import clear_session_data_cache as end_of_session
 
-from pages._keeping import keep
+from pages import _keeping
+from pages._keeping import give_back, keep
 from pages._work import Item, View
 
 
@@ -70,3 +75,16 @@ def test_another_scan_or_argument_is_another_question(session, doubled):
     for digest, number in (("x", 3), ("y", 3), ("x", 4)):
         assert double(view(False, digest), number) == 2 * number
     assert asked == [3, 3, 4]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc alone keeps what was freed")
+def test_scans_that_go_together_are_given_back_at_once(monkeypatch):
+    trims = []
+    monkeypatch.setattr(_keeping, "_WAIT", 0.05)
+    libc = SimpleNamespace(malloc_trim=trims.append)
+    monkeypatch.setattr(_keeping.ctypes, "CDLL", lambda _: libc)
+    for round_ in (1, 2):
+        for _ in range(5):
+            give_back(None)
+        sleep(0.5)
+        assert trims == [0] * round_
