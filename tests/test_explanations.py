@@ -178,6 +178,7 @@ def test_the_verdict_says_that_the_order_holds():
     said = verdict(ranked(0.1, 0.2, 0.3, 0.4))
     assert "Best by IoU is DT-Grad-CAM (0.400), 0.100 (0.100 to 0.100) ahead of Eigen-CAM," in said
     assert "on the 2 images that all methods explained" in said
+    assert "on the 4 images that 3 of the methods explained" in said
     assert "by IoU it holds (Grad-CAM 0.100 < Score-CAM 0.200 < Eigen-CAM 0.300" in said
     assert "not" not in said
 

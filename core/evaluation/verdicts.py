@@ -18,25 +18,35 @@ PAPER_ORDER = ("grad-cam", "score-cam", "eigen-cam", "dt-grad-cam")
 
 
 def verdict(table: pd.DataFrame) -> str:
-    """The best method by each of ``METRICS``, and whether the paper's order holds.
+    """The best method by each of ``METRICS``, of all and of those that saw the most images, and
+    whether the paper's order holds; a paragraph each.
 
     ``table`` has a row an image, method and metric: image_id, group, method, metric, value.
     """
-    sentences = [_best(table, metric) for metric in METRICS]
+    sentences = [_best(table, metric, methods) for methods in _fields(table) for metric in METRICS]
     return " ".join([one for one in (*sentences, _order(table)) if one])
 
 
-def _best(table: pd.DataFrame, metric: str) -> str:
-    values, groups = _paired(table, metric, sorted(set(table["method"])))
+def _fields(table: pd.DataFrame) -> list[list[str]]:
+    """Which methods are compared with each other: all, and those that saw the most images."""
+    seen = table.dropna().groupby("method")["image_id"].nunique()
+    most = sorted(seen.index[seen == seen.max()])
+    return [sorted(seen.index)] + ([most] if len(most) < len(seen) else [])
+
+
+def _best(table: pd.DataFrame, metric: str, methods: list[str]) -> str:
+    values, groups = _paired(table, metric, methods)
     if len(values) == 0 or values.shape[1] < 2:
         return ""
+    whole = len(methods) == table["method"].nunique()
+    who = "all methods" if whole else f"{len(methods)} of the methods"
     second, first = values.mean().sort_values().index[-2:]
     low, high = mean_interval((values[first] - values[second]).to_numpy(), groups)
     settled = "" if low > 0 else ", which does not settle it"
     return (
         f"Best by {METRICS[metric]} is {_name(first)} ({values[first].mean():.3f}), "
         f"{values[first].mean() - values[second].mean():.3f} ({low:.3f} to {high:.3f}) ahead of "
-        f"{_name(second)}{settled}, on the {len(values)} images that all methods explained."
+        f"{_name(second)}{settled}, on the {len(values)} images that {who} explained."
     )
 
 
