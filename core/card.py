@@ -58,8 +58,27 @@ def _figures(recipe: Recipe, metrics: dict) -> str:
         shown = "" if paper is None else f"{paper:g}"
         lines.append(f"| {title} | {shown} | " + " | ".join(cells) + " |")
     notes = [f"`{name}`: {PROTOCOLS[name]}." for name in protocols]
+    notes += [_spread(name, metrics[name], names) for name in protocols]
     notes += [_calibration(name, metrics[name]["calibration"]) for name in protocols]
-    return "\n".join(lines) + "\n\nWith 95 % bootstrap intervals over groups. " + " ".join(notes)
+    return (
+        "\n".join(lines)
+        + "\n\nWith 95 % bootstrap intervals over groups. "
+        + " ".join(filter(None, notes))
+    )
+
+
+def _spread(protocol: str, metrics: dict, names: dict[str, str]) -> str:
+    """What other splits and trainings gave, if there were any."""
+    spread = metrics.get("over_seeds")
+    if not spread:
+        return ""
+    found = {title: spread["values"].get(name) for name, title in names.items()}
+    parts = [f"{title} {one['mean']:.3f} ± {one['sd']:.3f}" for title, one in found.items() if one]
+    return (
+        f"\n\nOver {len(spread['seeds'])} trainings under `{protocol}`, each with a split of its "
+        f"own (mean ± standard deviation): {', '.join(parts)}. The table is that of seed "
+        f"{metrics['seed']}."
+    )
 
 
 def _calibration(protocol: str, calibration: dict) -> str:

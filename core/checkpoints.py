@@ -97,6 +97,14 @@ class Checkpoint:
         """One row an image and run: protocol, seed, split, image_id, label, group, classes."""
         return pd.read_parquet(io.BytesIO(self.verified("predictions.parquet")))
 
+    def shipped_run(self, split: str | None = None) -> pd.DataFrame:
+        """The predictions of the run whose weights are shipped, in their order; of one split, or of
+        all. No other run tells what these weights were trained and tested on."""
+        wanted = self.manifest["weights"] | ({"split": split} if split else {})
+        known = self.predictions()
+        mine = (known[list(wanted)] == list(wanted.values())).all(axis=1)
+        return known[mine].reset_index(drop=True)
+
     def history(self) -> pd.DataFrame:
         """One row an epoch and run."""
         return pd.read_csv(io.BytesIO(self.verified("history.csv")))

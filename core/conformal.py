@@ -101,10 +101,7 @@ class Conformal:
 def of_checkpoint(checkpoint: Checkpoint, coverage: float = COVERAGE) -> Conformal:
     """The sets of the shipped weights, from the validation rows of their run, calibrated with the
     checkpoint's temperature. Raises CheckpointError for a damaged file."""
-    classes, run = checkpoint.recipe.classes, checkpoint.manifest["weights"]
-    wanted = run | {"split": "validation"}
-    known = checkpoint.predictions()
-    rows = known[(known[list(wanted)] == list(wanted.values())).all(axis=1)]
+    classes, rows = checkpoint.recipe.classes, checkpoint.shipped_run("validation")
     shares = scaled(rows, classes, checkpoint.temperature)[list(classes)].to_numpy()
     labels = rows["label"].map(list(classes).index).to_numpy()
     threshold = conformal_threshold(shares, labels, coverage)

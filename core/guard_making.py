@@ -54,7 +54,7 @@ def images_of(checkpoint: Checkpoint, data: Path | None) -> pd.DataFrame:
     Images that the run did not predict are left out. Raises DatasetError if the data are not those
     that the system was trained on.
     """
-    recipe, run = checkpoint.recipe, checkpoint.manifest["weights"]
+    recipe = checkpoint.recipe
     table = load_table(recipe.data.dataset, data)
     table = table[table["label"].isin(recipe.classes)]
     if fingerprint(table) != checkpoint.manifest["data"]["fingerprint"]:
@@ -62,8 +62,7 @@ def images_of(checkpoint: Checkpoint, data: Path | None) -> pd.DataFrame:
             f"The data are not those that {recipe.id} was trained on. Give the folder it was "
             "trained with, or train it again."
         )
-    known = checkpoint.predictions()
-    rows = known[(known[list(run)] == list(run.values())).all(axis=1)]
+    rows = checkpoint.shipped_run()
     apart = table.drop(columns=["label", "group"])
     return rows[["image_id", "split", "label", "group"]].merge(apart, on="image_id", how="left")
 

@@ -95,6 +95,20 @@ def _show_figures(recipe: Recipe, metrics: dict) -> None:
     quiet(
         f"Measured on {grouped['n']} scans it had never seen, in {grouped['n_groups']} groups "
         "of near-duplicates, none of which it was trained on (grouped split)."
+        + _other_splits(grouped)
+    )
+
+
+def _other_splits(grouped: dict) -> str:
+    """How accurate the system was on average over several splits, if it was trained on several."""
+    spread = grouped.get("over_seeds")
+    if not spread:
+        return ""
+    accuracy = spread["values"]["accuracy"]
+    return (
+        f" With {len(spread['seeds'])} different splits, and a training for each, its accuracy was "
+        f"{percent(accuracy['mean'])} on average (SD {percent(accuracy['sd'])}); the split shown "
+        "here is one of them."
     )
 
 

@@ -32,10 +32,7 @@ def held_out(recipe_id: str) -> dict:
 
 @st.cache_resource(max_entries=MAX_SYSTEMS, show_spinner=False)
 def _tested(recipe_id: str) -> frozenset[str]:
-    known = checkpoint(recipe_id).predictions()
-    return frozenset(
-        known[(known["protocol"] == "grouped") & (known["split"] == "test")]["image_id"]
-    )
+    return frozenset(checkpoint(recipe_id).shipped_run("test")["image_id"])
 
 
 @st.cache_data(max_entries=16, max_size="64MiB", show_spinner=False)

@@ -138,8 +138,19 @@ class TestShipped:
         checkpoint = open_checkpoint(recipe_id)
         predictions = checkpoint.predictions()
         for protocol in ("published", "grouped"):
-            rows = predictions[(predictions.protocol == protocol) & (predictions.split == "test")]
-            assert checkpoint.metrics[protocol]["n"] == rows.image_id.nunique() > 0
+            metrics = checkpoint.metrics[protocol]
+            run = {"protocol": protocol, "seed": metrics["seed"], "split": "test"}
+            rows = predictions[(predictions[list(run)] == list(run.values())).all(axis=1)]
+            assert metrics["n"] == rows.image_id.nunique() > 0
+
+    def test_the_run_of_the_weights_is_told_from_others(self, recipe_id):
+        checkpoint = open_checkpoint(recipe_id)
+        run = checkpoint.shipped_run()
+        assert (run.protocol == "grouped").all() and run.seed.nunique() == 1
+        assert not run.image_id.duplicated().any()  # an image is in one split of a run
+        tested = checkpoint.shipped_run("test")
+        assert set(tested.image_id) == set(run.image_id[run.split == "test"])
+        assert len(tested) == checkpoint.metrics["grouped"]["n"]
 
     def test_no_group_is_on_both_sides_of_the_grouped_split(self, recipe_id):
         predictions = open_checkpoint(recipe_id).predictions()
@@ -153,13 +164,7 @@ class TestShipped:
 
     def test_guard_features_are_those_of_the_training_images(self, recipe_id):
         checkpoint = open_checkpoint(recipe_id)
-        guard, predictions = checkpoint.guard(), checkpoint.predictions()
-        of_weights = checkpoint.manifest["weights"]
-        trained = predictions[
-            (predictions.protocol == of_weights["protocol"])
-            & (predictions.seed == of_weights["seed"])
-            & (predictions.split == "train")
-        ]
+        guard, trained = checkpoint.guard(), checkpoint.shipped_run("train")
         labels = [checkpoint.recipe.classes[i] for i in guard["labels"]]
         assert labels == trained.label.tolist()
         assert np.isfinite(guard["features"]).all()

@@ -17,7 +17,7 @@ import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from core.checkpoints import CheckpointError
+from core.checkpoints import Checkpoint, CheckpointError, write_checkpoint
 from core.datasets.phantoms import phantom
 from core.evaluation.localisation import localisation
 from core.explain import METHODS, Explanation, Heatmap, Method, Parameter
@@ -321,10 +321,15 @@ def test_a_test_image_of_a_data_set_comes_with_its_mask(systems, methods, monkey
         {"image_id": name, "path": scan, "label": "benign", "masks": (mask,), "group": name}
         for name in ("trained", "tested")
     ]
-    predictions = pd.DataFrame(
-        {"protocol": "grouped", "split": ["train", "test"], "image_id": ["trained", "tested"]}
-    )
-    found = SimpleNamespace(predictions=lambda: predictions, metrics={})
+    another_run = ("test", "trained", 1)
+    runs = pd.DataFrame(
+        [("train", "trained", 0), ("test", "tested", 0), another_run],
+        columns=["split", "image_id", "seed"],
+    ).assign(protocol="grouped")
+    files = {"predictions.parquet": runs.to_parquet(), "metrics.json": b"{}"}
+    weights = {"protocol": "grouped", "seed": 0}
+    write_checkpoint(tmp_path / "system", files, {"weights": weights})
+    found = Checkpoint(tmp_path / "system")
     monkeypatch.setattr(_test_images, "find_folder", lambda _: tmp_path)
     monkeypatch.setattr(_tables, "find_folder", lambda _: tmp_path)
     monkeypatch.setattr(_tables, "load_table", lambda _: pd.DataFrame(rows))

@@ -237,8 +237,7 @@ def test_the_threshold_starts_at_the_operating_point_and_updates_all_figures(pag
     assert page.metric[0].value == f"{100 * point['sensitivity']['value']:.0f} %"
     slider.set_value(0.5).run()
 
-    known = checkpoint.predictions()
-    test = known[(known["protocol"] == "grouped") & (known["split"] == "test")]
+    test = checkpoint.shipped_run("test")
     shares = apply_temperature(
         test[list(checkpoint.recipe.classes)].to_numpy(), metrics["calibration"]["temperature"]
     )

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from core.card import render
 from core.evaluation.seeds import over_seeds
+from core.recipe import load_recipe
+from pages import _system
 
 CLASSES = ("benign", "malignant")
 
@@ -41,3 +44,18 @@ def test_a_figure_that_one_run_does_not_define_is_left_out():
     found = over_seeds(pd.concat([run(0, 3), alike]), CLASSES)
     assert "accuracy" in found["values"]
     assert "auc_malignant" not in found["values"]
+
+
+def test_card_and_page_tell_what_other_splits_gave():
+    recipe = load_recipe("busi-mobilenetv2")
+    values = {"accuracy": {"value": 0.9, "low": 0.8, "high": 1.0}}
+    spread = {"seeds": [0, 1, 2], "values": {"accuracy": {"mean": 0.7812, "sd": 0.0429}}}
+    calibration = {"temperature": 1.0, "n_fitted": 9, "values": {"ece": None}}
+    run = {"n": 10, "n_groups": 8, "seed": 0, "values": values, "calibration": calibration}
+    card = render(recipe, {"grouped": run | {"over_seeds": spread}})
+    assert "Over 3 trainings under `grouped`" in card
+    assert "Accuracy 0.781 ± 0.043. The table is that of seed 0." in card
+    assert "trainings" not in render(recipe, {"grouped": run})
+    told = _system._other_splits(run | {"over_seeds": spread})
+    assert "3 different splits" in told and "78 % on average (SD 4 %)" in told.replace("\xa0", " ")
+    assert _system._other_splits(run) == ""

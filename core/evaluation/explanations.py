@@ -72,15 +72,9 @@ def images_of(checkpoint: Checkpoint, data: Path | None) -> tuple[str, pd.DataFr
                 f"The data are not those that {recipe.id} was trained on: its test images cannot "
                 "be told. Give the folder it was trained with, or train it again."
             )
-        table = table[table["image_id"].isin(_tested(checkpoint))]
+        table = table[table["image_id"].isin(checkpoint.shipped_run("test")["image_id"])]
     shuffled = table.sort_values("image_id").sample(frac=1, random_state=0)
     return dataset, shuffled[[_has_lesion(row) for row in shuffled.itertuples()]]
-
-
-def _tested(checkpoint: Checkpoint) -> pd.Series:
-    """Ids of the images that the shipped weights were tested on and not trained on."""
-    known, run = checkpoint.predictions(), checkpoint.manifest["weights"] | {"split": "test"}
-    return known[(known[list(run)] == list(run.values())).all(axis=1)]["image_id"]
 
 
 def _has_lesion(row) -> bool:

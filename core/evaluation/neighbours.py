@@ -15,9 +15,7 @@ def training_images(checkpoint: Checkpoint) -> tuple[pd.DataFrame, np.ndarray]:
     The features, float32 (N, K), are pooled over the picture, in the order of the rows. Raises
     EvaluationError if the two do not belong together, CheckpointError for a damaged file.
     """
-    run, known = checkpoint.manifest["weights"], checkpoint.predictions()
-    mine = (known["protocol"] == run["protocol"]) & (known["seed"] == run["seed"])
-    rows = known[mine & (known["split"] == "train")].reset_index(drop=True)
+    rows = checkpoint.shipped_run("train")
     guard = checkpoint.guard()
     codes = pd.Index(checkpoint.recipe.classes).get_indexer(rows["label"])
     if not np.array_equal(codes, guard["labels"]):

@@ -146,8 +146,7 @@ def measure(recipe_id: str, count: int, path: Path = RESULTS) -> Iterator[str]:
 
 def _chosen(checkpoint, count: int) -> list:
     """The first of the test scans in a seeded order, as rows of the data set."""
-    known = checkpoint.predictions()
-    tested = known[(known["protocol"] == "grouped") & (known["split"] == "test")]["image_id"]
+    tested = checkpoint.shipped_run("test")["image_id"]
     table = load_table(checkpoint.recipe.data.dataset)
     table = table[table["image_id"].isin(tested)].sort_values("image_id")
     return list(table.sample(min(count, len(table)), random_state=0).itertuples(index=False))

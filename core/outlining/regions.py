@@ -96,10 +96,7 @@ def _labels(rows: pd.DataFrame) -> pd.Series:
 def _unseen_by_both(
     table: pd.DataFrame, checkpoint: Checkpoint, lesion_classes: Sequence[str]
 ) -> pd.DataFrame:
-    predictions = checkpoint.predictions()
-    run = checkpoint.manifest["weights"] | {"split": "test"}
-    tested = (predictions[list(run)] == list(run.values())).all(axis=1)
-    unseen = table["image_id"].isin(predictions["image_id"][tested])
+    unseen = table["image_id"].isin(checkpoint.shipped_run("test")["image_id"])
     wanted = table["label"].isin(set(lesion_classes) & set(checkpoint.recipe.classes))
     return table[(table["split"] == "test") & unseen & wanted]
 

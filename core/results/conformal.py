@@ -61,9 +61,7 @@ def judge(sets: Conformal, test: pd.DataFrame) -> SetFigures:
 
 def judged(checkpoint: Checkpoint) -> tuple[Conformal, SetFigures]:
     """The sets of a system and what they do on the test images of its shipped run."""
-    sets, known = of_checkpoint(checkpoint), checkpoint.predictions()
-    wanted = checkpoint.manifest["weights"] | {"split": "test"}
-    test = known[(known[list(wanted)] == list(wanted.values())).all(axis=1)]
+    sets, test = of_checkpoint(checkpoint), checkpoint.shipped_run("test")
     return sets, judge(sets, scaled(test, sets.classes, checkpoint.temperature))
 
 
