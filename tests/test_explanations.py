@@ -179,6 +179,11 @@ def test_the_verdict_says_that_the_order_holds():
     assert "Best by IoU is DT-Grad-CAM (0.400), 0.100 (0.100 to 0.100) ahead of Eigen-CAM," in said
     assert "on the 2 images that all methods explained" in said
     assert "on the 4 images that 3 of the methods explained" in said
+    assert [one.partition(" is ")[0] for one in said.split("\n\n")] == [
+        "Best by IoU",
+        "Best by IoU",
+        "The order of the DALAResNet50 paper",
+    ]
     assert "by IoU it holds (Grad-CAM 0.100 < Score-CAM 0.200 < Eigen-CAM 0.300" in said
     assert "not" not in said
 

@@ -23,8 +23,9 @@ def verdict(table: pd.DataFrame) -> str:
 
     ``table`` has a row an image, method and metric: image_id, group, method, metric, value.
     """
-    sentences = [_best(table, metric, methods) for methods in _fields(table) for metric in METRICS]
-    return " ".join([one for one in (*sentences, _order(table)) if one])
+    best = [[_best(table, metric, methods) for metric in METRICS] for methods in _fields(table)]
+    paragraphs = [" ".join(filter(None, sentences)) for sentences in (*best, [_order(table)])]
+    return "\n\n".join(filter(None, paragraphs))
 
 
 def _fields(table: pd.DataFrame) -> list[list[str]]:
