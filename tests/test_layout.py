@@ -101,7 +101,7 @@ def test_there_is_something_to_check():
     assert {"core.recipe", "core.explain.grad_cam", "core.classifiers.base"} <= FILES.keys()
     assert len(PAGES) > 1
     # Lazy, relative and dynamic imports are seen.
-    assert "core.explain.overlay" in imports(ROOT / "core" / "predict_command.py")
+    assert "core.explain.overlay" in imports(ROOT / "core" / "predict" / "__main__.py")
     assert "core.classifiers" in imports(ROOT / "core" / "classifiers" / "__init__.py")
     assert "core.classifiers" in reached_from("core.predict")
 

@@ -15,8 +15,8 @@ from core.checkpoints import list_trained, open_checkpoint
 from core.classifiers import probabilities
 from core.datasets.phantoms import phantom
 from core.explain import grad_cam
-from core.predict import classify, main
-from core.predict_command import answer_files
+from core.predict import classify
+from core.predict.__main__ import answer_files, main
 from core.preprocessing import to_batch
 from core.scans import Scan, ScanError, read_scan_file
 from tests.dicoms import dicom

@@ -233,3 +233,7 @@ def _shares(probabilities: dict[str, float]) -> str:
 
 def _exact(probabilities: dict[str, float]) -> str:
     return ", ".join(f"{name} {share!r}" for name, share in probabilities.items())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,12 +1,7 @@
-"""Scan -> opinion. As a command (``core.predict_command``):
-
-python -m core.predict FILE... [--recipe ID] [--explain DIR] [--manifest DIR] [--json]
-python -m core.predict --replay MANIFEST [FILE...] [--json]
-"""
+"""Scan -> opinion. ``python -m core.predict`` is the command."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -84,15 +79,3 @@ def classify_frames(
     """
     features = classifier.features(to_batch(frames, classifier.recipe.preprocessing))
     return probabilities(classifier.head(features, 0)[0], classifier.temperature), features
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Command line; the exit status."""
-    # Run as a module this file is not core.predict: the command must not get a second Opinion.
-    from core.predict_command import main as run
-
-    return run(arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
