@@ -35,6 +35,12 @@ page = st.navigation(
             help="The same scan through several explanation methods and systems, side by side.",
         ),
         st.Page(
+            "pages/learn.py",
+            title="Learn",
+            icon=":material/school:",
+            help="How a heatmap comes about, step by step, and whether it can be believed.",
+        ),
+        st.Page(
             "pages/data.py",
             title="Data",
             icon=":material/dataset:",

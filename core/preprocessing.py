@@ -51,6 +51,14 @@ def scale(images: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     return np.asarray(images, np.float32) * np.float32(factor) + np.float32(offset)
 
 
+def to_pixels(batch: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+    """The pictures that a batch (N, h, w, 3) in the recipe's value range stands for, uint8: what
+    ``scale`` undoes, cut at 0 and 255."""
+    factor, offset = _RANGES[preprocessing.value_range]
+    pixels = (batch - np.float32(offset)) / np.float32(factor)
+    return np.rint(np.clip(pixels, 0, 255)).astype(np.uint8)
+
+
 def to_batch(
     images: list[np.ndarray],
     preprocessing: Preprocessing,

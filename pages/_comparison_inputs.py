@@ -1,4 +1,7 @@
-"""What is compared, as chosen by the user: scan, systems, methods, class, layers, parameters."""
+"""What is explained, as chosen by the user: scan, systems, methods, class, layers, parameters.
+
+``page`` begins the keys of what more than one page asks.
+"""
 
 from __future__ import annotations
 
@@ -28,37 +31,37 @@ HOW_TO_DRAW = (
 )
 
 
-def choose_scan(systems: tuple[str, ...]) -> tuple[work.Item, work.Outline | None]:
+def choose_scan(page: str, systems: tuple[str, ...]) -> tuple[work.Item, work.Outline | None]:
     """The scan, and the outline of its lesion if that is known.
 
     Raises CheckpointError or DatasetError if the test images of a data set cannot be listed.
     """
     upload = st.file_uploader(
         "Scan",
-        key="compare upload",
+        key=f"{page} upload",
         help="DICOM, PNG, JPEG, BMP, TIFF or WebP. It stays in this computer's memory.",
     )
     if upload:
         item = work.uploaded(upload)
-        return item, _choose_mask(item)
+        return item, _choose_mask(page, item)
     tester = offering(systems)
-    if tester and st.toggle("Choose a test image", key="compare tests", help=HELD_OUT):
+    if tester and st.toggle("Choose a test image", key=f"{page} tests", help=HELD_OUT):
         rows = held_out(tester)
-        return as_item(rows[st.selectbox("Test image", list(rows), key=f"compare test {tester}")])
+        return as_item(rows[st.selectbox("Test image", list(rows), key=f"{page} test {tester}")])
     name = st.selectbox(
         "Or a synthetic sample",
         list(work.SAMPLES),
         index=list(work.SAMPLES).index(FIRST_SAMPLE),
-        key="compare sample",
+        key=f"{page} sample",
         help="Drawn by a computer, of no patient; the outline of its lesion is known.",
     )
     return work.sample(name), sample_outline(name)
 
 
-def _choose_mask(item: work.Item) -> work.Outline | None:
+def _choose_mask(page: str, item: work.Item) -> work.Outline | None:
     mask = st.file_uploader(
         "Mask of its lesion, if you have one",
-        key="compare mask",
+        key=f"{page} mask",
         help="A picture of the same size as the scan, white inside the lesion and black outside.",
     )
     try:
@@ -126,14 +129,7 @@ def choose_aim(
             icon=":material/info:",
         )
         return None
-    name = st.segmented_control(
-        "Class to explain",
-        classes,
-        default=likeliest(work.View(item, frame, recipe_ids[0], outline=outline), classes),
-        required=True,
-        key=f"compare explained {item.digest} {frame} {' '.join(classes)}",
-        label_visibility="collapsed",
-    )
+    name = choose_class("compare", work.View(item, frame, recipe_ids[0], outline=outline), classes)
     others = [one for one in classes if one != name]
     rather_than = st.selectbox(
         "Rather than",
@@ -148,6 +144,18 @@ def choose_aim(
     return Aim(name, rather_than)
 
 
+def choose_class(page: str, view: work.View, classes: list[str]) -> str:
+    """One of the classes, to start with the likeliest of the view."""
+    return st.segmented_control(
+        "Class to explain",
+        classes,
+        default=likeliest(view, classes),
+        required=True,
+        key=f"{page} explained {view.item.digest} {view.frame} {' '.join(classes)}",
+        label_visibility="collapsed",
+    )
+
+
 def common_classes(recipe_ids: list[str]) -> list[str]:
     """Classes that all systems know, in the order of the first."""
     first, *others = (load_recipe(one).classes for one in recipe_ids)
@@ -160,38 +168,38 @@ def likeliest(view: work.View, classes: list[str]) -> str:
     return max(classes, key=shares.__getitem__)
 
 
-def choose_layer(recipe_id: str) -> str | None:
+def choose_layer(page: str, recipe_id: str) -> str | None:
     """The explained layer of a system; None for its last."""
     last, *others = reversed(work.classifier(recipe_id).layers)
     layer = st.selectbox(
         f"Layer of {load_recipe(recipe_id).title}",
         [last, *others],
         format_func=lambda one: f"{one} (last)" if one == last else one,
-        key=f"compare layer {recipe_id}",
+        key=f"{page} layer {recipe_id}",
     )
     return None if layer == last else layer
 
 
-def choose_parameters(method_id: str) -> tuple[tuple[str, float], ...]:
+def choose_parameters(page: str, method_id: str) -> tuple[tuple[str, float], ...]:
     """Names and values of a method's parameters."""
     method = METHODS[method_id]
     if method.parameters:
         st.markdown(f"**{plain(method.name)}**")
-    return tuple((one.name, _choose_number(method_id, one)) for one in method.parameters)
+    return tuple((one.name, _choose_number(page, method_id, one)) for one in method.parameters)
 
 
-def _choose_number(method_id: str, one: Parameter) -> float:
+def _choose_number(page: str, method_id: str, one: Parameter) -> float:
     numbers = (one.low, one.high, one.default, one.step)
     whole = all(float(number).is_integer() for number in numbers)
     low, high, default, step = map(int if whole else float, numbers)
-    key = f"compare {method_id} {one.name}"
+    key = f"{page} {method_id} {one.name}"
     return st.slider(one.label, low, high, default, step, help=one.help, key=key)
 
 
-def choose_frame(item: work.Item) -> int:
+def choose_frame(page: str, item: work.Item) -> int:
     """Index of the frame to look at: a slider where the scan holds several, counted from 1."""
     count = len(work.scan_of(item.digest, item.read).pixels)
-    return st.slider("Frame", 1, count, key=f"compare {item.digest}") - 1 if count > 1 else 0
+    return st.slider("Frame", 1, count, key=f"{page} {item.digest}") - 1 if count > 1 else 0
 
 
 def _method_label(method_id: str) -> str:

@@ -30,6 +30,7 @@ from pages._maps import (
     see,
 )
 
+PAGE = "compare"
 WAITING = "waiting …"
 FAST = "fast-score-cam"
 WHY_DRAW = "Mark by hand where the lesion is; the maps are measured against that."
@@ -52,7 +53,7 @@ def main() -> None:
         return
     try:
         with st.sidebar:
-            item, outline = inputs.choose_scan(systems)
+            item, outline = inputs.choose_scan(PAGE, systems)
             st.toggle("Draw the lesion", key="compare draw", help=WHY_DRAW)
             recipe_ids = inputs.choose_systems(systems)
             method_ids = inputs.choose_methods()
@@ -74,14 +75,14 @@ def compare(
     colour_map: str,
 ) -> None:
     """The maps that are there, their figures, and then, with progress, those that take time."""
-    frame = inputs.choose_frame(item)
+    frame = inputs.choose_frame(PAGE, item)
     outline = inputs.draw_outline(item, frame) or outline
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.subheader("Evidence for", anchor=False, width="content", help=HOW_TO_LOOK)
         aim = inputs.choose_aim(item, frame, recipe_ids, outline)
         with st.popover("Settings", icon=":material/tune:"):
-            layers = {one: inputs.choose_layer(one) for one in recipe_ids}
-            settings = {one: inputs.choose_parameters(one) for one in method_ids}
+            layers = {one: inputs.choose_layer(PAGE, one) for one in recipe_ids}
+            settings = {one: inputs.choose_parameters(PAGE, one) for one in method_ids}
         outlined = st.toggle("Outline", value=True, disabled=not outline, key="compare outline")
         judged = st.toggle("Deletion and insertion", key="compare judged", help=WHAT_JUDGES)
     if aim is None:

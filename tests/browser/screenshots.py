@@ -61,6 +61,12 @@ def _compare(page) -> None:
     page.get_by_role("figure", name=re.compile("as linked pictures")).wait_for()
 
 
+def _learn(page) -> None:
+    page.get_by_role("button", name=re.compile("^Try the")).first.wait_for()
+    page.get_by_role("link", name="Learn").click()
+    page.get_by_role("figure", name=re.compile("while the scan is hidden")).wait_for()
+
+
 def _systems(page) -> None:
     """The table and the curves of the systems that are chosen at first."""
     page.get_by_role("button", name=re.compile("^Try the")).first.wait_for()
@@ -88,6 +94,7 @@ SCENES: dict[str, tuple[Callable, tuple[int, int]]] = {
     "classify": (_classify, (1440, 1000)),
     "region": (_region, (1440, 1100)),
     "compare": (_compare, (1366, 768)),
+    "learn": (_learn, (1366, 900)),
     "data": (_data, (1366, 900)),
     "errors": (_errors, (1366, 1000)),
     "systems": (_systems, (1366, 1330)),

@@ -1,0 +1,72 @@
+"""The last step of every lesson: does the network need what the map marks?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.classifiers.base import Classifier
+from core.evaluation.faithfulness import deletion_curve, ranks
+from core.explain.heatmap import Heatmap
+from core.lessons.step import Picture, nothing
+
+LEVELS = 8
+SHOWN = (1, 2, 4)
+"""Levels of which a picture is shown: 1/8, 1/4 and 1/2 of the scan hidden."""
+_CLEARLY = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """``hidden``: shares of the scan, from 0 to 1; the calibrated probability of the class while
+    the map's strongest places are hidden first (``marked``), and those of the same map turned
+    round (``turned``)."""
+
+    hidden: np.ndarray
+    marked: np.ndarray
+    turned: np.ndarray
+    pictures: tuple[Picture, ...]
+
+    @property
+    def sentence(self) -> str:
+        """What the curves say, in words."""
+        gain = float(np.trapezoid(self.turned - self.marked, self.hidden))
+        if gain > _CLEARLY:
+            return "It holds: hiding what the map marks costs the class more than hiding elsewhere."
+        if gain < -_CLEARLY:
+            return "It does not hold: hiding elsewhere costs the class more."
+        return "It makes no clear difference here whether the map or another place is hidden."
+
+
+def trial(
+    classifier: Classifier, pixels: np.ndarray, batch: np.ndarray, heatmap: Heatmap, target: int
+) -> Trial | None:
+    """Hide the scan bit by bit; None if the map holds no evidence, which ranks nothing.
+
+    The yardstick is the map itself mirrored left to right, top to bottom, and both, the mean of
+    the three: as large and as coherent as the map, in other places. (Single pixels at random would
+    be a poor one: hidden pixels all over the scan upset a network more than any hidden region.)
+
+    ``pixels`` uint8 (H, W, 3) to draw upon, ``batch`` float32 (1, h, w, 3). What is hidden becomes
+    0 in the recipe's value range, and is drawn in the colour that this stands for.
+    """
+    if not heatmap.values.any():
+        return None
+    image = batch[0]
+    values = heatmap.resized(*image.shape[:2])
+
+    def curve(map_: np.ndarray) -> np.ndarray:
+        return deletion_curve(classifier, image, ranks(map_, image), target, LEVELS)
+
+    turned = [curve(one) for one in (values[:, ::-1], values[::-1], values[::-1, ::-1])]
+    drawn = ranks(heatmap.resized(*pixels.shape[:2]), pixels) / pixels[..., 0].size
+    pictures = tuple(
+        Picture(
+            np.where((drawn < share)[..., None], nothing(classifier), pixels),
+            f"{100 * share:.3g} % of the scan hidden",
+        )
+        for share in (level / LEVELS for level in SHOWN)
+    )
+    hidden = np.linspace(0, 1, LEVELS + 1)
+    return Trial(hidden, curve(values), np.mean(turned, axis=0), pictures)

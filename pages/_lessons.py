@@ -1,0 +1,40 @@
+"""Lessons on a view, each computed once and kept for a while, as in ``_work``."""
+
+from __future__ import annotations
+
+from core.lessons import LESSONS, Scene, Step, Trial, trial
+from core.lessons.drawing import shrunk
+from pages._keeping import keep
+from pages._maps import Question, answer, see
+from pages._work import View, classifier
+
+LARGEST_SIDE = 360
+"""Of the pictures, in pixels: as large as they are shown."""
+
+
+@keep(max_entries=16, max_size="64MiB")
+def lesson(key: tuple, question: Question, *, _view: View) -> tuple[Step, ...]:
+    """The steps to a map. Raises ScanError or CheckpointError."""
+    system, seen = classifier(_view.recipe_id), see(_view)
+    scene = Scene(
+        classifier=system,
+        pixels=shrunk(seen.pixels, LARGEST_SIDE),
+        batch=seen.batch,
+        features=seen.features,
+        aim=str(question.aim),
+        target=question.aim.target(system.recipe.classes),
+        layer=_view.layer,
+        parameters=dict(question.parameters),
+    )
+    return LESSONS[question.method_id](scene)
+
+
+@keep(max_entries=16, max_size="64MiB")
+def tried(key: tuple, question: Question, *, _view: View) -> Trial | None:
+    """What hiding does; None where there is no map or no evidence in it."""
+    system, seen = classifier(_view.recipe_id), see(_view)
+    heatmap = answer(_view, question).heatmap
+    if heatmap is None:
+        return None
+    target = system.recipe.classes.index(question.aim.name)
+    return trial(system, shrunk(seen.pixels, LARGEST_SIDE), seen.batch, heatmap, target)

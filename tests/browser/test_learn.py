@@ -1,0 +1,62 @@
+"""The learn page in a real browser, with the shipped systems."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+CONTRAST = (Path(__file__).parent / "contrast.js").read_text(encoding="utf-8")
+READABLE = 4.5  # WCAG 2, level AA, for text of normal size
+
+
+def to_learn(page):
+    page.get_by_role("button", name="Try the malignant phantom").wait_for()
+    page.get_by_role("link", name="Learn").click()
+    trial(page).wait_for()
+    return page
+
+
+def trial(page):
+    return page.get_by_role("figure", name=re.compile("while the scan is hidden"))
+
+
+@pytest.fixture
+def learn(page):
+    return to_learn(page)
+
+
+def test_the_sum_grows_with_the_slider(learn):
+    """One channel alone, then, at the end of the slider, all of them: the whole map."""
+    slider = learn.get_by_role("slider", name="Channels added")
+    one = learn.get_by_role("img", name=re.compile("^1 correlation"))
+    one.wait_for()
+    slider.focus()
+    slider.press("End")
+    whole = learn.get_by_role("img", name=re.compile("correlation with the sum of all: 1.00$"))
+    whole.wait_for()
+    expect(one).to_have_count(0)
+    expect(learn.get_by_role("alert")).to_have_count(0)
+
+
+def test_another_method_and_another_class(learn):
+    learn.get_by_role("radio", name="DT-Grad-CAM").click()
+    learn.get_by_role("heading", name="3. A threshold is found").wait_for()
+    learn.get_by_role("figure", name=re.compile("threshold at 0")).wait_for()
+    learn.get_by_role("radio", name="benign", exact=True).click()
+    learn.get_by_role("figure", name=re.compile("^Probability of benign")).wait_for()
+    expect(learn.get_by_role("alert")).to_have_count(0)
+
+
+def test_pictures_stand_three_in_a_row_on_a_laptop(learn):
+    first = learn.get_by_role("img", name=re.compile("^channel"))
+    tops = [first.nth(at).bounding_box()["y"] for at in range(6)]
+    assert tops[0] == tops[1] == tops[2] < tops[3] == tops[4] == tops[5]
+
+
+def test_text_is_readable_in_both_themes(themed_page):
+    page = to_learn(themed_page)
+    pale = [one for one in page.evaluate(CONTRAST) if one["ratio"] < READABLE]
+    assert pale == []

@@ -1,0 +1,117 @@
+"""The learn page without a browser, with shipped systems: what is shown, of what, how often."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from core.checkpoints import list_trained
+from core.explain import METHODS
+from core.lessons import LESSONS
+from core.recipe import load_recipe
+from pages import _lessons, _work
+
+APP = Path(__file__).parents[1] / "app.py"
+FIRST = "busi-efficientnet-b0"
+
+pytestmark = pytest.mark.skipif(FIRST not in list_trained(), reason=f"{FIRST} is not trained")
+
+
+@pytest.fixture
+def page(monkeypatch) -> AppTest:
+    monkeypatch.setattr(_work, "warm_up", lambda: None)
+    st.cache_data.clear()
+    page = AppTest.from_file(str(APP), default_timeout=120).run()
+    return page.switch_page("pages/learn.py").run()
+
+
+def words(page: AppTest) -> str:
+    parts = [*page.markdown, *page.subheader, *page.error, *page.info]
+    return "\n".join(str(part.value) for part in parts).replace("\\", "")
+
+
+def method(page: AppTest, method_id: str) -> AppTest:
+    return page.button_group(key="learn method").set_value(method_id).run()
+
+
+def titles(page: AppTest) -> list[str]:
+    return [one.value for one in page.subheader if one.value[:1].isdigit()]
+
+
+def test_steps_are_numbered_and_end_in_the_trial(page):
+    assert not page.exception
+    assert not page.error
+    found = titles(page)
+    assert [one.partition(".")[0] for one in found] == [str(n + 1) for n in range(len(found))]
+    assert found[0] == "1. The network describes the scan"
+    assert found[-1].endswith("Does the map hold?")
+    assert "of them" in words(page)
+
+
+@pytest.mark.parametrize("method_id", LESSONS)
+def test_every_method_has_its_lesson(page, method_id):
+    method(page, method_id)
+    assert not page.exception
+    assert not page.error
+    assert METHODS[method_id].paper in words(page)
+    assert len(titles(page)) >= 5
+
+
+def test_another_class_is_another_lesson(page):
+    before = words(page)
+    explained = next(
+        one for one in page.button_group if (one.key or "").startswith("learn explained")
+    )
+    explained.set_value("benign").run()
+    assert not page.exception
+    assert "*benign*" in words(page)
+    assert "*benign*" not in before
+
+
+def test_parameters_of_the_method_are_used(page):
+    method(page, "dt-grad-cam")
+    assert "16 copies" in words(page)
+    page.slider(key="learn dt-grad-cam n").set_value(4).run()
+    assert "4 copies" in words(page)
+
+
+def test_a_lesson_is_computed_once(page, monkeypatch):
+    asked = []
+    for name, lesson in LESSONS.items():
+        monkeypatch.setitem(
+            _lessons.LESSONS,
+            name,
+            lambda scene, name=name, lesson=lesson: asked.append(name) or lesson(scene),
+        )
+    method(page, "eigen-cam")
+    method(page, "grad-cam")
+    method(page, "eigen-cam")
+    assert asked == ["eigen-cam"]
+
+
+def test_an_earlier_layer_has_its_own_channels(page):
+    page.selectbox(key=f"learn layer {FIRST}").select("block3").run()
+    assert not page.exception
+    assert "40 maps of 28 × 28 numbers" in words(page)
+
+
+def test_a_system_that_sees_the_outline_alone(page):
+    outlined = next(
+        (one for one in list_trained() if load_recipe(one).preprocessing.region == "mask"), None
+    )
+    if outlined is None:
+        pytest.skip("no system of outlined lesions is trained")
+    page.selectbox(key="learn system").select(outlined).run()
+    assert not page.exception
+    assert titles(page)
+
+
+def test_a_scan_that_cannot_be_read_gets_a_sentence(page):
+    page.file_uploader(key="learn upload").upload(
+        "broken.png", b"\x89PNG\r\n\x1a\n and no more"
+    ).run()
+    assert not page.exception
+    assert "damaged" in page.error[0].value

@@ -1,0 +1,274 @@
+"""Lessons: every step worked out by hand or by another library, the last one the method's map."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from networks import (
+    FRAMEWORKS,
+    HAND_FEATURES,
+    HAND_IMAGE,
+    HAND_LOGITS,
+    TINY_CLASSES,
+    noise_batch,
+    random_tiny_arrays,
+    shipped_classifier,
+    tiny_classifier,
+)
+from sklearn.decomposition import PCA
+from test_faithfulness import LOOKS_AT_QUADRANT, QUADRANT, WHITE, sigmoid
+
+from core.classifiers.base import Classifier, probabilities
+from core.explain import METHODS, Heatmap
+from core.explain.heatmap import NO_EVIDENCE
+from core.lesson_figures import bars_figure, describe_bars, describe_trial, trial_figure
+from core.lessons import LESSONS, Bars, Scene, trial
+from core.lessons.drawing import AGAINST, FOR, evidence, shrunk, signed, through
+from core.lessons.eigen_cam import components
+from core.lessons.grad_cam import contributions
+from core.lessons.score_cam import masked_scores
+from core.lessons.step import nothing
+from core.preprocessing import scale, to_pixels
+from core.recipe import Preprocessing
+
+SYSTEMS = ("busi-efficientnet-b0", "us9016-vgg19-efficientnetb0")
+"""One a framework; the second has a layer that two branches share."""
+
+
+def scene_of(classifier: Classifier, batch: np.ndarray, target: int, **more) -> Scene:
+    features = classifier.features(batch, more.get("layer"))
+    grey = np.full((48, 40, 3), 90, np.uint8)
+    return Scene(classifier, grey, batch, features, "it", target, **more)
+
+
+def by_hand(target: int) -> Scene:
+    return scene_of(tiny_classifier("torch"), HAND_IMAGE, target)
+
+
+@pytest.fixture(params=SYSTEMS)
+def system(request) -> Classifier:
+    return shipped_classifier(request.param)
+
+
+@pytest.mark.parametrize("method_id", LESSONS)
+def test_a_lesson_ends_in_the_map_of_its_method(system, method_id):
+    batch = noise_batch(system.recipe)
+    for layer in (None, system.layers[0]):
+        scene = scene_of(system, batch, 1, layer=layer)
+        (last,) = LESSONS[method_id](scene)[-1].pictures
+        map_ = METHODS[method_id].run(system, batch, 1, layer=layer).heatmaps[0]
+        assert np.array_equal(last.pixels, evidence(scene.pixels, map_.values))
+
+
+@pytest.mark.parametrize("method_id", LESSONS)
+def test_a_map_without_evidence_is_told_in_the_last_step(method_id):
+    """In an all black scan each place is like every other, and nothing speaks for class 0."""
+    black = np.zeros((1, 8, 8, 3), np.float32)
+    last = LESSONS[method_id](scene_of(tiny_classifier("torch"), black, 0))[-1]
+    heatmap = METHODS[method_id].run(tiny_classifier("torch"), black, 0).heatmaps[0]
+    assert heatmap.note
+    assert last.text == heatmap.note
+
+
+def test_parameters_reach_the_method_and_the_words():
+    scene = scene_of(
+        shipped_classifier(SYSTEMS[0]),
+        noise_batch(shipped_classifier(SYSTEMS[0]).recipe),
+        0,
+        parameters={"n": 5, "sigma": 0.1, "kernel": 3},
+    )
+    told = " ".join(step.text for step in LESSONS["dt-grad-cam"](scene))
+    assert "5 copies" in told
+    assert "10.0%" in told
+    assert "3 pixels" in told
+
+
+class TestGradCam:
+    def test_contributions_by_hand(self):
+        """Logit 0 is mean B0 + 1/2: channel 0 brings 7/4, channel 1 nothing. Logit 2 is
+        mean B0 - 2 mean B1 - 1: they bring 7/4 and -6, and 7/4 - 6 - 1 is the logit."""
+        parts, order = contributions(by_hand(0))
+        np.testing.assert_allclose(parts[..., 0], HAND_FEATURES["second"][0, ..., 0] / 4)
+        assert not parts[..., 1].any()
+        parts, order = contributions(by_hand(2))
+        assert order.tolist() == [1, 0]
+        np.testing.assert_allclose(parts.sum(axis=(0, 1)), [1.75, -6], rtol=1e-6)
+        assert parts.sum() - 1 == pytest.approx(HAND_LOGITS[0, 2], rel=1e-6)
+
+    def test_words_by_hand(self):
+        _, weights, summed, positive, last = LESSONS["grad-cam"](by_hand(2))
+        assert "-4.25; of them 1 speak for *it* and 1 against" in weights.text
+        assert weights.bars.places == ("1", "0")
+        np.testing.assert_allclose(weights.bars.heights, [-6, 1.75], rtol=1e-6)
+        assert [one.title for one in summed.pictures] == ["1", "2"]
+        # B0 / 4 - B1 / 2 is [[0 - 4, .25 - 1], [.5 - 1, 1 - 0]]: 1 of 6.25 speaks for it.
+        assert "84% of the evidence" in positive.text
+        assert "adds 1 to the score" in last.text
+
+    def test_the_sum_of_all_channels_is_the_signed_map(self, system):
+        scene = scene_of(system, noise_batch(system.recipe), 0)
+        parts, _ = contributions(scene)
+        up, down = (
+            METHODS["grad-cam"].run(
+                system, scene.batch, sign * np.eye(len(system.recipe.classes))[0]
+            )
+            for sign in (1, -1)
+        )
+        up, down = (
+            np.float64(one.heatmaps[0].values) * max(one.heatmaps[0].maximum, 0)
+            for one in (up, down)
+        )
+        whole = parts.sum(axis=-1)
+        np.testing.assert_allclose(whole, up - down, atol=1e-5 * np.abs(whole).max())
+
+
+class TestEigenCam:
+    def test_components_are_those_of_the_library(self):
+        maps = np.random.default_rng(0).normal(size=(5, 4, 9)) * np.arange(1, 10)
+        shares, places = components(maps)
+        library = PCA().fit(maps.reshape(-1, 9))
+        np.testing.assert_allclose(shares, library.explained_variance_ratio_)
+        found = library.transform(maps.reshape(-1, 9))
+        np.testing.assert_allclose(np.abs(places.reshape(-1, 9)), np.abs(found), atol=1e-9)
+
+    def test_shares_are_of_the_whole(self, system):
+        shares, _ = components(scene_of(system, noise_batch(system.recipe), 0).maps)
+        assert shares.sum() == pytest.approx(1)
+        assert (np.diff(shares) <= 1e-12).all()
+
+    def test_an_even_layer_has_no_component(self):
+        shares, places = components(np.ones((3, 3, 4)))
+        assert not shares.any()
+        assert not places[..., 0].any()
+
+
+class TestScoreCam:
+    @pytest.mark.parametrize("framework", FRAMEWORKS)
+    def test_scores_are_the_logits_of_the_masked_scan(self, framework):
+        """Enlarging changes nothing here: layer and scan have the same size."""
+        classifier = tiny_classifier(framework, random_tiny_arrays(1))
+        batch = np.random.default_rng(0).normal(size=(1, 6, 6, 3)).astype(np.float32)
+        scene = scene_of(classifier, batch, 2)
+        masks, mask_of, scores = masked_scores(scene)
+        assert len(mask_of) == scene.maps.shape[-1]
+        for mask, score in zip(masks, scores, strict=True):
+            expected = classifier.logits(batch * mask[..., None])[0, 2]
+            assert score == pytest.approx(float(expected), abs=0.02)  # bfloat16 where it is fast
+
+    def test_how_even_the_weights_are(self, system):
+        """Perplexity of equal weights is their number; it is at most the number of channels."""
+        scene = scene_of(system, noise_batch(system.recipe), 0)
+        _, mask_of, scores = masked_scores(scene)
+        share = probabilities(scores[mask_of])
+        perplexity = np.exp(-(share * np.log(share)).sum())
+        told = LESSONS["fast-score-cam"](scene)[2].text
+        assert f"these {len(mask_of):,} weights count like {perplexity:,.0f} equal ones" in told
+        assert perplexity <= len(mask_of)
+
+
+class TestDtGradCam:
+    def test_the_region_and_the_threshold_are_the_methods(self, system):
+        scene = scene_of(system, noise_batch(system.recipe), 0)
+        steps = METHODS["dt-grad-cam"].run(system, scene.batch, 0).steps
+        _, _, threshold, region, _ = LESSONS["dt-grad-cam"](scene)
+        assert threshold.bars.at == pytest.approx(float(steps["threshold"][0]))
+        assert threshold.bars.heights.sum() + steps["histogram"][0][0] == steps["mean"][0].size
+        assert region.pictures[1].caption == f"{steps['mask'][0].mean():.0%} of the scan"
+
+
+class TestTrial:
+    PIXELS = np.full((16, 16, 3), 200, np.uint8)
+
+    def test_a_classifier_of_one_quadrant_by_hand(self):
+        """It needs the upper right quarter alone. A map of it, hidden by an eighth of the scan at a
+        time, takes logit 4 to 2 and 0; the three mirrored maps take nothing until the last quarter
+        of the scan, whose places are drawn by lot."""
+        found = trial(
+            LOOKS_AT_QUADRANT, self.PIXELS, WHITE[None], Heatmap(np.float32(QUADRANT), 1), 0
+        )
+        np.testing.assert_allclose(found.marked, sigmoid([4, 2, *[0] * 7]), atol=1e-6)
+        np.testing.assert_allclose(found.turned[:3], sigmoid(4), atol=1e-6)
+        assert found.turned[-1] == pytest.approx(0.5)
+        assert found.sentence.startswith("It holds")
+
+    def test_the_wrong_map_does_not_hold(self):
+        wrong = Heatmap(np.float32(QUADRANT[::-1]), 1)
+        found = trial(LOOKS_AT_QUADRANT, self.PIXELS, WHITE[None], wrong, 0)
+        assert found.sentence.startswith("It does not hold")
+
+    def test_a_map_that_is_its_own_mirror_image_proves_nothing(self):
+        cross = np.zeros((8, 8), np.float32)
+        cross[3:5], cross[:, 3:5] = 1, 1
+        found = trial(LOOKS_AT_QUADRANT, self.PIXELS, WHITE[None], Heatmap(cross, 1), 0)
+        assert found.sentence.startswith("It makes no clear difference")
+
+    def test_pictures_show_what_is_hidden(self):
+        found = trial(
+            LOOKS_AT_QUADRANT, self.PIXELS, WHITE[None], Heatmap(np.float32(QUADRANT), 1), 0
+        )
+        hidden = [(one.pixels != 200).all(axis=-1) for one in found.pictures]
+        assert [one.mean() for one in hidden] == [1 / 8, 1 / 4, 1 / 2]
+        quarter = np.zeros((16, 16), bool)
+        quarter[:8, 8:] = True
+        assert np.array_equal(hidden[1], quarter)
+        assert (found.pictures[0].pixels[hidden[0]] == nothing(LOOKS_AT_QUADRANT)).all()
+
+    def test_without_evidence_there_is_none(self):
+        empty = Heatmap(np.zeros((4, 4), np.float32), -1, NO_EVIDENCE)
+        assert trial(LOOKS_AT_QUADRANT, self.PIXELS, WHITE[None], empty, 0) is None
+
+
+class TestDrawing:
+    GREY = np.full((6, 8, 3), 100, np.uint8)
+
+    def test_signed_maps_are_orange_for_and_blue_against(self):
+        values = np.zeros((6, 8))
+        values[0, 0], values[5, 7] = 2, -2
+        drawn = signed(self.GREY, values, 2)
+        np.testing.assert_array_equal(drawn[0, 0], np.rint(25 + 0.75 * np.array(FOR)))
+        np.testing.assert_array_equal(drawn[5, 7], np.rint(25 + 0.75 * np.array(AGAINST)))
+        assert (drawn[2:4, 3:5] == 100).all()
+
+    def test_an_empty_signed_map_leaves_the_scan(self):
+        assert np.array_equal(signed(self.GREY, np.zeros((2, 2)), 0), self.GREY)
+
+    def test_masks_mix_the_scan_with_nothing(self):
+        mask = np.full((6, 8), 0.25)
+        drawn = through(self.GREY, mask, np.array([20, 40, 60], np.uint8))
+        np.testing.assert_array_equal(drawn[0, 0], [40, 55, 70])
+
+    def test_scans_are_only_made_smaller(self):
+        assert shrunk(self.GREY, 4).shape == (3, 4, 3)
+        assert np.array_equal(shrunk(self.GREY, 400), self.GREY)
+
+
+@pytest.mark.parametrize("value_range", ["byte", "unit", "signed", "imagenet"])
+def test_pixels_come_back_from_every_value_range(value_range):
+    prep = Preprocessing(size=(4, 4), value_range=value_range)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), np.uint8)
+    assert np.array_equal(to_pixels(scale(pixels, prep), prep), pixels)
+    assert to_pixels(np.full((1, 1, 1, 3), 1e6, np.float32), prep).max() == 255
+
+
+class TestFigures:
+    def test_bars_are_coloured_by_their_sign(self):
+        bars = Bars(("7", "9"), np.array([0.5, -0.25]), "channel", "brings")
+        (drawn,) = bars_figure(bars).data
+        assert list(drawn.marker.color) == [f"rgb{FOR}", f"rgb{AGAINST}"]
+        assert describe_bars(bars).endswith("largest 0.5 at 7, smallest -0.25 at 9.")
+
+    def test_a_threshold_is_a_line(self):
+        bars = Bars(np.array([0.1, 0.2]), np.array([3.0, 4.0]), "value", "pixels", 0.15, "here")
+        (line,) = bars_figure(bars).layout.shapes
+        assert line.x0 == line.x1 == 0.15
+        assert "here at 0.15" in describe_bars(bars)
+
+    def test_curves_are_in_percent(self):
+        found = trial(
+            LOOKS_AT_QUADRANT, TestTrial.PIXELS, WHITE[None], Heatmap(np.float32(QUADRANT), 1), 0
+        )
+        by_map, turned = trial_figure(found, TINY_CLASSES[0]).data
+        np.testing.assert_allclose(by_map.y, 100 * found.marked)
+        np.testing.assert_allclose(turned.y, 100 * found.turned)
+        assert by_map.x[-1] == 100
+        assert "98% at first" in describe_trial(found, "one")
