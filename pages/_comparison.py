@@ -144,6 +144,7 @@ def show_methods() -> None:
             "that ends in average pooling and one linear layer, Grad-CAM, HiRes-CAM and XGrad-CAM "
             "are the same map by their definitions."
         )
+        st.page_link("pages/learn.py", label="Four of them step by step", icon=":material/school:")
         for method in METHODS.values():
             _show_method(method)
 

@@ -34,7 +34,7 @@ with right:
         "it knows, also for a picture that is none of them.\n"
         "- **The heatmap** (Grad-CAM) shows which regions raised the score of one class, relative "
         "to the rest of the same scan. It is coarse, it is no outline of a lesion, and a "
-        "plausible map does not make the answer right.\n"
+        "plausible map does not make the answer right. *Learn* shows how it comes about.\n"
         "- **The prediction set** holds the true class in nine of ten scans of the system's own "
         "kind. Two classes in it mean: it does not know.\n"
         "- **Like its training images?** compares the scan with those. What a system says of "
