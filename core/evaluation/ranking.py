@@ -16,7 +16,7 @@ def ranking_figures(weights: np.ndarray, sample: Sample) -> dict[str, np.ndarray
     gained recall over the thresholds, without interpolation. Both as scikit-learn defines them.
     """
     curves = [
-        _areas(weights, sample.truth == index, sample.probabilities[:, index])
+        areas(weights, sample.truth == index, sample.probabilities[:, index])
         for index in range(len(sample.classes))
     ]
     figures = {}
@@ -27,10 +27,11 @@ def ranking_figures(weights: np.ndarray, sample: Sample) -> dict[str, np.ndarray
     return figures
 
 
-def _areas(
+def areas(
     weights: np.ndarray, positive: np.ndarray, scores: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """ROC-AUC and average precision (R,) for weights (R, N)."""
+    """ROC-AUC and average precision (R,) of scores (N,), of which those of bool (N,) should be the
+    higher, for weights (R, N)."""
     order = np.argsort(scores, kind="stable")
     ranked, positive = scores[order], positive[order]
     steps = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
