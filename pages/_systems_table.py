@@ -70,6 +70,7 @@ def choose_columns(name: str, titles: dict[str, str], first: list[str], key: str
             default=first,
             format_func=titles.get,
             key=key,
+            persist_state="session",
         )
 
 
