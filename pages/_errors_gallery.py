@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -333,8 +334,11 @@ def _show_card(question: runs.Question, one, row, method_id: str | None) -> None
             alt=f"{one.image_id}, labelled {one.label}, called {one.predicted}"
             + (f", with its heatmap for {one.predicted}" if method_id else ""),
         )
-    told = f"label **{plain(one.label)}**  \ncalled **{plain(one.predicted)}**, "
-    st.markdown(told + percent(one.confidence))
+    of_label = percent(np.exp(-one.loss))
+    st.markdown(
+        f"label **{plain(one.label)}**, {of_label}  \n"
+        f"called **{plain(one.predicted)}**, {percent(one.confidence)}"
+    )
     flags = [
         f":{colour}-badge[{text}{_more(flag, one)}]"
         for flag, (text, colour) in FLAGS.items()

@@ -28,8 +28,8 @@ SHOWN_FIRST = ["accuracy", "sensitivity_malignant"]
 READING = (
     "Ranges are 95 % intervals, bootstrapped over groups of test images; of a handful of groups "
     "they say little, and can be far too narrow. Papers print none, and their test images are "
-    "others. Where a system tells several malignant classes apart, the "
-    "lowest of their figures is shown."
+    "others. Where a system tells several malignant classes apart, the lowest of their figures is "
+    "shown."
 )
 
 

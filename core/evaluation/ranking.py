@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from core.evaluation.bootstrap import RESAMPLES, interval, resample_weights
 from core.evaluation.ratio import ratio
 from core.evaluation.sample import Sample
 
@@ -16,7 +17,7 @@ def ranking_figures(weights: np.ndarray, sample: Sample) -> dict[str, np.ndarray
     gained recall over the thresholds, without interpolation. Both as scikit-learn defines them.
     """
     curves = [
-        areas(weights, sample.truth == index, sample.probabilities[:, index])
+        _areas(weights, sample.truth == index, sample.probabilities[:, index])
         for index in range(len(sample.classes))
     ]
     figures = {}
@@ -27,11 +28,25 @@ def ranking_figures(weights: np.ndarray, sample: Sample) -> dict[str, np.ndarray
     return figures
 
 
-def areas(
+def auc_interval(
+    positive: np.ndarray, scores: np.ndarray, groups: np.ndarray
+) -> tuple[float, float]:
+    """Bounds of the 95 % interval of the ROC-AUC of scores (N,), bootstrapped over groups (N,).
+
+    ``positive``, bool (N,), says which scores should be the higher.
+    """
+    numbers = np.unique(groups, return_inverse=True)[1]
+    areas = [
+        _areas(weights, positive, scores)[0]
+        for weights in resample_weights(numbers, RESAMPLES, seed=0)
+    ]
+    return interval(np.concatenate(areas))
+
+
+def _areas(
     weights: np.ndarray, positive: np.ndarray, scores: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """ROC-AUC and average precision (R,) of scores (N,), of which those of bool (N,) should be the
-    higher, for weights (R, N)."""
+    """ROC-AUC and average precision (R,) for weights (R, N)."""
     order = np.argsort(scores, kind="stable")
     ranked, positive = scores[order], positive[order]
     steps = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
