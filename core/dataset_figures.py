@@ -77,6 +77,10 @@ def split_bars(counts: pd.DataFrame) -> go.Figure:
             name=label,
             x=list(counts.index),
             y=counts[label].to_numpy(),
+            text=[f"{n:,}" for n in counts[label]],
+            textposition="outside",
+            textangle=0,
+            cliponaxis=False,
             marker_color=colour,
             hovertemplate=f"%{{x}}, {label}: %{{y}} images<extra></extra>",
         )

@@ -28,7 +28,7 @@ FIGURE_CONFIG = {
 
 _CLEAR = "rgba(0,0,0,0)"
 _CELL = 72
-_FAINTEST, _STRONGEST = 0.12, 0.6  # opacity; text of either theme stays readable on both
+_EMPTY, _FAINTEST, _STRONGEST = 0.05, 0.12, 0.6  # opacity; text of both themes stays readable
 _MOST_CELLS = 420
 
 
@@ -55,7 +55,6 @@ def confusion_figure(
     the cell with a frame around it.
     """
     size = len(classes)
-    strength = np.nan_to_num(shares_of(counts, OF_LABEL if shown == COUNTS else shown))
     values = shares_of(counts, shown)
     rows, columns = (grid.ravel() for grid in np.indices((size, size)))
     figure = go.Figure(
@@ -70,29 +69,22 @@ def confusion_figure(
             hovertemplate="%{customdata[0]} called %{customdata[1]}<extra></extra>",
         )
     )
-    for row, column in zip(rows, columns, strict=True):
-        part = strength[row, column]
-        is_selected = selected == (classes[row], classes[column])
-        figure.add_shape(
-            type="rect",
-            x0=column - 0.48,
-            x1=column + 0.48,
-            y0=row - 0.48,
-            y1=row + 0.48,
-            layer="below",
-            fillcolor=_clear(
-                RIGHT if row == column else WRONG,
-                _FAINTEST + (_STRONGEST - _FAINTEST) * part if counts[row, column] else 0.05,
-            ),
-            line={"width": 3 if is_selected else 0, "color": MARK},
-        )
-        figure.add_annotation(
-            x=column,
-            y=row,
-            text=_cell_text(values[row, column], shown),
-            showarrow=False,
-            font={"size": 18 if size <= 4 else 13},
-        )
+    cells = [
+        _cell(row, column, colour, selected == (classes[row], classes[column]))
+        for row, column, colour in zip(rows, columns, _cell_colours(counts, shown), strict=True)
+    ]
+    texts = [
+        {
+            "x": column,
+            "y": row,
+            "text": _cell_text(values[row, column], shown),
+            "showarrow": False,
+            "font": {"size": 18 if size <= 4 else 13},
+        }
+        for row, column in zip(rows, columns, strict=True)
+    ]
+    # All at once: one by one, each goes through Plotly's checks again with the next.
+    figure.update_layout(shapes=cells, annotations=texts)
     span = [-0.5, size - 0.5]
     ticks = {"tickvals": list(range(size)), "ticktext": list(classes), "fixedrange": True}
     ticks |= {"showgrid": False, "zeroline": False, "ticks": "", "tickfont_size": TEXT_SIZE}
@@ -233,6 +225,31 @@ def _clear(colour: str, opacity: float) -> str:
     """A hexadecimal colour that lets the page shine through."""
     red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity:.3f})"
+
+
+def _cell(row: int, column: int, colour: str, is_selected: bool) -> dict:
+    return {
+        "type": "rect",
+        "x0": column - 0.48,
+        "x1": column + 0.48,
+        "y0": row - 0.48,
+        "y1": row + 0.48,
+        "layer": "below",
+        "fillcolor": colour,
+        "line": {"width": 3 if is_selected else 0, "color": MARK},
+    }
+
+
+def _cell_colours(counts: np.ndarray, shown: str) -> list[str]:
+    """Of the cells of a confusion matrix, row by row."""
+    strength = np.nan_to_num(shares_of(counts, OF_LABEL if shown == COUNTS else shown))
+    return [
+        _clear(
+            RIGHT if row == column else WRONG,
+            _FAINTEST + (_STRONGEST - _FAINTEST) * strength[row, column] if count else _EMPTY,
+        )
+        for (row, column), count in np.ndenumerate(counts)
+    ]
 
 
 def _cell_text(value: float, shown: str) -> str:

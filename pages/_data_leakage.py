@@ -38,7 +38,11 @@ def show_counts(source: Source, found: Audit) -> None:
     labels = found.labels.groupby(found.groups.reindex(found.labels.index).to_numpy()).nunique()
     nearest = _neighbour(source.key, found)
     figures = (
-        ("Images with a near-duplicate", f"{int(many.sum()):,}", f"in {len(many):,} groups"),
+        (
+            "Images with a near-duplicate",
+            f"{int(many.sum()):,}",
+            f"in {counted(len(many), 'group')}",
+        ),
         (
             "Exact copies",
             f"{int((found.pairs['kind'] == 'exact').sum()):,}",

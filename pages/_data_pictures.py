@@ -20,7 +20,8 @@ def show_picture(source: Source, image_id: str, told: str, size: str = "card") -
     """A thumbnail with a button below it that enlarges it."""
     row = row_of(source, image_id)
     try:
-        st.image(_small(source.key, image_id, row), width="stretch", alt=f"{image_id}, {told}")
+        picture, alt = _small(source.key, image_id, row), f"{image_id}, {told}"
+        st.image(picture, width="stretch", output_format="PNG", alt=alt)
     except DatasetError as error:
         st.error(plain(str(error)), icon=":material/broken_image:")
         return

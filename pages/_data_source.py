@@ -59,6 +59,7 @@ def choose() -> Callable[[], Source]:
         present,
         format_func=lambda one: READERS[one].title,
         key="data set",
+        persist_state="session",
         help=NAMELESS,
     )
     upload = st.file_uploader(
@@ -67,15 +68,24 @@ def choose() -> Callable[[], Source]:
         key="data upload",
         help=f"{folder.LAYOUT} It stays in this computer's memory.",
     )
-    path = st.text_input("Or a folder on this computer", key="data folder") if is_local() else ""
+    path = _ask_folder() if is_local() else ""
     st.segmented_control(
-        "Save figures as", PICTURES, default=PICTURES[0], required=True, key=PICTURE
+        "Save figures as",
+        PICTURES,
+        default=PICTURES[0],
+        required=True,
+        key=PICTURE,
+        persist_state="session",
     )
     if upload:
         return lambda: _of_archive(upload)
     if path.strip():
         return lambda: _of_folder(Path(path.strip()).expanduser())
     return lambda: _of_reader(dataset_id)
+
+
+def _ask_folder() -> str:
+    return st.text_input("Or a folder on this computer", key="data folder", persist_state="session")
 
 
 def is_local() -> bool:

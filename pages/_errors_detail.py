@@ -100,7 +100,11 @@ def _show_evidence(question: runs.Question, one) -> None:
         elif question.shipped:
             _show_maps(question, one, row)
         else:
-            st.image(thumbnail(read_pixels(row), size=(360, 450)), alt=f"Scan {one['image_id']}")
+            st.image(
+                thumbnail(read_pixels(row), size=(360, 450)),
+                output_format="PNG",
+                alt=f"Scan {one['image_id']}",
+            )
             quiet(NOT_KEPT)
     except (DatasetError, ScanError) as error:
         st.error(plain(str(error)), icon=":material/broken_image:")
@@ -193,6 +197,7 @@ def _show_similar(question: runs.Question, one) -> None:
                 st.image(
                     thumbnail(read_pixels(trained[other.image_id]), size=(150, 150)),
                     width="stretch",
+                    output_format="PNG",
                     alt=f"{other.image_id}, labelled {other.label}",
                 )
             st.markdown(f"**{plain(other.label)}** {other.similarity:.2f}")

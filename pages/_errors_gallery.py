@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -91,7 +92,7 @@ MISTAKES = Shown(wrong=True)
 def show_mistakes(question: runs.Question, found: Judged) -> None:
     """The matrix and the commonest confusions, and below them the images that were chosen."""
     table, key = found.table, f"errors shown {question.key}"
-    choices = choices_of(table, question.recipe.classes)
+    choices, pairs = _counted(question), most_confused(table)
     left, right = st.columns([1.1, 1], gap="large")
     chosen = st.session_state.get(key, MISTAKES)
     with left:
@@ -99,14 +100,21 @@ def show_mistakes(question: runs.Question, found: Judged) -> None:
     with right:
         chosen = st.selectbox(
             "Show",
-            choices,
-            format_func=lambda one: f"{one.words} ({len(one.of(table))})",
+            list(choices),
+            format_func=lambda one: f"{one.words} ({choices[one]})",
             key=key,
             help="The same as a click on a cell of the matrix.",
         )
-        _show_pairs(table, key)
+        _show_pairs(pairs, table["label"].value_counts(), key)
     _show_images(question, chosen.of(table), chosen)
     show_open_image(question, found)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _counted(question: runs.Question) -> dict[Shown, int]:
+    """Every choice, and how many images it has."""
+    table = runs.judged(question).table
+    return {one: len(one.of(table)) for one in choices_of(table, question.recipe.classes)}
 
 
 def choices_of(table: pd.DataFrame, classes: tuple[str, ...]) -> list[Shown]:
@@ -157,9 +165,7 @@ def _cell_clicked(chart: str, key: str) -> None:
         st.session_state[key] = MISTAKES if again else cell
 
 
-def _show_pairs(table: pd.DataFrame, key: str) -> None:
-    pairs = most_confused(table)
-    totals = table["label"].value_counts()
+def _show_pairs(pairs: pd.DataFrame, totals: pd.Series, key: str) -> None:
     with st.container(gap=None):
         st.markdown("**Most confused**" if len(pairs) else "No image was called something else.")
         for row in pairs.head(PAIRS_SHOWN).itertuples():
@@ -324,11 +330,15 @@ def _show_card(question: runs.Question, one, row, method_id: str | None) -> None
         st.image(
             _thumbnail(question, row, one.predicted, method_id, one.image_id),
             width="stretch",
+            output_format="PNG",
             alt=f"{one.image_id}, labelled {one.label}, called {one.predicted}"
             + (f", with its heatmap for {one.predicted}" if method_id else ""),
         )
-    told = f"label **{plain(one.label)}**  \ncalled **{plain(one.predicted)}**, "
-    st.markdown(told + percent(one.confidence))
+    of_label = percent(np.exp(-one.loss))
+    st.markdown(
+        f"label **{plain(one.label)}**, {of_label}  \n"
+        f"called **{plain(one.predicted)}**, {percent(one.confidence)}"
+    )
     flags = [
         f":{colour}-badge[{text}{_more(flag, one)}]"
         for flag, (text, colour) in FLAGS.items()

@@ -69,11 +69,13 @@ def choose(systems: tuple[str, ...]) -> Question:
         systems,
         format_func=lambda one: load_recipe(one).title,
         key="errors system",
+        persist_state="session",
     )
     recipe, shipped = load_recipe(recipe_id), checkpoint(recipe_id).manifest["weights"]
     if knows_phantoms(recipe) and st.toggle(
         "Phantoms in place of its test images",
         key="errors phantoms",
+        persist_state="session",
         help="Synthetic scans, drawn by a computer: they show how this page works and are no "
         "evidence of how good a system is.",
     ):
@@ -87,12 +89,18 @@ def choose(systems: tuple[str, ...]) -> Question:
         required=True,
         format_func=PROTOCOLS.__getitem__,
         key=f"errors protocol {recipe_id}",
+        persist_state="session",
         help=WHICH_SPLIT,
     )
     seeds = runs[protocol]
     seed = seeds[0]
     if len(seeds) > 1:
-        seed = st.selectbox("Seed of the split", seeds, key=f"errors seed {recipe_id} {protocol}")
+        seed = st.selectbox(
+            "Seed of the split",
+            seeds,
+            key=f"errors seed {recipe_id} {protocol}",
+            persist_state="session",
+        )
     return Question(recipe_id, recipe.data.dataset, protocol, seed)
 
 

@@ -29,9 +29,10 @@ HOW_TO_READ = (
     "the largest value, with its 95 % interval (Wilson); the dotted line is the share among all."
 )
 WHAT_THE_TEST_SAYS = (
-    "'Larger if wrong' is the chance that a wrong image has the larger value: 50 % is no relation. "
-    "p is of the Mann-Whitney test, adjusted for the number of checks (Benjamini-Hochberg). Both "
-    "take images as independent, and tell what goes with mistakes, not what causes them."
+    "'Larger if wrong' is the chance that a wrong image has the larger value: 50 % is no relation; "
+    "its 95 % interval is bootstrapped over groups. p is of the Mann-Whitney test, adjusted for "
+    "the number of checks (Benjamini-Hochberg), and takes images as independent. Both tell what "
+    "goes with mistakes, not what causes them."
 )
 READ_IN_BRIEF = {True: "goes with mistakes", False: "no clear relation"}
 SIGNIFICANT = 0.05
@@ -52,8 +53,7 @@ def show_why(question: Question, found: Judged) -> None:
     pictures = missing(question) is None
     table = measured(question) if pictures else found.table
     known = [one for one in ATTRIBUTES if one.name in table and table[one.name].notna().any()]
-    checks = associations(table, [one.name for one in known])
-    _show_checks(checks, known)
+    _show_checks(_checks(question, tuple(one.name for one in known), table), known)
     quiet(HOW_TO_READ)
     plots = [_by_label(table), *(_by_attribute(one, table) for one in known)]
     top = max(plot.rates["rate_high"].max() for plot in plots)
@@ -64,6 +64,11 @@ def show_why(question: Question, found: Judged) -> None:
     name = f"lesionlens-why-{question.recipe_id}-{question.protocol}.csv"
     offer = Offer("Images with these values (CSV)", lambda: safe_csv(table), name)
     show_downloads("errors why", [offer], question)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _checks(question: Question, names: tuple[str, ...], _table: pd.DataFrame) -> pd.DataFrame:
+    return associations(_table, list(names))
 
 
 @st.cache_resource(max_entries=8, show_spinner="Measuring the images …")
@@ -86,13 +91,23 @@ def _show_checks(checks: pd.DataFrame, known: list[Attribute]) -> None:
     shown = checks.assign(
         name=checks["name"].map(headings),
         larger=100 * checks["larger"],
+        interval=[f"{100 * row.low:.0f}–{100 * row.high:.0f} %" for row in checks.itertuples()],
         verdict=(checks["p"] < SIGNIFICANT).map(READ_IN_BRIEF),
     )
     st.dataframe(
         shown,
         hide_index=True,
         height="content",
-        column_order=["name", "median_wrong", "median_right", "larger", "p", "n", "verdict"],
+        column_order=[
+            "name",
+            "median_wrong",
+            "median_right",
+            "larger",
+            "interval",
+            "p",
+            "n",
+            "verdict",
+        ],
         column_config={
             "name": st.column_config.TextColumn("Could it be …", width="medium"),
             "median_wrong": st.column_config.NumberColumn("Median if wrong", format="%.3g"),
@@ -100,6 +115,7 @@ def _show_checks(checks: pd.DataFrame, known: list[Attribute]) -> None:
             "larger": st.column_config.ProgressColumn(
                 "Larger if wrong", format="%.0f %%", min_value=0, max_value=100
             ),
+            "interval": st.column_config.TextColumn("95 % interval"),
             "p": st.column_config.NumberColumn("p, adjusted", format="%.3f"),
             "n": st.column_config.NumberColumn("Images"),
             "verdict": st.column_config.TextColumn("In brief"),

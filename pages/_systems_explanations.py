@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import streamlit as st
+from pandas.io.formats.style import Styler
 
 from core.checkpoints import CHECKPOINTS, COMPARISONS, EXPLANATIONS, Checkpoint
 from core.evaluation.explanations import summary
@@ -54,10 +55,10 @@ def show_explanations(chosen: list[str]) -> None:
         height="content",
         placeholder="–",
         column_config={
-            metric_name(name): st.column_config.TextColumn(help=WHAT_IT_MEASURES.get(name))
+            metric_name(name): st.column_config.NumberColumn(help=WHAT_IT_MEASURES.get(name))
             for name in metrics
         },
-        alt=f"Table of {len(table)} explanation methods by {len(metrics)} metrics",
+        alt=f"Table of {len(table.index)} explanation methods by {len(metrics)} metrics",
     )
     quiet(READING)
     name = f"lesionlens-explanations-{recipe_id}.csv"
@@ -71,17 +72,24 @@ def first_measured(chosen: list[str]) -> int:
     return next((at for at, known in enumerate(measured) if known), 0)
 
 
-def by_method(figures: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
-    """One row a method, one column a metric: mean, interval and images as text."""
+def by_method(figures: pd.DataFrame, metrics: list[str]) -> Styler:
+    """One row a method, one column a metric: sorted by its mean, shown with interval and images."""
     cells = [
         f"{one.mean:.2f} ({one.low:.2f}–{one.high:.2f}), {one.n}" for one in figures.itertuples()
     ]
-    wide = figures.assign(cell=cells).pivot(index="method", columns="metric", values="cell")
-    wide = wide.reindex(index=dict.fromkeys(figures["method"]), columns=metrics)
-    names = [METHODS[name].name if name in METHODS else name for name in wide.index]
-    wide.columns = [metric_name(name) for name in metrics]
-    wide.insert(0, "Method", names)
-    return wide
+    wide = figures.assign(cell=cells).pivot(
+        index="method", columns="metric", values=["mean", "cell"]
+    )
+    wide = wide.reindex(list(dict.fromkeys(figures["method"])))
+    table = pd.DataFrame(
+        {"Method": [METHODS[name].name if name in METHODS else name for name in wide.index]}
+        | {metric_name(name): wide["mean", name].to_numpy(float) for name in metrics}
+    )
+    shown = table.style
+    for name in metrics:
+        for row, text in enumerate(wide["cell", name]):
+            shown.format(lambda _, text=text: text, subset=(row, metric_name(name)), na_rep="–")
+    return shown
 
 
 def metric_name(name: str) -> str:

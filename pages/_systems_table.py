@@ -26,9 +26,10 @@ figures of the other, or none at all."""
 ROW, VISIBLE_ROWS = 33, 8
 SHOWN_FIRST = ["accuracy", "sensitivity_malignant"]
 READING = (
-    "Ranges are 95 % intervals, bootstrapped over groups of test images. Papers print none, and "
-    "their test images are others. Where a system tells several malignant classes apart, the "
-    "lowest of their figures is shown."
+    "Ranges are 95 % intervals, bootstrapped over groups of test images; of a handful of groups "
+    "they say little, and can be far too narrow. Papers print none, and their test images are "
+    "others. Where a system tells several malignant classes apart, the lowest of their figures is "
+    "shown."
 )
 
 
@@ -69,6 +70,7 @@ def choose_columns(name: str, titles: dict[str, str], first: list[str], key: str
             default=first,
             format_func=titles.get,
             key=key,
+            persist_state="session",
         )
 
 

@@ -49,6 +49,7 @@ def show_systems(table) -> str:
             format_func=lambda one: SPLITS[one].capitalize(),
             help=PROTOCOL_HELP,
             key="systems protocol",
+            persist_state="session",
         )
         metrics = tables.choose_columns(
             "Figures", tables.METRICS, tables.SHOWN_FIRST, key="systems metrics"
@@ -70,6 +71,7 @@ def compare(protocol: str) -> None:
             format_func=data.title,
             wrap=True,
             key="systems chosen",
+            persist_state="session",
         )
     with right:
         picture = st.segmented_control(
@@ -79,6 +81,7 @@ def compare(protocol: str) -> None:
             required=True,
             help="The camera above a figure saves it.",
             key="systems picture",
+            persist_state="session",
         )
     if len(chosen) > len(SERIES):
         st.info(TOO_MANY, icon=":material/info:")

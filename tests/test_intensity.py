@@ -15,6 +15,7 @@ from core.datasets.intensity import (
     box_numbers,
     box_table,
     cliffs_delta,
+    delta_interval,
     effects,
     kruskal_wallis,
     magnitude,
@@ -113,9 +114,9 @@ def test_magnitudes_begin_at_their_limits():
 
 
 def facts(**values) -> pd.DataFrame:
-    return pd.DataFrame(
-        [{"label": label, "mean": value} for label, part in values.items() for value in part]
-    )
+    """Each value is that of an image of a group of its own."""
+    rows = [(label, value) for label, part in values.items() for value in part]
+    return pd.DataFrame(rows, columns=["label", "mean"]).assign(group=range(len(rows)))
 
 
 def test_kruskal_wallis_is_scipys_and_silent_where_there_is_nothing_to_test():
@@ -126,12 +127,28 @@ def test_kruskal_wallis_is_scipys_and_silent_where_there_is_nothing_to_test():
 
 
 def test_effects_name_every_two_classes():
-    table = effects(facts(x=[0.1, 0.2], y=[0.3, 0.4], z=[0.1, 0.2]))
-    assert table.values.tolist() == [
-        ["x", "y", -1.0, "large"],
-        ["x", "z", 0.0, "negligible"],
-        ["y", "z", 1.0, "large"],
+    table = effects(facts(x=[0.1, 0.2], y=[0.3, 0.4, 0.5], z=[0.1, 0.2]))
+    assert table[["a", "b", "n_a", "n_b", "delta", "magnitude"]].values.tolist() == [
+        ["x", "y", 2, 3, -1.0, "large"],
+        ["x", "z", 2, 2, 0.0, "negligible"],
+        ["y", "z", 3, 2, 1.0, "large"],
     ]
+    assert table[["low", "high"]].iloc[0].tolist() == [-1, -1]  # no draw can mix x and y
+
+
+def test_the_interval_of_cliffs_delta_holds_what_many_draws_of_groups_give():
+    random = np.random.default_rng(0)
+    groups = np.repeat(np.arange(40), 3)
+    values = np.repeat(random.normal(size=40), 3) + random.normal(0, 0.1, 120)
+    first = groups % 2 == 0
+    low, high = delta_interval(values, first, groups)
+    drawn = []
+    for _ in range(1000):
+        rows = np.concatenate([np.flatnonzero(groups == g) for g in random.integers(40, size=40)])
+        drawn.append(cliffs_delta(values[rows][first[rows]], values[rows][~first[rows]]))
+    assert (low, high) == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.06)
+    each_for_itself = delta_interval(values, first, np.arange(120))
+    assert high - low > 1.4 * (each_for_itself[1] - each_for_itself[0])  # about the root of 3
 
 
 def test_the_paper_is_beside_busi_alone():

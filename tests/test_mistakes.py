@@ -254,6 +254,7 @@ def test_association_is_the_area_under_the_roc_curve():
     table = pd.DataFrame(
         {
             "wrong": wrong,
+            "group": range(200),
             "related": random.normal(size=200) - 1.5 * wrong,
             "unrelated": random.normal(size=200),
             "constant": 1.0,
@@ -265,12 +266,14 @@ def test_association_is_the_area_under_the_roc_curve():
     assert found["larger"].tolist() == pytest.approx(
         [roc_auc_score(wrong, table["related"]), roc_auc_score(wrong, table["unrelated"])]
     )
+    assert (found["low"] < found["larger"]).all() and (found["larger"] < found["high"]).all()
+    assert found.loc[0, "high"] < 0.5 < found.loc[1, "high"]  # the related one goes with mistakes
     assert found.loc[0, "p"] < 1e-6
     assert found.loc[1, "p"] > 0.01
 
 
 def test_no_mistakes_are_associated_with_nothing():
-    table = pd.DataFrame({"wrong": [False] * 5, "size": range(5)})
+    table = pd.DataFrame({"wrong": [False] * 5, "group": range(5), "size": range(5)})
     assert associations(table, ["size"]).empty
 
 

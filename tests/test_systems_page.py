@@ -301,14 +301,17 @@ def test_explanations_that_were_not_measured_name_the_command(page, monkeypatch)
     assert command in told(page)
 
 
-def test_explanations_stand_method_by_metric():
+def test_explanations_stand_method_by_metric_and_sort_by_their_means():
     figures = pd.DataFrame(
         [("grad-cam", "iou", 0.4, 0.3, 0.5, 9), ("other", "iou", 0.2, 0.1, 0.3, 5),
-         ("grad-cam", "seconds", 0.01, 0.0, 0.02, 9)],
+         ("grad-cam", "seconds", 10.01, 10.0, 10.02, 9)],
         columns=["method", "metric", "mean", "low", "high", "n"],
     )  # fmt: skip
     shown = _systems_explanations.by_method(figures, ["seconds", "iou"])
-    assert shown.columns.tolist() == ["Method", "Seconds", "IoU"]
-    assert shown["Method"].tolist() == ["Grad-CAM", "other"]
-    assert shown["IoU"].tolist() == ["0.40 (0.30–0.50), 9", "0.20 (0.10–0.30), 5"]
-    assert shown["Seconds"].isna().tolist() == [False, True]
+    assert shown.data.columns.tolist() == ["Method", "Seconds", "IoU"]
+    assert shown.data["Method"].tolist() == ["Grad-CAM", "other"]
+    assert shown.data["IoU"].tolist() == [0.4, 0.2]
+    written = shown.to_html()
+    for text in ("0.40 (0.30–0.50), 9", "0.20 (0.10–0.30), 5", "10.01 (10.00–10.02), 9"):
+        assert f">{text}<" in written
+    assert shown.data["Seconds"].isna().tolist() == [False, True]

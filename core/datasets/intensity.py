@@ -15,6 +15,7 @@ from scipy import stats
 
 from core.datasets.base import DatasetError
 from core.datasets.duplicates import to_grey
+from core.evaluation.ranking import auc_interval
 
 LEVELS = 256
 REPORTED_SOURCE = "Surya et al., arXiv 2312.03020, section X"
@@ -177,6 +178,17 @@ def cliffs_delta(one: np.ndarray, other: np.ndarray) -> float:
     return float(2 * u / (len(one) * len(other)) - 1)
 
 
+def delta_interval(
+    values: np.ndarray, first: np.ndarray, groups: np.ndarray
+) -> tuple[float, float]:
+    """Bounds of the 95 % interval of `cliffs_delta(values[first], values[~first])`.
+
+    It is bootstrapped over groups (N,): copies of one image say one thing, not several.
+    """
+    low, high = auc_interval(first, values, groups)
+    return 2 * low - 1, 2 * high - 1
+
+
 def magnitude(delta: float) -> str:
     """A Cliff's delta in a word: "negligible", "small", "medium" or "large" (Romano et al. 2006).
 
@@ -197,14 +209,24 @@ def kruskal_wallis(facts: pd.DataFrame, column: str = "mean") -> tuple[float, fl
 
 
 def effects(facts: pd.DataFrame, column: str = "mean") -> pd.DataFrame:
-    """Cliff's delta of every two classes in a column of `Measurements.facts`.
+    """Cliff's delta of every two classes in a column of `Measurements.facts` with a column group.
 
-    Columns: a, b (labels), delta (positive if a is the larger), magnitude (a word).
+    Columns: a, b (labels), n_a, n_b (images), delta (positive if a is the larger), low, high (of
+    `delta_interval`), magnitude (a word).
     """
-    parts = _by_label(facts, column)
-    deltas = {(a, b): cliffs_delta(parts[a], parts[b]) for a, b in combinations(parts, 2)}
-    rows = [(*labels, delta, magnitude(delta)) for labels, delta in deltas.items()]
-    return pd.DataFrame(rows, columns=["a", "b", "delta", "magnitude"])
+    told = facts.dropna(subset=[column])
+    rows = [
+        _effect(told[told["label"].isin(pair)], column, *pair)
+        for pair in combinations(told["label"].unique(), 2)
+    ]
+    return pd.DataFrame(rows, columns=["a", "b", "n_a", "n_b", "delta", "low", "high", "magnitude"])
+
+
+def _effect(both: pd.DataFrame, column: str, a: str, b: str) -> tuple:
+    values, is_a = both[column].to_numpy(), (both["label"] == a).to_numpy()
+    delta = cliffs_delta(values[is_a], values[~is_a])
+    bounds = delta_interval(values, is_a, both["group"].to_numpy())
+    return (a, b, is_a.sum(), (~is_a).sum(), delta, *bounds, magnitude(delta))
 
 
 def _by_label(facts: pd.DataFrame, column: str) -> dict[str, np.ndarray]:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control, mannwhitneyu
 
+from core.evaluation.ranking import auc_interval
 from core.evaluation.wilson import wilson
 
 BINS = 4
@@ -109,30 +110,40 @@ def associations(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """Does each attribute differ between wrong and right images? One row a name, strongest first.
 
     Columns: name, n, median_wrong, median_right, ``larger``: the chance that a wrong image has the
-    larger value, half for ties (0.5: no relation; the area under the ROC curve), and ``p`` of the
-    two-sided Mann-Whitney test, adjusted for the number of attributes (Benjamini and Hochberg,
-    1995). It takes images as independent. Attributes known for fewer than two images of either
+    larger value, half for ties (0.5: no relation; the area under the ROC curve), ``low`` and
+    ``high`` of its 95 % interval, bootstrapped over the column group, and ``p`` of the two-sided
+    Mann-Whitney test, adjusted for the number of attributes (Benjamini and Hochberg, 1995), which
+    takes images as independent. Attributes known for fewer than two images of either
     kind, or the same for all, are left out.
     """
-    rows = [row for name in names if (row := _association(table[name], table["wrong"], name))]
-    found = pd.DataFrame(rows, columns=["name", "n", "median_wrong", "median_right", "larger", "p"])
+    rows = [row for name in names if (row := _association(table.dropna(subset=[name]), name))]
+    found = pd.DataFrame(rows, columns=_ASSOCIATION)
     if len(found):
         found["p"] = false_discovery_control(found["p"])
     strength = (found["larger"] - 0.5).abs()
     return found.loc[strength.sort_values(ascending=False).index].reset_index(drop=True)
 
 
-def _association(values: pd.Series, wrong: pd.Series, name: str) -> dict | None:
-    mistaken, right = values[wrong].dropna(), values[~wrong].dropna()
+_ASSOCIATION = ["name", "n", "median_wrong", "median_right", "larger", "low", "high", "p"]
+
+
+def _association(table: pd.DataFrame, name: str) -> dict | None:
+    values, wrong = table[name], table["wrong"]
+    mistaken, right = values[wrong], values[~wrong]
     if min(len(mistaken), len(right)) < 2 or values.nunique() < 2:
         return None
     test = mannwhitneyu(mistaken, right)
+    low, high = auc_interval(
+        wrong.to_numpy(bool), values.to_numpy(float), table["group"].to_numpy()
+    )
     return {
         "name": name,
         "n": len(mistaken) + len(right),
         "median_wrong": mistaken.median(),
         "median_right": right.median(),
         "larger": test.statistic / (len(mistaken) * len(right)),
+        "low": low,
+        "high": high,
         "p": test.pvalue,
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from core.evaluation.bootstrap import RESAMPLES, interval, resample_weights
 from core.evaluation.ratio import ratio
 from core.evaluation.sample import Sample
 
@@ -25,6 +26,21 @@ def ranking_figures(weights: np.ndarray, sample: Sample) -> dict[str, np.ndarray
         named = zip(sample.classes, values, strict=True)
         figures |= {f"{name}_{label}": value for label, value in named}
     return figures
+
+
+def auc_interval(
+    positive: np.ndarray, scores: np.ndarray, groups: np.ndarray
+) -> tuple[float, float]:
+    """Bounds of the 95 % interval of the ROC-AUC of scores (N,), bootstrapped over groups (N,).
+
+    ``positive``, bool (N,), says which scores should be the higher.
+    """
+    numbers = np.unique(groups, return_inverse=True)[1]
+    areas = [
+        _areas(weights, positive, scores)[0]
+        for weights in resample_weights(numbers, RESAMPLES, seed=0)
+    ]
+    return interval(np.concatenate(areas))
 
 
 def _areas(
