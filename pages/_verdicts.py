@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.checkpoints import CheckpointError
-from core.modality import contradiction
+from core.doubt import doubt
 from core.predict import classify_frames
 from pages import _work as work
 
@@ -58,10 +58,9 @@ def _together(frames: dict[int, _Frame], recipe_id: str) -> dict[int, work.Verdi
     found = {}
     for (at, frame), seen, share in zip(frames.items(), features, shares, strict=True):
         likeness = guard.judge(seen, frame.pixels)
-        foreign = likeness.sentence if likeness.level == "foreign" else None
         found[at] = work.Verdict(
             recipe.classes[int(share.argmax())],
             tuple(map(float, share)),
-            warning=contradiction(frame.modality, recipe.modality) or foreign,
+            warning=doubt(recipe, frame.modality, likeness),
         )
     return found

@@ -19,6 +19,7 @@ from core.datasets import find_folder
 from core.datasets.phantoms import PHANTOM_CLASSES, phantom
 from core.dicom.deidentify import deidentify
 from core.dicom.series import read_series
+from core.doubt import doubt
 from core.figures import png
 from core.findings import View as Look
 from core.guard import Guard, load_guard
@@ -63,7 +64,7 @@ class Item:
 class Verdict:
     """What the table of scans says about one: probabilities, or why there are none.
 
-    ``warning``: why the probabilities mean nothing, if that is known.
+    ``warning``: why the probabilities are not to be relied on, if that is known.
     """
 
     label: str | None = None
@@ -272,7 +273,8 @@ def verdict(item: Item, recipe_id: str) -> Verdict:
     """
     try:
         found = opinion(View(item, 0, recipe_id))
-        warning = mismatch(item, load_recipe(recipe_id)) or _foreign(recipe_id, found)
+        likeness = guard(recipe_id).judge(found.features, found.pixels)
+        warning = doubt(load_recipe(recipe_id), modality_of(item), likeness)
     except ScanError as error:
         return Verdict(error=str(error))
     except CheckpointError:
@@ -282,11 +284,6 @@ def verdict(item: Item, recipe_id: str) -> Verdict:
         _log.exception("A scan could not be examined")
         return Verdict(error=UNREADABLE)
     return Verdict(found.label, tuple(float(p) for p in found.probabilities), warning=warning)
-
-
-def _foreign(recipe_id: str, found: Opinion) -> str | None:
-    seen = guard(recipe_id).judge(found.features, found.pixels)
-    return seen.sentence if seen.level == "foreign" else None
 
 
 @st.cache_resource(show_spinner=False)
