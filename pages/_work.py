@@ -29,7 +29,7 @@ from core.predict import Opinion, classify
 from core.recipe import Recipe, load_recipe
 from core.scans import Scan, ScanError, read_scan
 from core.stability import Stability, stability
-from pages._keeping import KEPT, give_back, keep
+from pages._keeping import KEPT, Shelf, give_back, keep
 from pages._tables import table_of
 
 MAX_SYSTEMS = 4
@@ -41,6 +41,9 @@ UNREADABLE = (
     "This file could not be examined, for a reason we did not foresee. Other files are not "
     "affected; save it as PNG and try again."
 )
+
+SCANS, SCAN_BYTES = 8, 512 * 2**20
+"""How many scans a session keeps, and of how many bytes: a file of 0.1 MB may unpack to 400."""
 
 _log = logging.getLogger("lesionlens")
 
@@ -175,13 +178,20 @@ def outliner() -> Outliner:
     return open_outliner()
 
 
-# Scans are read-only: all runs of a session share them.
-@st.cache_resource(
-    max_entries=8, ttl=KEPT, scope="session", show_spinner=False, on_release=give_back
-)
-def scan_of(digest: str, _read: Callable[[], bytes | list[bytes]]) -> Scan:
-    """The scan in a file or in the files of a series. Raises ScanError."""
-    data = _read()
+@st.cache_resource(ttl=KEPT, scope="session", show_spinner=False, on_release=give_back)
+def _scans() -> Shelf:
+    return Shelf(SCANS, SCAN_BYTES)
+
+
+def scan_of(digest: str, read: Callable[[], bytes | list[bytes]]) -> Scan:
+    """The scan in a file or in the files of a series. Raises ScanError.
+
+    Scans are read-only: all runs of a session share them.
+    """
+    return _scans().get(digest, lambda: _scan_in(read()))
+
+
+def _scan_in(data: bytes | list[bytes]) -> Scan:
     return read_series(data) if isinstance(data, list) else read_scan(data)
 
 
