@@ -393,14 +393,23 @@ def test_ybr_422():
     assert read_scan(saved(made)).pixels[0].tolist() == [[[100] * 3, [200] * 3]]
 
 
-def test_a_palette_of_bytes_that_is_announced_as_words():
+@pytest.mark.parametrize(("told", "held"), [(16, "<u2"), (8, "<u2"), (16, "u1"), (8, "u1")])
+def test_a_palette_of_bytes_however_it_is_announced_and_held(told, held):
     made = dataset(np.array([[0, 1, 2]], np.uint8), PhotometricInterpretation="PALETTE COLOR")
-    for name, entries in (("Red", [0, 255, 7]), ("Green", [10, 0, 0]), ("Blue", [0, 20, 0])):
-        setattr(made, f"{name}PaletteColorLookupTableDescriptor", [3, 0, 16])
-        data = np.array(entries, "<u2").tobytes()
+    tables = {"Red": [0, 255, 7, 0], "Green": [10, 0, 0, 0], "Blue": [0, 20, 0, 0]}
+    for name, entries in tables.items():
+        setattr(made, f"{name}PaletteColorLookupTableDescriptor", [4, 0, told])
+        data = np.array(entries, held).tobytes()
         setattr(made, f"{name}PaletteColorLookupTableData", data)
-    pixels = read_scan(saved(made)).pixels
-    assert pixels[0].tolist() == [[[0, 10, 0], [255, 0, 20], [7, 0, 0]]]
+    expected = [[[0, 10, 0], [255, 0, 20], [7, 0, 0]]]
+    assert read_scan(saved(made)).pixels[0].tolist() == expected
+    for name in tables:  # big-endian: the two bytes of every word change places
+        keyword = f"{name}PaletteColorLookupTableData"
+        setattr(made, keyword, np.frombuffer(made[keyword].value, "<u2").astype(">u2").tobytes())
+    made.PixelData = np.frombuffer(made.PixelData, "<u2").astype(">u2").tobytes()
+    made["PixelData"].VR = "OW"
+    made.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    assert read_scan(saved(made)).pixels[0].tolist() == expected
 
 
 @pytest.mark.parametrize("kind", ["HSV", "CMYK", "YBR_PARTIAL_420", "YBR_RCT", "MONOCHROME2"])

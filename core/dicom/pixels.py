@@ -52,8 +52,9 @@ def read_pixels(dataset: Dataset) -> tuple[np.ndarray, Grey | None]:
     if kind in _GREY:
         return _grey_scan(stored, dataset)
     if kind == _PALETTE:
-        colours = apply_color_lut(stored, dataset)[..., :3]
-        return _to_bytes(colours, _palette_bits(dataset)), None
+        palette = _palette(dataset)
+        colours = apply_color_lut(stored, palette)[..., :3]
+        return _to_bytes(colours, _palette_bits(palette, colours)), None
     packed = dataset.file_meta.TransferSyntaxUID.is_encapsulated
     known = _COLOURS | _COMPRESSED_COLOURS if packed else _COLOURS
     if kind not in known or stored.ndim != 4 or stored.shape[-1] != 3:
@@ -236,14 +237,26 @@ def _or_else(told, default: int) -> int:
     return default if told is None else int(told)
 
 
-def _palette_bits(dataset: Dataset) -> int:
-    """Bits of the colours of a palette. Some files that announce 16 hold 8, in the lower byte."""
-    bits = int(dataset.RedPaletteColorLookupTableDescriptor[2])
+def _palette(dataset: Dataset) -> Dataset:
+    """The data set, or where it is big-endian a palette without: pydicom takes the words of plain
+    tables to be little-endian in every file."""
+    tables = [f"{name}PaletteColorLookupTable" for name in _PRIMARIES]
+    if _little_endian(dataset) or f"{tables[0]}Data" not in dataset:
+        return dataset
+    palette = Dataset()
+    for table in tables:
+        words = np.frombuffer(dataset[f"{table}Data"].value, ">u2").astype("<u2")
+        setattr(palette, f"{table}Descriptor", dataset[f"{table}Descriptor"].value)
+        setattr(palette, f"{table}Data", words.tobytes())
+    return palette
+
+
+def _palette_bits(dataset: Dataset, colours: np.ndarray) -> int:
+    """Bits of the colours of a palette. Some files hold 8 in the lower byte of 16."""
     tables = [dataset.get(f"{name}PaletteColorLookupTableData") for name in _PRIMARIES]
-    if bits == 8 or not all(tables):  # segmented tables come in words of another meaning
-        return bits
-    order = "<" if _little_endian(dataset) else ">"
-    return 8 if max(np.frombuffer(one, f"{order}u2").max() for one in tables) < 2**8 else bits
+    if colours.itemsize == 1 or not all(tables):  # segments are no plain entries
+        return 8 * colours.itemsize
+    return 8 if max(np.frombuffer(one, colours.dtype).max() for one in tables) < 2**8 else 16
 
 
 _PRIMARIES = ("Red", "Green", "Blue")
@@ -327,8 +340,9 @@ def _looked_up(values: np.ndarray, item: Dataset) -> np.ndarray:
     data = item.LUTData
     if isinstance(data, bytes):
         order = "<" if _little_endian(item) else ">"
-        kind = f"{order}u2" if len(data) >= 2 * count else "u1"  # as C.11.1.1.1 tells them apart
-        data = np.frombuffer(data, kind)
+        words = np.frombuffer(data, f"{order}u2").astype("<u2")
+        # As C.11.1.1.1 tells entries of a byte from those of a word.
+        data = words if len(data) >= 2 * count else words.view(np.uint8)
     table = np.atleast_1d(np.asarray(data, np.int64))[:count]
     if first >= 2**15 and values.min() < 0:  # a negative number that was written as unsigned
         first -= 2**16
