@@ -10,10 +10,12 @@ Two views of one scan, each a distance to the training images:
   of Ledoit and Wolf (2004), as Lee et al. (NeurIPS 2018) take of features
 
 Each is scaled so that 95 % of unseen scans of the own kind lie within 1 in both. Unseen scans are
-the validation images of the run whose weights are shipped; of a set with fewer than 50 of them also
-the training images, each judged as if its group had not been trained on. A scan outside 1 in either
-view is unusual. Whether it is of another kind the picture decides: a network may answer to a
-mammogram as it does to an ultrasound, and to a scan without its outline as to nothing it knows.
+the validation images of the run whose weights are shipped. Where those are fewer than 50 there is
+no telling how far unseen features lie, since the network has fitted those of its training images;
+then the picture alone is judged, and the training images join the unseen ones, each judged as if
+its group had not been trained on. A scan outside 1 in either view is unusual. Whether it is of
+another kind the picture decides: a network may answer to a mammogram as it does to an ultrasound,
+and to a scan without its outline as to nothing it knows.
 
 The command reads the data set again and keeps what the guard needs in the checkpoint.
 """
@@ -115,8 +117,9 @@ def reference(training: Views) -> Reference:
 class Guard:
     """The guard of one system; any number of threads may share it.
 
-    ``limits`` (2,) bring the two views to one scale; ``unseen`` (M,) are the distances of unseen
-    scans of the own kind; ``trained`` counts the training images that it knows.
+    ``limits`` (2,) bring the two views to one scale, infinite for one that is not judged;
+    ``unseen`` (M,) are the distances of unseen scans of the own kind; ``trained`` counts the
+    training images that it knows.
     """
 
     known: Reference
@@ -198,9 +201,10 @@ def load_guard(checkpoint: Checkpoint) -> Guard:
     held_out = Views(arrays["held_out_features"].astype(np.float32), arrays["held_out_pictures"])
     known = reference(training)
     found = known.distances(held_out)
-    if len(held_out) < ENOUGH:
+    few = len(held_out) < ENOUGH
+    if few:
         found = np.concatenate([found, _left_out(training, arrays["groups"])])
-    limits = np.array([_limit(column) for column in found.T])
+    limits = np.array([math.inf if few else _limit(found[:, 0]), _limit(found[:, 1])])
     limits *= _limit((found / limits).max(axis=1))
     return Guard(
         known=known,

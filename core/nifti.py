@@ -69,6 +69,10 @@ def _scan(data: bytes) -> Scan:
 
 
 def _grey(frames: np.ndarray, spacing: tuple[float, float] | None) -> Scan:
+    if frames.dtype.kind == "c":
+        raise ScanError(
+            "This NIfTI file holds complex numbers, which make no picture. Export their magnitude."
+        )
     values = frames if frames.dtype.kind in "iu" and frames.itemsize <= 2 else None
     if values is None:
         values = frames.astype(np.float32)

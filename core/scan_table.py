@@ -17,8 +17,8 @@ class Row:
     """What the table says about one scan.
 
     ``shares``: probability in [0, 1] by class, empty if the scan was not examined; ``error`` then
-    tells why. ``warning`` tells why the probabilities mean nothing. Without a ``file``'s name the
-    row has its number.
+    tells why. ``warning`` tells why the probabilities are not to be relied on. Without a
+    ``file``'s name the row has its number.
     """
 
     file: str | None = None

@@ -73,6 +73,12 @@ class Scan:
     def __post_init__(self) -> None:
         self.pixels.flags.writeable = False
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that it takes."""
+        held = (self.pixels, self.grey and self.grey.values, self.overlay)
+        return sum(one.nbytes for one in held if one is not None)
+
     def view(self, frame: int, window: Window, inverted: bool = False) -> np.ndarray:
         """A frame, uint8 (H, W, 3), through another window; ``inverted`` on top of the scan's.
 

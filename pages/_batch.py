@@ -90,7 +90,7 @@ def _show_count(table: pd.DataFrame) -> None:
         if refused:
             st.badge(f"{refused} not examined", color="orange", icon=":material/warning:")
         if doubtful:
-            st.badge(f"{doubtful} of another kind", color="orange", icon=":material/help:")
+            st.badge(f"{doubtful} not to be relied on", color="orange", icon=":material/help:")
 
 
 def _for_people(table: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:

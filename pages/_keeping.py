@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import wraps
-from threading import Event, Timer
+from threading import Event, Lock, Timer
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 if TYPE_CHECKING:
+    from core.scans import Scan
     from pages._work import View
 
 KEPT = "1h"
@@ -36,6 +38,33 @@ def _trim() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries have none
     if trim:
         trim(0)
+
+
+class Shelf:
+    """The scans that were read last, up to ``most`` of them and so many bytes; the newest always
+    stays."""
+
+    def __init__(self, most: int, most_bytes: int):
+        self._most, self._most_bytes = most, most_bytes
+        self._held: OrderedDict[str, Scan] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, digest: str, read: Callable[[], Scan]) -> Scan:
+        """The scan of a digest, read if it is not there."""
+        with self._lock:
+            if digest not in self._held:
+                self._held[digest] = read()
+                self._make_room()
+            self._held.move_to_end(digest)
+            return self._held[digest]
+
+    def _make_room(self) -> None:
+        while len(self._held) > 1 and self._too_much():
+            give_back(self._held.popitem(last=False))
+
+    def _too_much(self) -> bool:
+        held = self._held.values()
+        return len(held) > self._most or sum(one.nbytes for one in held) > self._most_bytes
 
 
 def _key(view: View) -> tuple:

@@ -25,7 +25,7 @@ from pages._frame import plain, quiet, themed
 from pages._region import region_text
 
 NO_PERSONAL = "The file names nobody."
-NOT_KEPT = "None of it is shown, kept, logged or exported."
+NOT_KEPT = "None of it is shown, kept or logged, nor exported unless you tick that."
 HOW_TO_LOOK = (
     "The three pictures move together: turn the wheel to zoom, drag to move, double-click to see "
     "everything again. The map has the coarse grid of the system's last layer."

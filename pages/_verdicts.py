@@ -9,9 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.checkpoints import CheckpointError
-from core.modality import contradiction
+from core.doubt import doubt
 from core.predict import classify_frames
 from pages import _work as work
+
+LARGEST = 50 * 2**20
+"""Bytes of a frame that is seen together with others: more than a mammogram has."""
 
 _log = logging.getLogger("lesionlens")
 
@@ -42,12 +45,14 @@ class _Frame:
 
 
 def _frame(item: work.Item) -> _Frame | None:
-    """None if the scan cannot be read."""
+    """None if the scan cannot be read, or is so large that it is better seen alone."""
     try:
         first = work.scan_of(item.digest, item.read).pixels[0]
+        if first.nbytes > LARGEST:
+            return None
         return _Frame(first.copy(), work.modality_of(item))  # a view would keep the whole cine
     except Exception:
-        return None  # work.verdict reads it again, and says why
+        return None  # work.verdict reads it, and says what is wrong
 
 
 def _together(frames: dict[int, _Frame], recipe_id: str) -> dict[int, work.Verdict]:
@@ -58,10 +63,9 @@ def _together(frames: dict[int, _Frame], recipe_id: str) -> dict[int, work.Verdi
     found = {}
     for (at, frame), seen, share in zip(frames.items(), features, shares, strict=True):
         likeness = guard.judge(seen, frame.pixels)
-        foreign = likeness.sentence if likeness.level == "foreign" else None
         found[at] = work.Verdict(
             recipe.classes[int(share.argmax())],
             tuple(map(float, share)),
-            warning=contradiction(frame.modality, recipe.modality) or foreign,
+            warning=doubt(recipe, frame.modality, likeness),
         )
     return found

@@ -51,19 +51,11 @@ def _show_tools(item: work.Item, frame: int) -> None:
         look = _choose_look(item, scan)
         drawn, playing = _choose_extras(item, scan)
     with right:
-        tool = st.segmented_control(
-            "Tool",
-            list(TOOLS),
-            default="Move",
-            required=True,
-            key="tool",
-            label_visibility="collapsed",
-        )
         if playing:
             alt = f"Moving picture of {len(scan.pixels)} frames"
             st.image(_cine(item.digest, look, item.read), width="stretch", alt=alt)
         else:
-            _show_panels(item, scan, frame, look, tool, drawn)
+            _show_panels(item, scan, frame, look, _choose_tool(), drawn)
     with left:
         if look != (st.session_state.get(f"look {item.digest}") or _first_look(scan)):
             quiet(FOR_LOOKING)
@@ -74,6 +66,17 @@ def _show_tools(item: work.Item, frame: int) -> None:
                 on_click=_examine,
                 args=(item.digest, look),
             )
+
+
+def _choose_tool() -> str:
+    return st.segmented_control(
+        "Tool",
+        list(TOOLS),
+        default="Move",
+        required=True,
+        key="tool",
+        label_visibility="collapsed",
+    )
 
 
 def _choose_look(item: work.Item, scan: Scan) -> work.Look:

@@ -19,6 +19,7 @@ from core.datasets import find_folder
 from core.datasets.phantoms import PHANTOM_CLASSES, phantom
 from core.dicom.deidentify import deidentify
 from core.dicom.series import read_series
+from core.doubt import doubt
 from core.figures import png
 from core.findings import View as Look
 from core.guard import Guard, load_guard
@@ -28,7 +29,7 @@ from core.predict import Opinion, classify
 from core.recipe import Recipe, load_recipe
 from core.scans import Scan, ScanError, read_scan
 from core.stability import Stability, stability
-from pages._keeping import KEPT, give_back, keep
+from pages._keeping import KEPT, Shelf, give_back, keep
 from pages._tables import table_of
 
 MAX_SYSTEMS = 4
@@ -40,6 +41,9 @@ UNREADABLE = (
     "This file could not be examined, for a reason we did not foresee. Other files are not "
     "affected; save it as PNG and try again."
 )
+
+SCANS, SCAN_BYTES = 8, 512 * 2**20
+"""How many scans a session keeps, and of how many bytes: a file of 0.1 MB may unpack to 400."""
 
 _log = logging.getLogger("lesionlens")
 
@@ -63,7 +67,7 @@ class Item:
 class Verdict:
     """What the table of scans says about one: probabilities, or why there are none.
 
-    ``warning``: why the probabilities mean nothing, if that is known.
+    ``warning``: why the probabilities are not to be relied on, if that is known.
     """
 
     label: str | None = None
@@ -174,13 +178,20 @@ def outliner() -> Outliner:
     return open_outliner()
 
 
-# Scans are read-only: all runs of a session share them.
-@st.cache_resource(
-    max_entries=8, ttl=KEPT, scope="session", show_spinner=False, on_release=give_back
-)
-def scan_of(digest: str, _read: Callable[[], bytes | list[bytes]]) -> Scan:
-    """The scan in a file or in the files of a series. Raises ScanError."""
-    data = _read()
+@st.cache_resource(ttl=KEPT, scope="session", show_spinner=False, on_release=give_back)
+def _scans() -> Shelf:
+    return Shelf(SCANS, SCAN_BYTES)
+
+
+def scan_of(digest: str, read: Callable[[], bytes | list[bytes]]) -> Scan:
+    """The scan in a file or in the files of a series. Raises ScanError.
+
+    Scans are read-only: all runs of a session share them.
+    """
+    return _scans().get(digest, lambda: _scan_in(read()))
+
+
+def _scan_in(data: bytes | list[bytes]) -> Scan:
     return read_series(data) if isinstance(data, list) else read_scan(data)
 
 
@@ -272,7 +283,8 @@ def verdict(item: Item, recipe_id: str) -> Verdict:
     """
     try:
         found = opinion(View(item, 0, recipe_id))
-        warning = mismatch(item, load_recipe(recipe_id)) or _foreign(recipe_id, found)
+        likeness = guard(recipe_id).judge(found.features, found.pixels)
+        warning = doubt(load_recipe(recipe_id), modality_of(item), likeness)
     except ScanError as error:
         return Verdict(error=str(error))
     except CheckpointError:
@@ -282,11 +294,6 @@ def verdict(item: Item, recipe_id: str) -> Verdict:
         _log.exception("A scan could not be examined")
         return Verdict(error=UNREADABLE)
     return Verdict(found.label, tuple(float(p) for p in found.probabilities), warning=warning)
-
-
-def _foreign(recipe_id: str, found: Opinion) -> str | None:
-    seen = guard(recipe_id).judge(found.features, found.pixels)
-    return seen.sentence if seen.level == "foreign" else None
 
 
 @st.cache_resource(show_spinner=False)

@@ -24,6 +24,7 @@ from core.checkpoints import CheckpointError
 from core.conformal import Conformal
 from core.explain import Heatmap
 from core.figures import png
+from core.findings import NO_REGION
 from core.guard import GuardVerdict
 from core.outlining.proposal import Proposal
 from core.predict import Opinion
@@ -298,10 +299,18 @@ def test_a_scan_unlike_the_training_images_is_marked(page, system, level, list_o
     assert "of the time" not in words(page), "its figures are of other scans"
 
 
-def test_a_batch_marks_scans_of_another_kind(page, system):
-    system.level = "foreign"
+@pytest.mark.parametrize("level", ["unusual", "foreign"])
+def test_a_batch_marks_scans_unlike_the_training_images(page, system, level):
+    system.level = level
     upload(page, **{"a.tif": picture(40), "b.tif": picture(90)})
-    assert list(page.dataframe[0].value["error"]) == ["The guard says foreign."] * 2
+    assert list(page.dataframe[0].value["error"]) == [f"The guard says {level}."] * 2
+
+
+def test_a_batch_of_a_system_that_needs_outlines_says_that_there_are_none(page, system):
+    upload(page, **{"a.tif": picture(40), "b.tif": picture(90)})
+    assert "error" not in page.dataframe[0].value
+    page.selectbox(key="system").select(MASKED).run()
+    assert all(NO_REGION in told for told in page.dataframe[0].value["error"])
 
 
 def test_the_prediction_set_is_named_and_the_user_may_ask_for_silence(page, system):

@@ -259,6 +259,16 @@ def test_signed_values_with_unused_bits():
     assert np.array_equal(read_scan(saved(made)).grey.values[0], values)
 
 
+@pytest.mark.parametrize("kind", [np.uint16, np.int16])
+def test_values_in_the_upper_bits(kind):
+    values = np.array([[5, 4095, 2048, 0]], np.uint16)
+    made = dataset(values.astype(np.uint16), HighBit=15, BitsStored=12)
+    made.PixelRepresentation = int(kind is np.int16)
+    made.PixelData = (values << 4 | 0xB).tobytes()  # the lower four hold something else
+    expected = [5, 4095, 2048, 0] if kind is np.uint16 else [5, -1, -2048, 0]
+    assert read_scan(saved(made)).grey.values[0].tolist() == [expected]
+
+
 def test_an_overlay_in_unused_bits_is_not_part_of_the_picture():
     made = dataset(NOISE, bits=12)
     made.PixelData = (NOISE | 0x8000).astype(np.uint16).tobytes()
@@ -284,6 +294,31 @@ def test_a_voi_table_of_8_bits_over_many_values():
     assert np.array_equal(grey_of(dicom(NOISE, bits=12, VOILUTSequence=[table])), NOISE // 16)
 
 
+def test_a_voi_table_with_a_byte_an_entry():
+    """C.11.1.1.1: of 8 bits an entry takes a byte, or two in the files of some makers; the length
+    tells which."""
+    values = np.array([[0, 1, 2, 3]], np.uint8)
+    table = lut(0, [0, 250, 100, 255], 8)
+    assert grey_of(dicom(values, VOILUTSequence=[table])) == [[0, 250, 100, 255]]
+    table.LUTData = bytes([0, 250, 100, 255])
+    assert grey_of(dicom(values, VOILUTSequence=[table])) == [[0, 250, 100, 255]]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [{"WindowCenter": "nan", "WindowWidth": "9"}, {"WindowCenter": "9", "WindowWidth": "inf"}],
+)
+def test_a_window_of_no_numbers_is_none(told):
+    values = np.array([[0, 51, 255]], np.uint8)
+    assert grey_of(dicom(values, **told)) == [[0, 51, 255]]
+
+
+@pytest.mark.parametrize("told", ["nan", "inf", "1e300"])
+def test_values_rescaled_to_no_numbers_are_refused(told):
+    refused(dicom(NOISE, bits=12, RescaleSlope=told, RescaleIntercept="0"), "damaged")
+    refused(dicom(NOISE, bits=12, RescaleSlope="1", RescaleIntercept=told), "damaged")
+
+
 def test_an_inverse_presentation_is_monochrome1():
     made = dicom(np.array([[0, 255]], np.uint8), PresentationLUTShape="INVERSE")
     assert grey_of(made) == [[255, 0]]
@@ -293,6 +328,9 @@ def test_an_inverse_presentation_is_monochrome1():
 def test_padding_does_not_stretch_the_window():
     values = np.array([[-2000, 0, 50, 100]], np.int16)
     assert grey_of(dicom(values, PixelPaddingValue=-2000)) == [[0, 0, 128, 255]]
+    made = dataset(values)
+    made.add_new("PixelPaddingValue", "US", 2**16 - 2000)  # the same in the wrong kind
+    assert grey_of(saved(made)) == [[0, 0, 128, 255]]
 
 
 def test_frames_share_one_window():
@@ -355,6 +393,31 @@ def test_ybr_422():
     assert read_scan(saved(made)).pixels[0].tolist() == [[[100] * 3, [200] * 3]]
 
 
+@pytest.mark.parametrize(("told", "held"), [(16, "<u2"), (8, "<u2"), (16, "u1"), (8, "u1")])
+def test_a_palette_of_bytes_however_it_is_announced_and_held(told, held):
+    made = dataset(np.array([[0, 1, 2]], np.uint8), PhotometricInterpretation="PALETTE COLOR")
+    tables = {"Red": [0, 255, 7, 0], "Green": [10, 0, 0, 0], "Blue": [0, 20, 0, 0]}
+    for name, entries in tables.items():
+        setattr(made, f"{name}PaletteColorLookupTableDescriptor", [4, 0, told])
+        data = np.array(entries, held).tobytes()
+        setattr(made, f"{name}PaletteColorLookupTableData", data)
+    expected = [[[0, 10, 0], [255, 0, 20], [7, 0, 0]]]
+    assert read_scan(saved(made)).pixels[0].tolist() == expected
+    for name in tables:  # big-endian: the two bytes of every word change places
+        keyword = f"{name}PaletteColorLookupTableData"
+        setattr(made, keyword, np.frombuffer(made[keyword].value, "<u2").astype(">u2").tobytes())
+    made.PixelData = np.frombuffer(made.PixelData, "<u2").astype(">u2").tobytes()
+    made["PixelData"].VR = "OW"
+    made.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    assert read_scan(saved(made)).pixels[0].tolist() == expected
+
+
+@pytest.mark.parametrize("kind", ["HSV", "CMYK", "YBR_PARTIAL_420", "YBR_RCT", "MONOCHROME2"])
+def test_colours_that_are_none_or_of_another_kind_are_refused(kind):
+    colours = np.zeros((4, 6, 3), np.uint8)
+    refused(dicom(colours, "RGB", PhotometricInterpretation=kind), "damaged.*unusual kind")
+
+
 def test_deep_colours_keep_their_depth():
     colours = np.array([[[0, 2048, 4095], [4095, 0, 2048]]], np.uint16)
     made = dicom(colours, "RGB", bits=12)
@@ -408,6 +471,9 @@ def region(**elements) -> pydicom.Dataset:
             },
             (0.1, 0.2),
         ),
+        # no two numbers: no millimetres, but the picture is good
+        ({"PixelSpacing": "0.5"}, None),
+        ({"ImagerPixelSpacing": "0.1"}, None),
         # the copy was made smaller, the regions still tell of the first picture
         ({"SequenceOfUltrasoundRegions": [region(RegionLocationMaxX1=95)]}, None),
     ],
@@ -477,6 +543,9 @@ def test_refusals_are_sentences():
     video.file_meta.TransferSyntaxUID = MPEG2MPML
     refused(saved(video), "packed as MPEG2.*cannot be read here")
     refused(dicom(NOISE, Rows=None), "Rows is missing")
+    refused(dicom(NOISE, BitsStored=None), "BitsStored is missing")
+    refused(dicom(NOISE, PixelRepresentation=None), "PixelRepresentation is missing")
+    refused(dicom(NOISE, PhotometricInterpretation=""), "PhotometricInterpretation is missing")
     refused(dicom(NOISE, NumberOfFrames="3"), r"cut short: 3840 of 11520 bytes")
     refused(bytes(128) + b"DICM", "damaged")
     refused(bytes(128) + b"DICM" + bytes(99), "damaged|holds no picture")

@@ -12,6 +12,7 @@ from pathlib import Path
 import highdicom as hd
 import numpy as np
 import pytest
+from matplotlib.path import Path as Path2D
 from pydicom import Dataset, dcmread
 from pydicom.uid import generate_uid
 
@@ -19,14 +20,17 @@ from core.checkpoints import sha256
 from core.datasets.phantoms import phantom
 from core.dicom.deidentify import deidentify
 from core.dicom.export import (
+    AREA,
     GUARD,
     IN_SET,
     LIKELIEST,
+    OUTLINED,
     code,
     probability_code,
     secondary_capture,
     structured_report,
 )
+from core.dicom.graphics import MOST_CORNERS, outlines
 from core.explain.overlay import overlay
 from core.figures import png
 from core.report.pictures import marked
@@ -173,6 +177,66 @@ def test_a_frame_of_several_is_named(findings):
     assert list(group.source_images[0].referenced_frame_numbers) == [3]
 
 
+def two_parts() -> np.ndarray:
+    """A disc and, touching the corner of the picture, a box with a hole."""
+    rows, columns = np.mgrid[
+        : len(phantom("malignant", 3)[0]), : phantom("malignant", 3)[0].shape[1]
+    ]
+    mask = (rows - 100) ** 2 + (columns - 90) ** 2 < 30**2
+    mask[:20, :10] = True
+    mask[5:7, 4:6] = False
+    return mask
+
+
+def within(corners: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Pixels whose centres lie in a closed line, by another library."""
+    rows, columns = np.indices(shape)
+    centres = np.column_stack([columns.ravel(), rows.ravel()]) + 0.5
+    return Path2D(corners).contains_points(centres).reshape(shape)
+
+
+def test_the_report_holds_the_outline_on_the_source_image(source, findings):
+    mask = two_parts()
+    told = replace(findings, region=mask, region_source="drawn", spacing_mm=(0.5, 0.2))
+    report = hd.sr.srread(io.BytesIO(structured_report(source, told)))
+    disc, box = report.content.get_planar_roi_measurement_groups()
+    drawn = [one.roi.value for one in (disc, box)]
+    assert all(one.roi.graphic_type is hd.sr.GraphicTypeValues.POLYLINE for one in (disc, box))
+    assert all(np.array_equal(one[0], one[-1]) for one in drawn)
+    seen = [within(one, mask.shape) for one in drawn]
+    filled = mask.copy()
+    filled[5:7, 4:6] = True
+    np.testing.assert_array_equal(seen[0] | seen[1], filled)
+    assert seen[1].sum() == 200  # a pixel's corner is the origin: nothing is cut off at the edge
+    (area,) = box.get_measurements(AREA)
+    assert area.value == pytest.approx(200 * 0.5 * 0.2, rel=0.01) and area.unit.value == "mm2"
+    (origin,) = disc.get_qualitative_evaluations(OUTLINED)
+    assert origin.value.meaning == "Drawn by the reader"
+    image = disc.roi.ContentSequence[0].ReferencedSOPSequence[0]
+    assert image.ReferencedSOPInstanceUID == read(source).SOPInstanceUID
+    assert len(report.content.get_image_measurement_groups()) == 1
+
+
+def test_no_millimetres_without_the_size_of_a_pixel_and_no_outline_without_a_region(
+    source, findings, out
+):
+    told = replace(findings, region=two_parts(), region_source="proposed", spacing_mm=None)
+    report = hd.sr.srread(io.BytesIO(structured_report(source, told)))
+    groups = report.content.get_planar_roi_measurement_groups()
+    assert [one.get_measurements() for one in groups] == [[], []]
+    plain = hd.sr.srread(io.BytesIO(out["report"]))
+    assert plain.content.get_planar_roi_measurement_groups() == []
+
+
+def test_a_ragged_outline_stays_within_what_a_value_holds():
+    ragged = np.zeros((400, 400), bool)
+    ragged[0], ragged[:, ::2] = True, True  # a comb
+    (line,) = outlines(ragged)
+    assert 100 < len(line) <= MOST_CORNERS
+    noise = np.random.default_rng(0).random((700, 700)) < 0.6
+    assert all(len(one) <= MOST_CORNERS for one in outlines(noise))
+
+
 def test_from_a_deidentified_copy_both_tell_of_nobody(source, findings):
     copy = deidentify([source])[0]
     told = replace(findings, scan_digests=(sha256(copy),))
@@ -264,7 +328,9 @@ checked = pytest.mark.skipif(
 
 @checked
 def test_dciodvfy_finds_no_error(out, source, findings, tmp_path):
-    for data in (*out.values(), *both(deidentify([source])[0], findings).values()):
+    outlined = replace(findings, region=two_parts(), region_source="drawn", spacing_mm=(0.1, 0.1))
+    copy = deidentify([source])[0]
+    for data in (*out.values(), *both(copy, findings).values(), *both(source, outlined).values()):
         assert complaints(data, tmp_path) == []
 
 

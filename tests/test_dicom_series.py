@@ -27,6 +27,10 @@ def test_slices_are_sorted_by_position_and_others_stay_alone():
     assert scan.pixels[:, 0, 0, 0].tolist() == [0, 64, 128, 191, 255]
 
 
+def test_slices_without_preamble_go_together():
+    assert grouped([one[132:] for one in slices(5)]) == [[0, 3, 1, 4, 2]]
+
+
 def test_the_position_is_measured_along_the_volume():
     # Sagittal slices: rows run to the back, columns downwards; their cross product points left
     # to right along -x, so that the slices come from larger x to smaller.

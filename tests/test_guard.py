@@ -152,6 +152,27 @@ def test_few_validation_images_are_joined_by_training_images_without_their_group
     assert "Only 30 images" in guard_of(training, held).verdict(np.zeros(2)).sentence
 
 
+def test_where_few_images_are_unseen_the_features_that_the_network_fitted_do_not_alarm():
+    def scans(count: int, spread: float, seed: int) -> Views:
+        views, random = drawn(count, seed=seed), np.random.default_rng(seed)
+        return Views(3 + spread * random.normal(size=(count, 8)), views.pictures)
+
+    flagged = []
+    for seed in range(30):
+        fitted, held = scans(40, 0.1, seed), scans(6, 0.1, 100 + seed)
+        guard = guard_of(fitted, held)
+        new = guard.distances(scans(20, 1.0, 200 + seed))
+        assert not new[:, 0].any()
+        flagged += [level_of(one) != "like" for one in new]
+        odd = Views(fitted.features[:1], np.full((1, len(FLOORS)), 9, np.float32))
+        assert level_of(guard.distances(odd)[0]) == "foreign"
+    # 44 of 46 are to be within the limit, whatever the features
+    assert np.mean(flagged) < 0.1
+    plenty = guard_of(fitted, scans(60, 0.1, 1))
+    judged = plenty.distances(scans(20, 1.0, 2))
+    assert sum(level_of(one) == "like" for one in judged) < 10
+
+
 def test_kept_validation_images_are_of_as_many_groups_as_can_be():
     table = pd.DataFrame({"group": [f"g{i % 300}" for i in range(600)]})
     kept = held_out(table)

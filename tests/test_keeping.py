@@ -6,13 +6,15 @@ import sys
 from time import monotonic, sleep
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import streamlit as st
 from streamlit.runtime.caching import cache_data_api
 from streamlit.runtime.caching import clear_session_data_cache as end_of_session
 
+from core.scans import Scan, ScanError
 from pages import _keeping
-from pages._keeping import give_back, keep
+from pages._keeping import Shelf, give_back, keep
 from pages._work import Item, View
 
 
@@ -91,3 +93,37 @@ def test_scans_that_go_together_are_given_back_at_once(monkeypatch):
             sleep(0.05)
         sleep(0.5)  # no second one follows
         assert trims == [0] * round_
+
+
+def scan(rows: int) -> Scan:
+    return Scan(np.zeros((1, rows, 10, 3), np.uint8), overlay=np.zeros((1, rows, 10), bool))
+
+
+def test_a_shelf_keeps_what_was_asked_for_last_within_its_bytes():
+    shelf, asked = Shelf(most=3, most_bytes=40 * 100), []
+
+    def get(digest: str, rows: int) -> None:
+        shelf.get(digest, lambda: asked.append(digest) or scan(rows))
+
+    for digest in "abcab":
+        get(digest, 10)
+    assert asked == list("abc"), "400 bytes each"
+    get("d", 10)
+    get("c", 10)
+    assert asked == list("abcdc"), "of four, the one that was asked for longest ago went"
+    get("large", 99)
+    get("large", 99)
+    assert asked[5:] == ["large"]
+    get("d", 10)
+    assert asked[6:] == ["d"], "beside the large one there was no room"
+
+
+def test_what_cannot_be_read_is_not_kept():
+    shelf = Shelf(most=3, most_bytes=1000)
+
+    def fail() -> Scan:
+        raise ScanError("Broken.")
+
+    with pytest.raises(ScanError):
+        shelf.get("a", fail)
+    assert shelf.get("a", lambda: scan(1)).pixels.shape == (1, 1, 10, 3)

@@ -74,6 +74,8 @@ def test_refusals_are_sentences():
             read_scan(claims)
     with pytest.raises(ScanError, match="more than one volume"):
         read_scan(nifti(np.zeros((4, 4, 4, 2), np.int16)))
+    with pytest.raises(ScanError, match="complex numbers"):
+        read_scan(nifti(VALUES.astype(np.complex64)))
     with pytest.raises(ScanError, match="more frames than the limit"):
         read_scan(nifti(np.zeros((300, 300, 300), np.uint8)))
 

@@ -3,8 +3,8 @@
 The table of the standard (edition 2024b) and its actions come from dicom-anonymizer. Beyond the
 table, on every level of nesting: private elements and those of no known kind go; so do names,
 dates and times that the table does not mention, and bytes that are not the picture; every UID
-that is not the standard's own is replaced, the same one by the same in all files of a call; free
-text that repeats a name or number of the patient goes. Pictures are unpacked, since compressed
+that is not the standard's own is replaced, the same one by the same in all files of a call; text
+or a code that repeats a name or number of the patient goes. Pictures are unpacked, since compressed
 ones may carry comments. Text that is burned into a picture stays: ``Scan.text_risk`` tells of it.
 """
 
@@ -29,7 +29,8 @@ METHOD = "DICOM PS3.15 E.1 Basic Profile 2024b"
 _STANDARD_UIDS = "1.2.840.10008."
 _TEXT = {"LO", "LT", "SH", "ST", "UC", "UT"}
 _TELLING = {"PN", "DA", "DT", "TM", "AE", "AS", "UR"}
-_BYTES, _PICTURE = {"OB", "UN"}, {0x0028, 0x7FE0}
+_BYTES = {"OB", "OW", "OD", "OF", "OL", "OV", "UN"}
+_PICTURE = {0x0028, 0x7FE0}
 _NUMBERS = ("PatientID", "OtherPatientIDs", "AccessionNumber", "PatientTelephoneNumbers")
 _SHORTEST = 3
 """Letters that part of a name must have to be looked for in free text."""
@@ -124,7 +125,8 @@ def _drop_the_rest(dataset: Dataset, secrets: set[str]) -> None:
 
 
 def _repeats(element: DataElement, secrets: set[str]) -> bool:
-    text = str(element.value).lower() if element.VR in _TEXT else ""
+    coded = element.VR == "CS" and element.tag.group not in _PICTURE
+    text = str(element.value).lower() if element.VR in _TEXT or coded else ""
     return bool(text) and any(secret in text for secret in secrets)
 
 

@@ -21,6 +21,7 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
 from core.card import INTENDED_USE
+from core.dicom.graphics import enclosed, outlines
 from core.dicom.reading import parse
 from core.findings import Findings
 from core.scan_types import ScanError
@@ -98,8 +99,10 @@ def structured_report(source: bytes, findings: Findings) -> bytes:
 
     One measurement group (TID 1501) about the source image holds a probability in [0, 1] a class,
     in full precision; the likeliest class, the prediction set and the guard's verdict as
-    evaluations; and the algorithm by name and version, which is that of its weights. The observer
-    is a device, and the document is unverified. ``source`` as in ``secondary_capture``.
+    evaluations; and the algorithm by name and version, which is that of its weights. Each part of
+    the region, if there is one, is a group of its own (TID 1410): its outline as a closed line on
+    the source image, where it is from, and its area where the size of a pixel is known. The
+    observer is a device, and the document is unverified. ``source`` as in ``secondary_capture``.
     Raises ScanError.
     """
     original = _parsed(source)
@@ -107,7 +110,7 @@ def structured_report(source: bytes, findings: Findings) -> bytes:
     report = sr.MeasurementReport(
         observation_context=_observer(findings),
         procedure_reported=codes.SCT.ImagingProcedure,
-        imaging_measurements=[_group(original, findings)],
+        imaging_measurements=[_group(original, findings), *_regions(original, findings)],
         language_of_content_item_and_descendants=sr.LanguageOfContentItemAndDescendants(
             CodedConcept("en", "RFC5646", "English")
         ),
@@ -147,6 +150,14 @@ def probability_code(name: str) -> CodedConcept:
 LIKELIEST = code("E", "likeliest", "Likeliest class")
 IN_SET = code("E", "set", "Class in prediction set")
 GUARD = code("E", "guard", "Likeness to training data")
+OUTLINED = code("E", "outlined", "Where the outline is from")
+AREA = CodedConcept("42798000", "SCT", "Area")
+_SQUARE_MILLIMETRE = CodedConcept("mm2", "UCUM", "square millimeter")
+_SOURCES = {
+    "drawn": "Drawn by the reader",
+    "uploaded": "Mask given by the reader",
+    "proposed": "Proposed by a network",
+}
 
 
 # ---------------------------------------------------------------- source
@@ -247,6 +258,31 @@ def _group(original: Dataset, findings: Findings) -> sr.MeasurementsAndQualitati
         qualitative_evaluations=list(_evaluations(findings)),
         source_images=[image],
     )
+
+
+def _regions(original: Dataset, findings: Findings):
+    """A group for each part of the region, the largest first."""
+    if findings.region is None:
+        return
+    image = (original.SOPClassUID, original.SOPInstanceUID, _frames(original, findings.frame))
+    source = findings.region_source
+    told = [sr.QualitativeEvaluation(OUTLINED, code("O", source, _SOURCES[source]))]
+    for number, (corners, size) in enumerate(_measured(findings), start=1):
+        yield sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+            tracking_identifier=sr.TrackingIdentifier(uid=hd.UID(), identifier=f"Outline {number}"),
+            referenced_region=sr.ImageRegion(
+                sr.GraphicTypeValues.POLYLINE, corners, sr.SourceImageForRegion(*image)
+            ),
+            finding_sites=[sr.FindingSite(codes.SCT.Breast)],
+            measurements=size and [sr.Measurement(AREA, size, _SQUARE_MILLIMETRE)],
+            qualitative_evaluations=told,
+        )
+
+
+def _measured(findings: Findings) -> list[tuple[np.ndarray, float | None]]:
+    """Outlines and the areas within, in mm², None where the size of a pixel is not known."""
+    pixel = findings.spacing_mm and findings.spacing_mm[0] * findings.spacing_mm[1]
+    return [(one, pixel and enclosed(one) * pixel) for one in outlines(findings.region)]
 
 
 def _evaluations(findings: Findings):

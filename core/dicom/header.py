@@ -82,6 +82,13 @@ def spacing_mm(dataset: Dataset) -> tuple[float, float] | None:
     Taken from PixelSpacing (10.7.1), else from ImagerPixelSpacing divided by the magnification,
     else from the ultrasound regions (C.8.5.5), if they lie within the picture and agree.
     """
+    try:
+        return _told_spacing(dataset)
+    except (TypeError, ValueError, ArithmeticError):  # no two numbers: the picture is still good
+        return None
+
+
+def _told_spacing(dataset: Dataset) -> tuple[float, float] | None:
     told = frame_header(dataset, 0).get("PixelSpacing")
     if told:
         return _positive(*told)
@@ -148,10 +155,13 @@ def text_risk(dataset: Dataset) -> str | None:
 
 def frame_milliseconds(dataset: Dataset) -> float | None:
     """Time from frame to frame of a cine (C.7.6.5), or None."""
-    told = dataset.get("FrameTime")
-    if not told and dataset.get("CineRate"):
-        told = 1000 / float(dataset.CineRate)
-    return float(told) if told and math.isfinite(float(told)) and float(told) > 0 else None
+    try:
+        told = float(dataset.get("FrameTime") or 0)
+        if not told and dataset.get("CineRate"):
+            told = 1000 / float(dataset.CineRate)
+    except (TypeError, ValueError, ArithmeticError):  # no number: the picture is still good
+        return None
+    return told if math.isfinite(told) and told > 0 else None
 
 
 def overlay(dataset: Dataset) -> np.ndarray | None:

@@ -6,6 +6,7 @@ are those of PS3.3 of the DICOM standard.
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +32,11 @@ from core.windowing import TABLE_SIZE, Window, apply_window, window_between
 PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _GREY = {"MONOCHROME1", "MONOCHROME2"}
 _PALETTE = "PALETTE COLOR"
+_COLOURS = {"RGB", "YBR_FULL", "YBR_FULL_422"}
+_COMPRESSED_COLOURS = {"YBR_ICT", "YBR_RCT"}
+_DESCRIBING = ("SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated")
+_DESCRIBING_WHOLE_NUMBERS = ("BitsStored", "PixelRepresentation")
+_LARGEST = float(np.finfo(np.float32).max)
 _THREADS = min(4, os.cpu_count() or 1)
 
 
@@ -46,9 +52,12 @@ def read_pixels(dataset: Dataset) -> tuple[np.ndarray, Grey | None]:
     if kind in _GREY:
         return _grey_scan(stored, dataset)
     if kind == _PALETTE:
-        colours = apply_color_lut(stored, dataset)[..., :3]
-        return _to_bytes(colours, 8 * colours.itemsize), None
-    if stored.ndim != 4 or stored.shape[-1] != 3:
+        palette = _palette(dataset)
+        colours = apply_color_lut(stored, palette)[..., :3]
+        return _to_bytes(colours, _palette_bits(palette, colours)), None
+    packed = dataset.file_meta.TransferSyntaxUID.is_encapsulated
+    known = _COLOURS | _COMPRESSED_COLOURS if packed else _COLOURS
+    if kind not in known or stored.ndim != 4 or stored.shape[-1] != 3:
         raise ValueError("neither grey nor colour")
     return _to_bytes(stored, int(dataset.BitsStored)), None
 
@@ -83,12 +92,25 @@ def check_size(dataset: Dataset) -> None:
             f"The picture in this DICOM file is packed as {name}, which cannot be read here. "
             "Export it without compression, or single frames of it as PNG."
         )
+    _check_description(dataset)
     if "PixelData" in dataset and not syntax.is_encapsulated:
         there, needed = len(dataset.PixelData), get_expected_length(dataset)
         if there < needed:
             raise ScanError(
                 f"The picture in this DICOM file is cut short: {there} of {needed} bytes are "
                 "there. Copy or export it again."
+            )
+
+
+def _check_description(dataset: Dataset) -> None:
+    """Raise ScanError, with its name, if an element is missing without which no byte has a
+    meaning: to guess it might show a wrong picture."""
+    whole = _DESCRIBING_WHOLE_NUMBERS if "PixelData" in dataset else ()
+    for keyword in (*_DESCRIBING, *whole):
+        if dataset.get(keyword) in (None, ""):
+            raise ScanError(
+                f"The header of this DICOM file is damaged: {keyword} is missing. Export the file "
+                "again."
             )
 
 
@@ -99,7 +121,8 @@ def frame_count(dataset: Dataset) -> int:
 
 def _number(dataset: Dataset, keyword: str) -> int:
     try:
-        value = int(dataset[keyword].value)
+        told = dataset[keyword].value
+        value = int(told) if float(told).is_integer() else 0
     except Exception as error:  # missing, empty, several, or no number
         value, cause = 0, error
     else:
@@ -127,7 +150,7 @@ def _unpacked(dataset: Dataset) -> np.ndarray:
         plugin = _plugin(dataset, count)
         stored = _by_gdcm(dataset, frames) if plugin == "gdcm" else _by(plugin, dataset, count)
     else:
-        stored = pixel_array(dataset)
+        stored = pixel_array(dataset, correct_unused_bits=False)
         stored = stored if count > 1 else stored[None]
     if stored.shape[:3] != (count, dataset.Rows, dataset.Columns):
         raise ValueError("decoders disagree")
@@ -151,7 +174,9 @@ _PLUGINS = ("pylibjpeg", "pillow", "gdcm")
 def _by(plugin: str, dataset: Dataset, count: int) -> np.ndarray:
     def frame(index: int) -> np.ndarray:
         try:
-            return pixel_array(dataset, index=index, decoding_plugin=plugin)
+            return pixel_array(
+                dataset, index=index, decoding_plugin=plugin, correct_unused_bits=False
+            )
         except BaseException as error:
             # The decoder of run lengths is written in Rust, whose panics are no Exception.
             if type(error).__name__ == "PanicException":
@@ -192,16 +217,49 @@ def _by_gdcm(dataset: Dataset, frames: list[bytes]) -> np.ndarray:
 
 
 def _without_unused_bits(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
-    """Values in the bits that are said to hold them; the others may hold an overlay (C.7.6.3)."""
+    """Values in the bits that are said to hold them; the others may hold an overlay (C.7.6.3).
+
+    pydicom would take the lowest bits, wherever the highest is said to be.
+    """
     if stored.dtype.kind not in "iu" or "BitsStored" not in dataset:
         return stored
     size, used = 8 * stored.itemsize, int(dataset.BitsStored)
-    above = size - 1 - int(dataset.get("HighBit", used - 1))
+    above = size - 1 - _or_else(dataset.get("HighBit"), used - 1)
     if not 0 < used <= size - above or size == used:
         return stored
     if stored.dtype.kind == "u" and above == size - used:
         return stored & stored.dtype.type(2**used - 1)
     return (stored << above) >> (size - used)  # of signed numbers this repeats the sign
+
+
+def _or_else(told, default: int) -> int:
+    """A number of the header, or what is meant where it is missing or empty."""
+    return default if told is None else int(told)
+
+
+def _palette(dataset: Dataset) -> Dataset:
+    """The data set, or where it is big-endian a palette without: pydicom takes the words of plain
+    tables to be little-endian in every file."""
+    tables = [f"{name}PaletteColorLookupTable" for name in _PRIMARIES]
+    if _little_endian(dataset) or f"{tables[0]}Data" not in dataset:
+        return dataset
+    palette = Dataset()
+    for table in tables:
+        words = np.frombuffer(dataset[f"{table}Data"].value, ">u2").astype("<u2")
+        setattr(palette, f"{table}Descriptor", dataset[f"{table}Descriptor"].value)
+        setattr(palette, f"{table}Data", words.tobytes())
+    return palette
+
+
+def _palette_bits(dataset: Dataset, colours: np.ndarray) -> int:
+    """Bits of the colours of a palette. Some files hold 8 in the lower byte of 16."""
+    tables = [dataset.get(f"{name}PaletteColorLookupTableData") for name in _PRIMARIES]
+    if colours.itemsize == 1 or not all(tables):  # segments are no plain entries
+        return 8 * colours.itemsize
+    return 8 if max(np.frombuffer(one, colours.dtype).max() for one in tables) < 2**8 else 16
+
+
+_PRIMARIES = ("Red", "Green", "Blue")
 
 
 def _to_bytes(colours: np.ndarray, bits: int) -> np.ndarray:
@@ -216,6 +274,8 @@ def _to_bytes(colours: np.ndarray, bits: int) -> np.ndarray:
 
 def _grey_scan(stored: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, Grey]:
     """Pixels and grey values: Modality LUT, then VOI LUT or window, then the polarity (C.11)."""
+    if stored.ndim != 3:
+        raise ValueError("several samples a pixel are no grey")
     headers = [frame_header(dataset, 0)]
     if is_enhanced(dataset):
         headers = [frame_header(dataset, frame) for frame in range(len(stored))]
@@ -247,6 +307,8 @@ def _rescaled(stored: np.ndarray, header: Dataset) -> np.ndarray:
     sequence = header.get("ModalityLUTSequence")
     slope = float(header.get("RescaleSlope") or 1)
     intercept = float(header.get("RescaleIntercept") or 0)
+    if not all(abs(one) <= _LARGEST for one in (slope, intercept)):  # or no number
+        raise ValueError("rescaled to no numbers")
     low, high = (stored.min(), stored.max()) if stored.size else (0, 0)
     whole = stored.dtype.kind in "iu" and int(high) - int(low) < TABLE_SIZE
     if not sequence and not whole:
@@ -271,12 +333,17 @@ def _smallest_type(values: np.ndarray) -> type:
 
 def _looked_up(values: np.ndarray, item: Dataset) -> np.ndarray:
     """Values through a table whose descriptor tells its length, first value and bits (C.11.1.1)."""
-    count, first, _ = (int(one) for one in item.LUTDescriptor)
+    count, first, bits = (int(one) for one in item.LUTDescriptor)
+    count = count or 2**16
+    if not 0 < bits <= 16:
+        raise ValueError("a table of no bits")
     data = item.LUTData
     if isinstance(data, bytes):
         order = "<" if _little_endian(item) else ">"
-        data = np.frombuffer(data, f"{order}u2")
-    table = np.atleast_1d(np.asarray(data, np.int64))[: count or 2**16]
+        words = np.frombuffer(data, f"{order}u2").astype("<u2")
+        # As C.11.1.1.1 tells entries of a byte from those of a word.
+        data = words if len(data) >= 2 * count else words.view(np.uint8)
+    table = np.atleast_1d(np.asarray(data, np.int64))[:count]
     if first >= 2**15 and values.min() < 0:  # a negative number that was written as unsigned
         first -= 2**16
     return table[np.clip(np.asarray(values, np.int64) - first, 0, len(table) - 1)]
@@ -298,7 +365,10 @@ def _extent(stored: list[np.ndarray], values: list[np.ndarray], dataset: Dataset
 
 
 def _padded(stored: np.ndarray, dataset: Dataset, padding: int) -> np.ndarray:
-    low, high = sorted((padding, int(dataset.get("PixelPaddingRangeLimit", padding))))
+    limits = (padding, _or_else(dataset.get("PixelPaddingRangeLimit"), padding))
+    # Negative numbers are now and then written as unsigned.
+    signed = stored.dtype.kind == "i"
+    low, high = sorted(one - 2**16 if signed and one >= 2**15 else one for one in limits)
     return (stored >= low) & (stored <= high)
 
 
@@ -310,7 +380,11 @@ def _windows(header: Dataset) -> tuple[Window, ...]:
     names += [""] * (len(centers) - len(names))
     shape = str(header.get("VOILUTFunction") or "LINEAR")
     found = zip(centers, widths, names, strict=False)
-    return tuple(Window(c, w, shape, str(name)) for c, w, name in found if w > 0)
+    return tuple(
+        Window(c, w, shape, str(name))
+        for c, w, name in found
+        if w > 0 and math.isfinite(c) and math.isfinite(w)
+    )
 
 
 def _numbers(told) -> list[float]:

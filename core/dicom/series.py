@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from pydicom import dcmread
 
-from core.dicom.reading import read_dicom
+from core.dicom.reading import BARE_DICOM, read_dicom
 from core.scan_types import MAX_FRAMES, MAX_PIXELS, TOO_LARGE, TOO_MANY, Grey, Scan, ScanError, rgb
 from core.windowing import Window, apply_window, window_between
 
@@ -32,10 +32,12 @@ class Slice:
 
 def slice_of(data: bytes) -> Slice | None:
     """Series and position of a file; None if it is no single slice of a volume."""
-    if data[128:132] != b"DICM":
+    if data[128:132] != b"DICM" and data[:4] not in BARE_DICOM:
         return None
     try:
-        told = dcmread(io.BytesIO(data), stop_before_pixels=True, specific_tags=list(_NEEDED))
+        told = dcmread(
+            io.BytesIO(data), stop_before_pixels=True, force=True, specific_tags=list(_NEEDED)
+        )
         if int(told.get("NumberOfFrames") or 1) != 1:
             return None
         turn = np.array(told.ImageOrientationPatient, float)

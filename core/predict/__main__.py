@@ -20,12 +20,11 @@ from pathlib import Path
 
 from core.checkpoints import CheckpointError, list_trained, open_checkpoint, sha256
 from core.classifiers.base import Classifier
-from core.findings import NO_REGION, EvidenceMap, Findings, weights_of
+from core.doubt import doubt
+from core.findings import EvidenceMap, Findings, weights_of
 from core.guard import Guard, load_guard
 from core.manifest import Manifest, ManifestError, manifest, read_manifest
-from core.modality import contradiction
 from core.predict import Opinion, classify
-from core.recipe import Recipe
 from core.replay import replay
 from core.scan_types import MAX_BYTES
 from core.scans import Scan, ScanError, read_scan_file
@@ -33,8 +32,8 @@ from core.scans import Scan, ScanError, read_scan_file
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What came of one file: an opinion on its first frame, with a warning where the opinion means
-    nothing; or the error for which it was refused."""
+    """What came of one file: an opinion on its first frame, with a warning where it is not to be
+    relied on; or the error for which it was refused."""
 
     path: Path
     opinion: Opinion | None = None
@@ -55,17 +54,9 @@ def answer_files(
         except ScanError as error:
             yield Answer(path, error=str(error))
         else:
-            yield Answer(path, opinion, scan, _warning(scan, opinion, classifier.recipe, guard))
-
-
-def _warning(scan: Scan, opinion: Opinion, recipe: Recipe, guard: Guard | None) -> str | None:
-    found = [contradiction(scan.modality, recipe.modality)]
-    if recipe.preprocessing.region == "mask":
-        found.append(NO_REGION)
-    if guard:
-        verdict = guard.judge(opinion.features, opinion.pixels)
-        found.append(None if verdict.level == "like" else verdict.sentence)
-    return " ".join(filter(None, found)) or None
+            likeness = guard.judge(opinion.features, opinion.pixels) if guard else None
+            warning = doubt(classifier.recipe, scan.modality, likeness)
+            yield Answer(path, opinion, scan, warning)
 
 
 def as_record(answer: Answer, recipe_id: str) -> dict:

@@ -190,7 +190,10 @@ def _calibration(findings: Findings) -> str:
     error = fitted.get("values", {}).get("ece")
     if not _defined(error):
         return f"{text}."
-    return f"{text}; the expected calibration error on test images is {_cell(error)}."
+    return (
+        f"{text}. With it the expected calibration error on test images is {_cell(error)}; the "
+        "table has it without."
+    )
 
 
 def _reliability(findings: Findings) -> Iterator[Note]:
