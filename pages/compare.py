@@ -17,6 +17,7 @@ from core.scans import ScanError
 from pages import _comparison_inputs as inputs
 from pages import _work as work
 from pages._comparison import Entry, entry, offers, show_methods, show_table
+from pages._doubts import show_doubts
 from pages._downloads import Offer, show_downloads
 from pages._frame import INTENDED_USE, plain, quiet, require_frame, themed
 from pages._maps import (
@@ -93,8 +94,8 @@ def compare(
     entries = [find(view, question, judged) for view in views for question in questions]
     rows = [_row(view, entries, aim) for view in views]
     drawn = outline.mask if outline and outlined else None
+    show_doubts(views)
     show_maps(rows, str(aim), colour_map, drawn)
-    show_remarks(views)
     if FAST in method_ids:
         show_agreement(recipe_ids)
     show_table(entries, aim)
@@ -145,21 +146,6 @@ def offer_of_picture(
         "lesionlens-comparison.png",
         icon=":material/image:",
     )
-
-
-def show_remarks(views: list[work.View]) -> None:
-    """What must be known of systems that were trained on outlined lesions."""
-    for view in views:
-        if work.needs_outline(view.recipe_id):
-            title = plain(load_recipe(view.recipe_id).title)
-            told = (
-                "is shown the scan with everything outside the known outline black, as in its "
-                "training."
-                if view.within
-                else "was trained on outlined lesions and sees the whole image here: its figures "
-                "do not hold."
-            )
-            quiet(f"*{title}* {told}")
 
 
 def show_agreement(recipe_ids: list[str]) -> None:

@@ -20,6 +20,7 @@ from core.recipe import load_recipe
 from core.scans import ScanError
 from pages import _comparison_inputs as inputs
 from pages import _work as work
+from pages._doubts import show_doubts
 from pages._frame import plain, quiet, require_frame, themed
 from pages._lessons import lesson, tried
 from pages._maps import Aim, Question
@@ -53,7 +54,9 @@ def main() -> None:
             layer = inputs.choose_layer(PAGE, recipe_id)
         frame = inputs.choose_frame(PAGE, item)
         view = work.View(item, frame, recipe_id, layer, outline)
-        show_lesson(view, choose_question(view))
+        question = choose_question(view)
+        show_doubts([view])
+        show_lesson(view, question)
     except (CheckpointError, DatasetError, ScanError) as error:
         st.error(plain(str(error)), icon=":material/error:")
 

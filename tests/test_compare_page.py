@@ -21,6 +21,7 @@ from core.checkpoints import Checkpoint, CheckpointError, write_checkpoint
 from core.datasets.phantoms import phantom
 from core.evaluation.localisation import localisation
 from core.explain import METHODS, Explanation, Heatmap, Method, Parameter
+from core.guard import GuardVerdict
 from core.recipe import load_recipe
 from pages import _comparison, _comparison_inputs, _maps, _outlines, _tables, _test_images, _work
 
@@ -47,6 +48,17 @@ class FakeSystem:
     def head(self, features, target, layer=None):
         logits = np.log([[SHARES[name] for name in self.recipe.classes]])
         return logits, np.ones_like(features)
+
+
+class FakeGuard:
+    """Finds every picture like the training images, until ``level`` says otherwise."""
+
+    level = "like"
+
+    def judge(self, features, pixels) -> GuardVerdict:
+        assert features.shape == (2, 2, 3)
+        assert pixels.dtype == np.uint8
+        return GuardVerdict(self.level, 0.5, 0.5, f"This scan is {self.level}.")
 
 
 class FakeMethods:
@@ -111,6 +123,7 @@ def systems(monkeypatch, seen) -> list[str]:
     monkeypatch.setattr("core.checkpoints.list_trained", lambda: tuple(trained))
     monkeypatch.setattr(_work, "open_checkpoint", open_checkpoint)
     monkeypatch.setattr(_work, "warm_up", lambda: None)
+    monkeypatch.setattr(_work, "guard", lambda recipe_id: FakeGuard())
     st.cache_data.clear()
     st.cache_resource.clear()
     yield trained
@@ -188,6 +201,18 @@ def test_a_phantom_is_measured_against_its_lesion(page):
     told = f"IoU {known.iou:.2f} · Dice {known.dice:.2f} recall {known.recall:.2f}"
     assert any(told in text for text in upon(page))
     assert any(trace.get("mode") == "lines" for trace in figure(page)["data"])
+
+
+@pytest.mark.parametrize(("level", "told"), [("like", 0), ("unusual", 2), ("foreign", 2)])
+def test_maps_of_a_picture_unlike_the_training_images_are_marked(
+    systems, methods, monkeypatch, level, told
+):
+    monkeypatch.setattr(FakeGuard, "level", level)
+    warnings = [one.value for one in opened().warning]
+    assert len(warnings) == told
+    for system, sentence in zip(SYSTEMS, warnings, strict=False):
+        assert load_recipe(system).title in sentence
+        assert f"This scan is {level}" in sentence
 
 
 def test_without_a_lesion_there_is_nothing_to_measure(page):

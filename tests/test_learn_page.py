@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core.checkpoints import list_trained
 from core.explain import METHODS
+from core.figures import png
 from core.lessons import LESSONS
 from core.recipe import load_recipe
 from pages import _lessons, _work
@@ -115,3 +117,18 @@ def test_a_scan_that_cannot_be_read_gets_a_sentence(page):
     ).run()
     assert not page.exception
     assert "damaged" in page.error[0].value
+
+
+def test_a_photograph_gets_no_unmarked_lesson(page):
+    """Bright stripes of all colours are no ultrasound."""
+    stripes = np.zeros((90, 120, 3), np.uint8)
+    stripes[:, ::3, 0], stripes[:, 1::3, 1], stripes[:, 2::3, 2] = 255, 200, 240
+    page.file_uploader(key="learn upload").upload("stripes.png", png(stripes)).run()
+    assert not page.exception
+    (warning,) = page.warning
+    assert load_recipe(FIRST).title in warning.value
+    assert "does not look like what the system was trained on" in warning.value
+
+
+def test_a_synthetic_scan_is_not_doubted(page):
+    assert not page.warning

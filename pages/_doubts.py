@@ -1,0 +1,45 @@
+"""Why what a system makes of a view is not to be relied on, told above maps that look convincing
+all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import streamlit as st
+
+from core.modality import contradiction
+from core.recipe import load_recipe
+from pages import _work as work
+from pages._frame import plain, quiet
+from pages._maps import see
+
+
+def show_doubts(views: Sequence[work.View]) -> None:
+    """What speaks against each system's answer, and what those of outlined lesions are shown."""
+    for view in views:
+        title = plain(load_recipe(view.recipe_id).title)
+        if work.needs_outline(view.recipe_id):
+            quiet(f"*{title}* {_outlined(view)}")
+        if told := doubt(view):
+            st.warning(f"**{title}:** {plain(told)}", icon=":material/do_not_disturb_on:")
+
+
+def doubt(view: work.View) -> str | None:
+    """Why a system's answer on a view means little or nothing; None if nothing speaks against it.
+
+    Raises ScanError or CheckpointError.
+    """
+    against = contradiction(work.modality_of(view.item), load_recipe(view.recipe_id).modality)
+    if against:
+        return against
+    scan, frame = view.examined()
+    last = see(replace(view, layer=None)).features[0]
+    likeness = work.guard(view.recipe_id).judge(last, scan.pixels[frame])
+    return None if likeness.level == "like" else likeness.sentence
+
+
+def _outlined(view: work.View) -> str:
+    if view.within:
+        return "is shown the scan with everything outside the known outline black, as in training."
+    return "was trained on outlined lesions and sees the whole image here: its figures do not hold."
