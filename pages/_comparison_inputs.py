@@ -11,6 +11,7 @@ from core.drawn_region import DRAWING_CONFIG, drawing_figure, drawn_mask
 from core.explain import METHODS, Parameter
 from core.recipe import load_recipe
 from core.scans import ScanError
+from pages import _current as current
 from pages import _work as work
 from pages._frame import plain, quiet, themed
 from pages._maps import INSTANT, Aim, see
@@ -48,14 +49,32 @@ def choose_scan(page: str, systems: tuple[str, ...]) -> tuple[work.Item, work.Ou
     if tester and st.toggle("Choose a test image", key=f"{page} tests", help=HELD_OUT):
         rows = held_out(tester)
         return as_item(rows[st.selectbox("Test image", list(rows), key=f"{page} test {tester}")])
-    name = st.selectbox(
+    before = current.recalled()
+    if before and not before.synthetic and _wants(page, before):
+        return before, _choose_mask(page, before)
+    name = _choose_sample(page, before)
+    return work.sample(name), sample_outline(name)
+
+
+def _wants(page: str, before: work.Item) -> bool:
+    """Whether the upload from Classify is to be explained, as it is to start with."""
+    key = f"{page} before {before.digest}"
+    wanted = st.toggle("The scan from Classify", value=True, key=key)
+    if wanted:
+        st.text(before.name)
+    return wanted
+
+
+def _choose_sample(page: str, before: work.Item | None) -> str:
+    """The name of a synthetic sample; to start with that from Classify, if it was one."""
+    first = before.name if before and before.synthetic else FIRST_SAMPLE
+    return st.selectbox(
         "Or a synthetic sample",
         list(work.SAMPLES),
-        index=list(work.SAMPLES).index(FIRST_SAMPLE),
+        index=list(work.SAMPLES).index(first),
         key=f"{page} sample",
         help="Drawn by a computer, of no patient; the outline of its lesion is known.",
     )
-    return work.sample(name), sample_outline(name)
 
 
 def _choose_mask(page: str, item: work.Item) -> work.Outline | None:

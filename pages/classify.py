@@ -11,6 +11,7 @@ from core.figures import COLOUR_MAPS
 from core.modality import contradiction
 from core.predict import BATCH
 from core.recipe import Recipe, load_recipe
+from pages import _current as current
 from pages import _work as work
 from pages._assurance import (
     assess,
@@ -65,13 +66,14 @@ def show(items: list[work.Item], checkpoint: Checkpoint, colour_map: str) -> Non
 
 
 def choose_scans() -> list[work.Item]:
-    """The uploaded scans, or the one synthetic sample while one is chosen."""
+    """The uploaded scans, or the one synthetic sample while one is chosen, or what was looked at
+    before another page was."""
     folder = st.session_state.get("folder", False)
     uploads = st.file_uploader(
         "Scans",
         accept_multiple_files="directory" if folder else True,
         key="folder uploads" if folder else "uploads",
-        on_change=_forget_sample,
+        on_change=_forget_others,
         help=FORMATS,
     )
     st.toggle("A whole folder", key="folder")
@@ -83,7 +85,9 @@ def choose_scans() -> list[work.Item]:
         placeholder="Choose a phantom",
         help="An ultrasound image drawn by a computer, of no patient, to try the page with.",
     )
-    return [work.sample(name)] if name else items_of(uploads)
+    if name:
+        return [work.sample(name)]
+    return items_of(uploads) or current.left_here()
 
 
 def choose_system(systems: tuple[str, ...]) -> str:
@@ -132,6 +136,7 @@ def show_items(items: list[work.Item], checkpoint: Checkpoint, colour_map: str) 
         show_name(item)
         st.error(plain(found.error), icon=":material/broken_image:")
         return
+    current.remember(item)
     look = st.session_state.get(f"look {item.digest}")
     view = work.View(item, choose_frame(item), recipe.id, look=look)
     answer = st.container()
@@ -227,8 +232,9 @@ def _forget_look(digest: str) -> None:
     st.session_state[f"look {digest}"] = None
 
 
-def _forget_sample() -> None:
+def _forget_others() -> None:
     st.session_state["sample"] = None
+    current.forget()
 
 
 def _use_sample(name: str) -> None:

@@ -1,0 +1,38 @@
+"""The scan that was looked at last on Classify, so that no other page asks for it again.
+
+Streamlit forgets what an uploader holds when its page is left. Kept with the session, in memory.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages._work import Item
+
+_KEY = "current scan"
+
+
+def remember(item: Item) -> None:
+    """This scan is looked at now."""
+    st.session_state[_KEY] = item
+
+
+def recalled() -> Item | None:
+    """The scan that was looked at last, if there was one."""
+    return st.session_state.get(_KEY)
+
+
+def forget() -> None:
+    """Nobody looks at it any more."""
+    st.session_state.pop(_KEY, None)
+
+
+def left_here() -> list[Item]:
+    """The upload that was looked at before the page was left, with a way to be rid of it."""
+    item = recalled()
+    if item is None or item.synthetic:
+        return []
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.text(f"From before: {item.name}", width="stretch")
+        st.button("Remove", icon=":material/close:", key="forget scan", on_click=forget)
+    return [item]
