@@ -21,9 +21,10 @@ from core.datasets import load_table, read_pixels
 from core.datasets.base import is_picture, read_frame
 from core.datasets.phantoms import phantom
 from core.evaluation.guard_images import blanks, noises, photographs
-from core.guard import FOREIGN, LEVELS, Guard, Views, level_of, load_guard, main, reference
-from core.guard_making import KEPT, guard_arrays, held_out, remake
-from core.guard_pictures import FLOORS, statistics
+from core.guard import FOREIGN, LEVELS, Guard, Views, level_of, load_guard, reference
+from core.guard.__main__ import main
+from core.guard.making import KEPT, guard_arrays, held_out, remake
+from core.guard.pictures import FLOORS, statistics
 from core.preprocessing import to_batch
 from core.recipe import load_recipe
 

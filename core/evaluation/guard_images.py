@@ -16,7 +16,7 @@ import pandas as pd
 from core.checkpoints import Checkpoint
 from core.datasets import READERS, DatasetError, load_table, read_mask, read_pixels
 from core.evaluation.corruptions import CORRUPTIONS, corrupt
-from core.guard_making import images_of
+from core.guard.making import images_of
 from core.recipe import list_recipes
 
 TESTED = 200

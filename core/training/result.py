@@ -28,7 +28,7 @@ from core.evaluation import evaluate
 from core.evaluation.calibration import calibrate
 from core.evaluation.seeds import over_seeds
 from core.guard import FIGURES as GUARD_FIGURES
-from core.guard_making import guard_arrays, held_out
+from core.guard.making import guard_arrays, held_out
 from core.recipe import Recipe
 from core.training.images import ImageSet, evaluation_batches, subset
 

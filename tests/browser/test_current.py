@@ -1,4 +1,4 @@
-"""An upload goes along from page to page in a real browser, where leaving a page drops its files."""
+"""An upload goes from page to page in a real browser, where leaving a page drops its files."""
 
 from __future__ import annotations
 

@@ -1,12 +1,10 @@
 """Is this scan anything like what a system was trained on? When not, its answer means nothing.
 
-    python -m core.guard --recipe ID [--data DIR]
-
 Two views of one scan, each a distance to the training images:
 
 - what the network sees: cosine distance of the last layer's pooled features to the 5th nearest
   training image (Sun et al., ICML 2022)
-- what the picture looks like (``core.guard_pictures``): Mahalanobis distance with the covariance
+- what the picture looks like (``core.guard.pictures``): Mahalanobis distance with the covariance
   of Ledoit and Wolf (2004), as Lee et al. (NeurIPS 2018) take of features
 
 Each is scaled so that 95 % of unseen scans of the own kind lie within 1 in both. Unseen scans are
@@ -17,21 +15,18 @@ its group had not been trained on. A scan outside 1 in either view is unusual. W
 another kind the picture decides: a network may answer to a mammogram as it does to an ultrasound,
 and to a scan without its outline as to nothing it knows.
 
-The command reads the data set again and keeps what the guard needs in the checkpoint.
+``python -m core.guard`` is the command.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from core.checkpoints import CHECKPOINTS, Checkpoint, CheckpointError, list_trained, open_checkpoint
-from core.guard_pictures import FLOORS, statistics
+from core.checkpoints import Checkpoint, CheckpointError
+from core.guard.pictures import FLOORS, statistics
 from core.polarity import normalise_polarity
 
 COVERED = 0.95
@@ -252,36 +247,3 @@ def _unit(rows: np.ndarray) -> np.ndarray:
 
 def _percent(share: float) -> str:
     return "none" if share == 0 else f"{100 * share:.1f} %"
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Command line; the exit status."""
-    from core.guard_making import remake  # the data sets, which no page needs here
-
-    options = _parse(arguments)
-    try:
-        checkpoint = open_checkpoint(options.recipe, options.output)
-        arrays = remake(checkpoint, options.data)
-        guard = load_guard(open_checkpoint(options.recipe, options.output))
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(
-        f"{options.recipe}: {guard.trained} training images, calibrated on {len(guard.unseen)} "
-        f"unseen ones, {sum(a.nbytes for a in arrays.values()) / 1e6:.1f} MB."
-    )
-    return 0
-
-
-def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--recipe", required=True, help=f"one of: {', '.join(list_trained())}")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="folder of the data set")
-    parser.add_argument("--output", type=Path, default=CHECKPOINTS, help="folder of checkpoints")
-    return parser.parse_args(arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
