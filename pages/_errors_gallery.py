@@ -238,9 +238,7 @@ def _ordered(question: runs.Question, table: pd.DataFrame, can_compare: bool) ->
         column, ascending, told = ORDERS[name]
         quiet(f"{told[0].upper()}{told[1:]}.")
     if name == "Similarity":
-        bar = st.progress(0.0, "Comparing with the training images …")
-        found = runs.similarities(question, table["image_id"].tolist(), bar.progress)
-        bar.empty()
+        found = runs.similarities(question, tuple(table["image_id"]))
         table = table.assign(similarity=table["image_id"].map(found))
     return table.sort_values([column, "image_id"], ascending=[ascending, True])
 

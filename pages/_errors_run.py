@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -151,7 +150,7 @@ def similar(question: Question, row) -> pd.DataFrame:
     Raises DatasetError, CheckpointError or EvaluationError.
     """
     rows, features = _trained_on(question.recipe_id)
-    pooled = _pooled(question.recipe_id, question.dataset, row.image_id, row, question)
+    pooled = _features(question, row)
     found, similarity = nearest(pooled[None], features, NEIGHBOURS)
     table = rows.loc[found[0], ["image_id", "label", "group"]]
     return table.assign(similarity=similarity[0]).reset_index(drop=True)
@@ -163,16 +162,16 @@ def training_pictures(question: Question) -> dict[str, object]:
     return rows_of(dataset) if find_folder(dataset) else {}
 
 
-def similarities(
-    question: Question, ids: list[str], progress: Callable[[float], None]
-) -> dict[str, float]:
+@st.cache_data(max_entries=64, show_spinner="Comparing with the training images …")
+def similarities(question: Question, ids: tuple[str, ...]) -> dict[str, float]:
     """How like each image that is here is to the training image most like it; slow at first."""
-    rows, found = images(question), {}
-    for number, image_id in enumerate(ids, start=1):
-        if image_id in rows:
-            found[image_id] = float(similar(question, rows[image_id])["similarity"].iloc[0])
-        progress(number / len(ids))
-    return found
+    rows = images(question)
+    here = [image_id for image_id in ids if image_id in rows]
+    if not here:
+        return {}
+    pooled = [_features(question, rows[image_id]) for image_id in here]
+    _, similarity = nearest(np.stack(pooled), _trained_on(question.recipe_id)[1], 1)
+    return dict(zip(here, similarity[:, 0].tolist(), strict=True))
 
 
 def _runs(recipe_id: str) -> dict[str, list[int]]:
@@ -212,6 +211,10 @@ def _phantom_rows() -> dict[str, object]:
 @st.cache_resource(max_entries=MAX_SYSTEMS, show_spinner=False)
 def _trained_on(recipe_id: str) -> tuple[pd.DataFrame, np.ndarray]:
     return training_images(checkpoint(recipe_id))
+
+
+def _features(question: Question, row) -> np.ndarray:
+    return _pooled(question.recipe_id, question.dataset, row.image_id, row, question)
 
 
 @st.cache_data(max_entries=4096, max_size="64MiB", show_spinner=False)

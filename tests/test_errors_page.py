@@ -178,6 +178,18 @@ def test_phantoms_are_marked_and_answered_once(phantoms, system):
     assert system.shown == count
 
 
+def test_those_least_like_a_training_image_come_first(phantoms, system):
+    phantoms.segmented_control(key="errors view True").set_value("Table").run()
+    phantoms.segmented_control(key="errors order by True").set_value("Similarity").run()
+    assert not phantoms.exception
+    similarity = shown(phantoms)["similarity"]
+    assert similarity.is_monotonic_increasing and similarity.between(-1, 1).all()
+    asked = system.shown
+    phantoms.segmented_control(key="errors order by True").set_value("Loss").run()
+    phantoms.segmented_control(key="errors order by True").set_value("Similarity").run()
+    assert system.shown == asked  # nothing is examined twice
+
+
 def test_an_image_is_looked_at_closely_and_noted(phantoms):
     opener = next(one for one in phantoms.button if one.label.startswith("benign/phantom"))
     opener.click().run()
