@@ -132,7 +132,7 @@ def _bullets(sentences: tuple[str, ...]) -> str:
 def _certainty(measured: dict) -> str:
     """The interval; one without width, of groups that are few and alike, tells nothing."""
     low, high = 100 * measured["low"], 100 * measured["high"]
-    return f"95 % CI {low:.0f}–{high:.0f} %" if high > low else "no CI: groups too few or too alike"
+    return f"95 % CI {low:.0f}–{high:.0f} %" if high > low else "no usable CI"
 
 
 def _number(value: float | None) -> str:

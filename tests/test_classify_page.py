@@ -399,7 +399,7 @@ def test_an_interval_without_width_is_none():
     one = {"value": 0.75, "low": 0.75, "high": 0.75}
     metrics = {"grouped": {"values": {"precision_benign": one}}}
     told = _system.reliability(SimpleNamespace(label="benign"), metrics)
-    assert "75 % of the time (no CI: groups too few or too alike)." in told
+    assert "75 % of the time (no usable CI)." in told
 
 
 def test_a_label_is_shown_with_how_often_it_was_right(page):

@@ -205,7 +205,7 @@ def _reliability(findings: Findings) -> Iterator[Note]:
     if _defined(found):
         low, high = 100 * found["low"], 100 * found["high"]
         told = f"95 % interval {low:.0f} to {high:.0f} %"
-        width = told if high > low else "no interval: groups too few or too alike"
+        width = told if high > low else "no usable interval"
         yield Note(
             f"How often '{label}' was right",
             f"{percent(found['value'])} of the time ({width}) on "
