@@ -62,7 +62,7 @@ def reliability(opinion: Opinion, metrics: dict) -> str:
         return ""
     return (
         f"On unseen scans, '{plain(opinion.label)}' was right {percent(measured['value'])} of the "
-        f"time (95 % CI {_range(measured)})."
+        f"time ({_certainty(measured)})."
     )
 
 
@@ -87,7 +87,7 @@ def _show_figures(recipe: Recipe, metrics: dict) -> None:
         column.metric(
             metric_label(name, recipe.classes),
             percent(one["value"]),
-            f"95 % CI {_range(one)}",
+            _certainty(one),
             delta_color="off",
             delta_arrow="off",
         )
@@ -129,8 +129,10 @@ def _bullets(sentences: tuple[str, ...]) -> str:
     return "\n".join(f"- {plain(sentence)}" for sentence in sentences)
 
 
-def _range(measured: dict) -> str:
-    return f"{100 * measured['low']:.0f}–{100 * measured['high']:.0f} %"
+def _certainty(measured: dict) -> str:
+    """The interval; one without width, of groups that are few and alike, tells nothing."""
+    low, high = 100 * measured["low"], 100 * measured["high"]
+    return f"95 % CI {low:.0f}–{high:.0f} %" if high > low else "no usable CI"
 
 
 def _number(value: float | None) -> str:

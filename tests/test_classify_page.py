@@ -394,6 +394,14 @@ def test_figures_come_with_protocol_count_and_interval(page):
     assert all(sentence in words(page) for sentence in (*recipe.limits, *recipe.departures))
 
 
+def test_an_interval_without_width_is_none():
+    """Three groups that were right equally often give one, and would sound certain."""
+    one = {"value": 0.75, "low": 0.75, "high": 0.75}
+    metrics = {"grouped": {"values": {"precision_benign": one}}}
+    told = _system.reliability(SimpleNamespace(label="benign"), metrics)
+    assert "75 % of the time (no usable CI)." in told
+
+
 def test_a_label_is_shown_with_how_often_it_was_right(page):
     upload(page, **{"a.tif": picture(40)})
     assert "'malignant' was right 80 % of the time (95 % CI 61–97 %)" in words(page)

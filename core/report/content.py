@@ -204,9 +204,11 @@ def _reliability(findings: Findings) -> Iterator[Note]:
     found = measured.get("values", {}).get(f"precision_{label}")
     if _defined(found):
         low, high = 100 * found["low"], 100 * found["high"]
+        told = f"95 % interval {low:.0f} to {high:.0f} %"
+        width = told if high > low else "no usable interval"
         yield Note(
             f"How often '{label}' was right",
-            f"{percent(found['value'])} of the time (95 % interval {low:.0f} to {high:.0f} %) on "
+            f"{percent(found['value'])} of the time ({width}) on "
             f"{measured['n']} test images, whose mix of classes is not that of a clinic.",
         )
 
