@@ -110,11 +110,6 @@ def show_evidence(view: work.View, first: Opinion, colour_map: str) -> Opinion:
     values = heatmap.resized(*size_within(*opinion.pixels.shape[:2], MAX_PICTURE_SIDE))
     if heatmap.note:
         st.info(heatmap.note, icon=":material/info:")
-    else:
-        quiet(
-            f"Bright regions raised the score of '{plain(explained)}' most within this scan. "
-            "The map shows what the system used, not where disease is."
-        )
     outline = view.outline.mask if view.outline else None
     figure = evidence_panels(
         opinion.pixels,
@@ -130,6 +125,12 @@ def show_evidence(view: work.View, first: Opinion, colour_map: str) -> Opinion:
         key="evidence",
         alt=describe_evidence(item.name, values, explained, heatmap.note),
     )
+    if not heatmap.note:
+        quiet(
+            f"Bright regions raised the score of '{plain(explained)}' most within this scan. "
+            "The map shows what the system used, not where disease is."
+        )
+    st.page_link("pages/learn.py", label="How such a map is made", icon=":material/school:")
     if outline is not None:
         scan, _ = view.examined()
         quiet(region_text(outline, scan.spacing_mm, heatmap.resized(*outline.shape)))

@@ -157,8 +157,8 @@ def show_opinion(view: work.View, region: Region | None, answer, colour_map: str
         if view.look:
             show_look(view.item, view.look)
         show_region_warning(view)
-    show_viewer(view.item, view.frame)
     shown = show_evidence(view, first, colour_map)
+    show_viewer(view.item, view.frame)
     show_steadiness(place, view, first)
     show_take_away(view, region, shown, found)
 

@@ -53,13 +53,13 @@ def test_steps_are_numbered_and_end_in_the_trial(page):
     assert "of them" in words(page)
 
 
-@pytest.mark.parametrize("method_id", LESSONS)
-def test_every_method_has_its_lesson(page, method_id):
-    method(page, method_id)
-    assert not page.exception
-    assert not page.error
-    assert METHODS[method_id].paper in words(page)
-    assert len(titles(page)) >= 5
+def test_every_method_has_its_lesson(page):
+    for method_id in LESSONS:
+        method(page, method_id)
+        assert not page.exception
+        assert not page.error
+        assert METHODS[method_id].paper in words(page)
+        assert len(titles(page)) >= 5
 
 
 def test_another_class_is_another_lesson(page):
