@@ -83,7 +83,7 @@ def as_trained(recipe_id: str, region: Region | None) -> bool:
 
 def choose_strictness() -> None:
     """Whether a class is named only where the system is sure of it."""
-    st.toggle(ABSTAIN, key="strict", help=ABSTAIN_HELP)
+    st.toggle(ABSTAIN, key="strict", persist_state="session", help=ABSTAIN_HELP)
 
 
 def show_doubt(found: Assurance) -> None:

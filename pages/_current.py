@@ -1,4 +1,4 @@
-"""The scan that was looked at last on Classify, so that no other page asks for it again.
+"""The scan that was looked at last, so that no other page asks for it again.
 
 Streamlit forgets what an uploader holds when its page is left. Kept with the session, in memory.
 """

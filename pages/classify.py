@@ -49,7 +49,9 @@ def main() -> None:
         items = choose_scans()
         recipe_id = choose_system(systems)
         choose_strictness()
-        colour_map = st.selectbox("Heatmap colours", list(COLOUR_MAPS), key="colours")
+        colour_map = st.selectbox(
+            "Heatmap colours", list(COLOUR_MAPS), key="colours", persist_state="session"
+        )
     try:
         show(items, work.checkpoint(recipe_id), colour_map)
     except CheckpointError as error:
@@ -82,6 +84,7 @@ def choose_scans() -> list[work.Item]:
         list(work.SAMPLES),
         index=None,
         key="sample",
+        persist_state="session",
         placeholder="Choose a phantom",
         help="An ultrasound image drawn by a computer, of no patient, to try the page with.",
     )
@@ -94,7 +97,11 @@ def choose_system(systems: tuple[str, ...]) -> str:
     """Id of the system that gives the opinion; systems of one modality stand together."""
     ordered = sorted(systems, key=lambda one: (-_trained_alike(one, systems), systems.index(one)))
     recipe_id = st.selectbox(
-        "System", ordered, format_func=lambda one: load_recipe(one).title, key="system"
+        "System",
+        ordered,
+        format_func=lambda one: load_recipe(one).title,
+        key="system",
+        persist_state="session",
     )
     recipe = load_recipe(recipe_id)
     quiet(f"For **{plain(recipe.modality)}**. {plain(recipe.summary)}")

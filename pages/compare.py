@@ -14,7 +14,7 @@ from core.panel_grid import WIDEST, Panel, PanelRow, describe_grid, panel_grid
 from core.panel_png import grid_png
 from core.recipe import load_recipe
 from core.scans import ScanError
-from pages import _comparison_inputs as inputs
+from pages import _inputs as inputs
 from pages import _work as work
 from pages._comparison import Entry, entry, offers, show_methods, show_table
 from pages._doubts import show_doubts
@@ -58,7 +58,9 @@ def main() -> None:
             st.toggle("Draw the lesion", key="compare draw", help=WHY_DRAW)
             recipe_ids = inputs.choose_systems(systems)
             method_ids = inputs.choose_methods()
-            colour_map = st.selectbox("Heatmap colours", list(COLOUR_MAPS), key="compare colours")
+            colour_map = st.selectbox(
+                "Heatmap colours", list(COLOUR_MAPS), key="compare colours", persist_state="session"
+            )
         if recipe_ids and method_ids:
             compare(item, outline, recipe_ids, method_ids, colour_map)
         else:

@@ -18,7 +18,7 @@ from core.lesson_figures import (
 from core.lessons import LESSONS, Picture, Step
 from core.recipe import load_recipe
 from core.scans import ScanError
-from pages import _comparison_inputs as inputs
+from pages import _inputs as inputs
 from pages import _work as work
 from pages._doubts import show_doubts
 from pages._frame import plain, quiet, require_frame, themed
@@ -50,6 +50,7 @@ def main() -> None:
                 systems,
                 format_func=lambda one: load_recipe(one).title,
                 key="learn system",
+                persist_state="session",
             )
             layer = inputs.choose_layer(PAGE, recipe_id)
         frame = inputs.choose_frame(PAGE, item)
@@ -72,6 +73,7 @@ def choose_question(view: work.View) -> Question:
             required=True,
             format_func=lambda one: METHODS[one].name,
             key="learn method",
+            persist_state="session",
             label_visibility="collapsed",
         )
         st.subheader("explains", anchor=False, width="content")

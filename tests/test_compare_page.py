@@ -23,7 +23,7 @@ from core.evaluation.localisation import localisation
 from core.explain import METHODS, Explanation, Heatmap, Method, Parameter
 from core.guard import GuardVerdict
 from core.recipe import load_recipe
-from pages import _comparison, _comparison_inputs, _maps, _outlines, _tables, _test_images, _work
+from pages import _comparison, _inputs, _maps, _outlines, _tables, _test_images, _work
 
 APP = Path(__file__).parents[1] / "app.py"
 SYSTEMS = ("busi-efficientnet-b0", "busi-mobilenetv2")
@@ -426,10 +426,10 @@ def test_systems_are_those_that_were_chosen(systems, methods, seen):
 
 def test_classes_are_those_that_all_systems_know():
     classes = load_recipe(OUTLINED).classes
-    assert _comparison_inputs.common_classes([SYSTEMS[0], OUTLINED]) == [
+    assert _inputs.common_classes([SYSTEMS[0], OUTLINED]) == [
         name for name in load_recipe(SYSTEMS[0]).classes if name in classes
     ]
-    assert "normal" in _comparison_inputs.common_classes([SYSTEMS[0]])
+    assert "normal" in _inputs.common_classes([SYSTEMS[0]])
 
 
 def test_what_each_method_is_stands_on_the_page():

@@ -82,9 +82,28 @@ def test_a_sample_goes_along_too(app):
     app.selectbox(key="sample").select("Benign phantom 2").run()
     to(app, "compare")
     assert app.selectbox(key="compare sample").value == "Benign phantom 2"
+    app.selectbox(key="compare sample").select("Normal phantom 1").run()
+    to(app, "learn")
+    assert app.selectbox(key="learn sample").value == "Normal phantom 1"
+    to(app, "compare")
+    assert app.selectbox(key="compare sample").value == "Normal phantom 1"
 
 
 def test_a_file_that_cannot_be_read_does_not(app):
     app.file_uploader(key="uploads").upload("broken.png", b"\x89PNG\r\n\x1a\n and no more").run()
     to(app, "compare")
     assert "broken.png" not in texts(app)
+
+
+def test_what_was_chosen_stands_on_return(app):
+    app.selectbox(key="system").select(list_trained()[-1]).run()
+    to(app, "learn")
+    app.button_group(key="learn method").set_value("eigen-cam").run()
+    to(app, "compare")
+    app.pills(key="compare methods").set_value(["hires-cam"]).run()
+    to(app, "learn")
+    assert app.button_group(key="learn method").value == "eigen-cam"
+    to(app, "compare")
+    assert app.pills(key="compare methods").value == ["hires-cam"]
+    to(app, "classify")
+    assert app.selectbox(key="system").value == list_trained()[-1]

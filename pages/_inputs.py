@@ -53,7 +53,10 @@ def choose_scan(page: str, systems: tuple[str, ...]) -> tuple[work.Item, work.Ou
     if before and not before.synthetic and _wants(page, before):
         return before, _choose_mask(page, before)
     name = _choose_sample(page, before)
-    return work.sample(name), sample_outline(name)
+    item = work.sample(name)
+    if before is None or before.synthetic:
+        current.remember(item)  # an upload stays at hand
+    return item, sample_outline(name)
 
 
 def _wants(page: str, before: work.Item) -> bool:
@@ -66,7 +69,7 @@ def _wants(page: str, before: work.Item) -> bool:
 
 
 def _choose_sample(page: str, before: work.Item | None) -> str:
-    """The name of a synthetic sample; to start with that from Classify, if it was one."""
+    """The name of a synthetic sample; to start with, the one that was looked at last."""
     first = before.name if before and before.synthetic else FIRST_SAMPLE
     return st.selectbox(
         "Or a synthetic sample",
@@ -116,6 +119,7 @@ def choose_systems(systems: tuple[str, ...]) -> list[str]:
         default=systems[:DEFAULT_SYSTEMS],
         format_func=lambda one: load_recipe(one).title,
         key="compare systems",
+        persist_state="session",
     )
     if len(chosen) > work.MAX_SYSTEMS:
         quiet(f"The first {work.MAX_SYSTEMS} of them are shown.")
@@ -132,6 +136,7 @@ def choose_methods() -> list[str]:
         default=instant[:FIRST_METHODS],
         format_func=_method_label,
         key="compare methods",
+        persist_state="session",
         help="Those with an hourglass take seconds to minutes a map; the others come at once.",
     )
     return [name for name in METHODS if name in chosen]
