@@ -69,7 +69,8 @@ def _sum(scene: Scene, parts: np.ndarray, order: np.ndarray) -> Step:
     return Step(
         "The weighted channels are added up",
         f"Orange speaks for *{scene.aim}*, blue against it. Move the slider: of {len(order):,} "
-        f"channels the strongest {enough:,} give as good as the whole map (correlation {_ALIKE}).",
+        f"channels the strongest {enough:,} already make a map that correlates {_ALIKE} with the "
+        "whole.",
         tuple(pictures),
         slider="Channels added",
     )
