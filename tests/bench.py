@@ -86,8 +86,11 @@ def measure(classifier: Classifier, quick: bool) -> Iterator[Line]:
     alone = partial(classifier.logits, batch)
     yield Line("Prediction alone", f"{median_ms(alone):.1f} ms")
     yield from instant_lines(classifier, batch, alone)
-    dear = paired(lambda: METHODS["dt-grad-cam"].run(classifier, batch, 0, n=NOISY), alone)
+    noisy = partial(METHODS["dt-grad-cam"].run, classifier, batch, 0, n=NOISY)
+    dear = paired(noisy, alone)
     yield _ratio(f"DT-Grad-CAM, {NOISY} copies, of the prediction", dear, most=6)
+    known = paired(partial(noisy, features=classifier.features(batch)), alone)
+    yield Line("the same with the scan's own pass known, as on every page", f"{known:.2f} x")
     yield from score_cam_lines(classifier, batch, quick)
     yield from thread_lines(classifier)
 
