@@ -16,13 +16,18 @@ from pages._maps import see
 
 
 def show_doubts(views: Sequence[work.View]) -> None:
-    """What speaks against each system's answer, and what those of outlined lesions are shown."""
+    """What speaks against each system's answer."""
     for view in views:
-        title = plain(load_recipe(view.recipe_id).title)
-        if work.needs_outline(view.recipe_id):
-            quiet(f"*{title}* {_outlined(view)}")
         if told := doubt(view):
+            title = plain(load_recipe(view.recipe_id).title)
             st.warning(f"**{title}:** {plain(told)}", icon=":material/do_not_disturb_on:")
+
+
+def show_remarks(views: Sequence[work.View]) -> None:
+    """What systems that were trained on outlined lesions are shown."""
+    for view in views:
+        if work.needs_outline(view.recipe_id):
+            quiet(f"*{plain(load_recipe(view.recipe_id).title)}* {_outlined(view)}")
 
 
 def doubt(view: work.View) -> str | None:

@@ -17,7 +17,7 @@ from core.scans import ScanError
 from pages import _inputs as inputs
 from pages import _work as work
 from pages._comparison import Entry, entry, offers, show_methods, show_table
-from pages._doubts import show_doubts
+from pages._doubts import show_doubts, show_remarks
 from pages._downloads import Offer, show_downloads
 from pages._frame import INTENDED_USE, plain, quiet, require_frame, themed
 from pages._maps import (
@@ -98,6 +98,7 @@ def compare(
     drawn = outline.mask if outline and outlined else None
     show_doubts(views)
     show_maps(rows, str(aim), colour_map, drawn)
+    show_remarks(views)
     if FAST in method_ids:
         show_agreement(recipe_ids)
     show_table(entries, aim)

@@ -20,7 +20,7 @@ from core.recipe import load_recipe
 from core.scans import ScanError
 from pages import _inputs as inputs
 from pages import _work as work
-from pages._doubts import show_doubts
+from pages._doubts import show_doubts, show_remarks
 from pages._frame import plain, quiet, require_frame, themed
 from pages._lessons import lesson, tried
 from pages._maps import Aim, Question
@@ -57,6 +57,7 @@ def main() -> None:
         view = work.View(item, frame, recipe_id, layer, outline)
         question = choose_question(view)
         show_doubts([view])
+        show_remarks([view])
         show_lesson(view, question)
     except (CheckpointError, DatasetError, ScanError) as error:
         st.error(plain(str(error)), icon=":material/error:")
