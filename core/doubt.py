@@ -1,7 +1,4 @@
-"""Why the answer on a whole image is not to be relied on, in a sentence or more.
-
-For the command and for tables of scans, where nobody outlines anything.
-"""
+"""Why an answer is not to be relied on, in a sentence or more."""
 
 from __future__ import annotations
 
@@ -11,14 +8,21 @@ from core.modality import contradiction
 from core.recipe import Recipe
 
 
-def doubt(recipe: Recipe, modality: str | None, likeness: GuardVerdict | None) -> str | None:
+def doubt(
+    recipe: Recipe,
+    modality: str | None,
+    likeness: GuardVerdict | None,
+    outlined: bool = False,
+) -> str | None:
     """What speaks against a system's answer, or None if nothing does.
 
-    ``modality`` as the file names it; ``likeness`` is what the guard says, if there is one.
+    ``modality`` as the file names it; ``likeness`` is what the guard says, if there is one;
+    ``outlined``: whether a system that needs the lesion's outline has it, or its lack is told
+    elsewhere. The command and tables of scans outline nothing.
     """
     found = (
         contradiction(modality, recipe.modality),
-        NO_REGION if recipe.preprocessing.region == "mask" else None,
+        NO_REGION if recipe.preprocessing.region == "mask" and not outlined else None,
         likeness.sentence if likeness and likeness.level != "like" else None,
     )
     return " ".join(filter(None, found)) or None

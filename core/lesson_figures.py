@@ -43,9 +43,9 @@ def describe_bars(bars: Bars) -> str:
 
 
 def trial_figure(trial: Trial, explained: str) -> go.Figure:
-    """Probability of the class over the share of the scan that is hidden, by the map and turned."""
+    """Probability of the class over the share of the scan hidden, by the map and its mirrors."""
     lines = {"the map": (trial.marked, MALIGNANT_SCALE[-1], "solid")}
-    lines["the map turned round"] = (trial.turned, OTHER_SCALE[-1], "dash")
+    lines["the map mirrored"] = (trial.mirrored, OTHER_SCALE[-1], "dash")
     figure = go.Figure(
         [
             go.Scatter(
@@ -70,7 +70,7 @@ def describe_trial(trial: Trial, explained: str) -> str:
     return (
         f"Probability of {explained} while the scan is hidden: {trial.marked[0]:.0%} at first; "
         f"with half of it hidden {trial.marked[half]:.0%} where the map decides and "
-        f"{trial.turned[half]:.0%} where the map turned round does. {trial.sentence}"
+        f"{trial.mirrored[half]:.0%} where the map mirrored does. {trial.sentence}"
     )
 
 

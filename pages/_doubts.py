@@ -8,17 +8,18 @@ from dataclasses import replace
 
 import streamlit as st
 
-from core.modality import contradiction
+from core.doubt import doubt
 from core.recipe import load_recipe
 from pages import _work as work
 from pages._frame import plain, quiet
+from pages._keeping import keep
 from pages._maps import see
 
 
 def show_doubts(views: Sequence[work.View]) -> None:
     """What speaks against each system's answer."""
     for view in views:
-        if told := doubt(view):
+        if told := _doubt(view):
             title = plain(load_recipe(view.recipe_id).title)
             st.warning(f"**{title}:** {plain(told)}", icon=":material/do_not_disturb_on:")
 
@@ -30,18 +31,17 @@ def show_remarks(views: Sequence[work.View]) -> None:
             quiet(f"*{plain(load_recipe(view.recipe_id).title)}* {_outlined(view)}")
 
 
-def doubt(view: work.View) -> str | None:
-    """Why a system's answer on a view means little or nothing; None if nothing speaks against it.
+@keep(max_entries=64)
+def _doubt(key: tuple, *, _view: work.View) -> str | None:
+    """What ``core.doubt`` says, but for a missing outline, of which the remarks tell.
 
     Raises ScanError or CheckpointError.
     """
-    against = contradiction(work.modality_of(view.item), load_recipe(view.recipe_id).modality)
-    if against:
-        return against
-    scan, frame = view.examined()
-    last = see(replace(view, layer=None)).features[0]
-    likeness = work.guard(view.recipe_id).judge(last, scan.pixels[frame])
-    return None if likeness.level == "like" else likeness.sentence
+    scan, frame = _view.examined()
+    last = see(replace(_view, layer=None)).features[0]
+    likeness = work.guard(_view.recipe_id).judge(last, scan.pixels[frame])
+    recipe = load_recipe(_view.recipe_id)
+    return doubt(recipe, work.modality_of(_view.item), likeness, outlined=True)
 
 
 def _outlined(view: work.View) -> str:

@@ -187,8 +187,8 @@ class TestTrial:
             LOOKS_AT_QUADRANT, self.PIXELS, WHITE[None], Heatmap(np.float32(QUADRANT), 1), 0
         )
         np.testing.assert_allclose(found.marked, sigmoid([4, 2, *[0] * 7]), atol=1e-6)
-        np.testing.assert_allclose(found.turned[:3], sigmoid(4), atol=1e-6)
-        assert found.turned[-1] == pytest.approx(0.5)
+        np.testing.assert_allclose(found.mirrored[:3], sigmoid(4), atol=1e-6)
+        assert found.mirrored[-1] == pytest.approx(0.5)
         assert found.sentence.startswith("It holds")
 
     def test_the_wrong_map_does_not_hold(self):
@@ -267,8 +267,8 @@ class TestFigures:
         found = trial(
             LOOKS_AT_QUADRANT, TestTrial.PIXELS, WHITE[None], Heatmap(np.float32(QUADRANT), 1), 0
         )
-        by_map, turned = trial_figure(found, TINY_CLASSES[0]).data
+        by_map, mirrored = trial_figure(found, TINY_CLASSES[0]).data
         np.testing.assert_allclose(by_map.y, 100 * found.marked)
-        np.testing.assert_allclose(turned.y, 100 * found.turned)
+        np.testing.assert_allclose(mirrored.y, 100 * found.mirrored)
         assert by_map.x[-1] == 100
         assert "98% at first" in describe_trial(found, "one")

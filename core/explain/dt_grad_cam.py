@@ -29,7 +29,7 @@ class Steps(NamedTuple):
     ``noisy`` float64 (n, h, w), Grad-CAM of each noisy copy in logits; ``weights`` (n,), their
     sum is 1; ``mean`` float32 (H, W), the weighted mean, enlarged; ``histogram`` int (256,) of
     ``mean / mean.max()`` rounded to multiples of 1/255; ``threshold`` in [0, 1], on that scale;
-    ``mask`` bool (H, W), the region after the clean-up.
+    ``above`` bool (H, W), what lies above it, and ``mask`` the same after the clean-up.
     """
 
     noisy: np.ndarray
@@ -37,6 +37,7 @@ class Steps(NamedTuple):
     mean: np.ndarray
     histogram: np.ndarray
     threshold: float
+    above: np.ndarray
     mask: np.ndarray
 
 
@@ -124,7 +125,7 @@ def _steps(noisy: np.ndarray, size: tuple[int, int], kernel: int) -> Steps:
     mean = np.einsum("n,nhw->hw", weights, noisy).astype(np.float32)
     mean = cv2.resize(mean, size[::-1], interpolation=cv2.INTER_LINEAR)
     histogram, threshold, region = _otsu(mean)
-    return Steps(noisy, weights, mean, histogram, threshold, _clean(region, kernel))
+    return Steps(noisy, weights, mean, histogram, threshold, region, _clean(region, kernel))
 
 
 def _otsu(mean: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:

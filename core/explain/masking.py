@@ -41,14 +41,29 @@ def from_masks(
     for index, maps in enumerate(features[..., classifier.channels(layer)]):
         report = portion(progress, index, len(features))
         if np.isfinite(maps).all():
-            masks, mask_of = choose(maps)
-            scores = masked_logits(classifier, batch[index], masks, report) @ weights[index]
+            _, mask_of, scores = scored_masks(
+                choose, classifier, batch[index], maps, weights[index], report
+            )
             raw = maps.astype(np.float64) @ probabilities(scores[mask_of])
         else:
             raw = np.full(maps.shape[:2], np.nan)
             report(1.0)
         heatmaps.append(positive_part(raw))
     return Explanation(tuple(heatmaps), logits)
+
+
+def scored_masks(
+    choose: ChooseMasks,
+    classifier: Classifier,
+    image: np.ndarray,
+    maps: np.ndarray,
+    weights: np.ndarray,
+    progress: Progress,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Masks (M, h, w) of a layer's maps (h, w, K), the mask of each channel (K,), and the score of
+    ``image`` (H, W, 3) through each mask (M,): its logits times ``weights`` (C,)."""
+    masks, mask_of = choose(maps)
+    return masks, mask_of, masked_logits(classifier, image, masks, progress) @ weights
 
 
 def normalised(features: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ def evidence(pixels: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def signed(pixels: np.ndarray, values: np.ndarray, largest: float) -> np.ndarray:
-    """A signed map (h, w) over the scan: orange for, blue against, opaque at +-``largest``."""
+    """A signed map (h, w) over the scan: orange for, blue against, strongest at +-``largest``."""
     share = _at_size(values / largest if largest > 0 else np.zeros_like(values), pixels)
     weight = _OPACITY * np.clip(np.abs(share), 0, 1)[..., None]
     colour = np.where(share[..., None] > 0, FOR, AGAINST)

@@ -99,9 +99,6 @@ def _threshold(steps: dict[str, np.ndarray]) -> Step:
 
 
 def _clean_up(scene: Scene, steps: dict[str, np.ndarray]) -> Step:
-    mean, region = steps["mean"], steps["mask"]
-    maximum = max(float(mean.max()), np.finfo(float).tiny)
-    above = np.rint(mean / maximum * 255) > 255 * steps["threshold"]
     kernel = int(scene.setting(METHOD, "kernel"))
     pictures = tuple(
         Picture(
@@ -109,7 +106,10 @@ def _clean_up(scene: Scene, steps: dict[str, np.ndarray]) -> Step:
             title,
             f"{one.mean():.0%} of the scan",
         )
-        for title, one in (("above the threshold", above), ("after the clean-up", region))
+        for title, one in (
+            ("above the threshold", steps["above"]),
+            ("after the clean-up", steps["mask"]),
+        )
     )
     return Step(
         "The region is cleaned up",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from core.classifiers.base import probabilities, target_weights
 from core.explain.fast_score_cam import typical_masks
 from core.explain.heatmap import positive_part
-from core.explain.masking import masked_logits
+from core.explain.masking import scored_masks
 from core.lessons import drawing
 from core.lessons.channels import SHOWN, correlation, enlarged
 from core.lessons.step import Bars, Picture, Scene, Step
@@ -36,11 +38,11 @@ def score_cam(scene: Scene) -> tuple[Step, ...]:
 def masked_scores(scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Typical masks (M, h, w) in [0, 1], which stands for each channel (K,), and the score of the
     target through each mask (M,)."""
-    own = scene.classifier.channels(scene.layer)
-    count = int(scene.setting(METHOD, "channels"))
-    masks, mask_of = typical_masks(scene.features[0][..., own], count)
-    logits = masked_logits(scene.classifier, scene.batch[0], masks, lambda _: None)
-    return masks, mask_of, logits @ target_weights(scene.target, 1, logits.shape[1])[0]
+    maps = scene.features[0][..., scene.classifier.channels(scene.layer)]
+    choose = partial(typical_masks, count=int(scene.setting(METHOD, "channels")))
+    weights = target_weights(scene.target, 1, len(scene.classifier.recipe.classes))[0]
+    image, nobody = scene.batch[0], lambda _: None
+    return scored_masks(choose, scene.classifier, image, maps, weights, nobody)
 
 
 def _masks(scene: Scene, masks: np.ndarray, stands_for: np.ndarray, shown: np.ndarray) -> Step:

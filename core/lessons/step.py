@@ -15,7 +15,7 @@ from core.preprocessing import to_pixels
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """Pixels uint8 (H, W, 3), what stands above them and what below."""
+    """Pixels uint8 (H, W, 3), their title, and what more stands below them."""
 
     pixels: np.ndarray
     title: str

@@ -20,18 +20,18 @@ _CLEARLY = 0.05
 @dataclass(frozen=True, eq=False)
 class Trial:
     """``hidden``: shares of the scan, from 0 to 1; the calibrated probability of the class while
-    the map's strongest places are hidden first (``marked``), and those of the same map turned
-    round (``turned``)."""
+    the map's strongest places are hidden first (``marked``), and those of the same map
+    mirrored (``mirrored``)."""
 
     hidden: np.ndarray
     marked: np.ndarray
-    turned: np.ndarray
+    mirrored: np.ndarray
     pictures: tuple[Picture, ...]
 
     @property
     def sentence(self) -> str:
         """What the curves say, in words."""
-        gain = float(np.trapezoid(self.turned - self.marked, self.hidden))
+        gain = float(np.trapezoid(self.mirrored - self.marked, self.hidden))
         if gain > _CLEARLY:
             return "It holds: hiding what the map marks costs the class more than hiding elsewhere."
         if gain < -_CLEARLY:
@@ -59,7 +59,7 @@ def trial(
     def curve(map_: np.ndarray) -> np.ndarray:
         return deletion_curve(classifier, image, ranks(map_, image), target, LEVELS)
 
-    turned = [curve(one) for one in (values[:, ::-1], values[::-1], values[::-1, ::-1])]
+    mirrored = [curve(one) for one in (values[:, ::-1], values[::-1], values[::-1, ::-1])]
     drawn = ranks(heatmap.resized(*pixels.shape[:2]), pixels) / pixels[..., 0].size
     pictures = tuple(
         Picture(
@@ -69,4 +69,4 @@ def trial(
         for share in (level / LEVELS for level in SHOWN)
     )
     hidden = np.linspace(0, 1, LEVELS + 1)
-    return Trial(hidden, curve(values), np.mean(turned, axis=0), pictures)
+    return Trial(hidden, curve(values), np.mean(mirrored, axis=0), pictures)
