@@ -94,7 +94,8 @@ class Checkpoint:
         return self.metrics[protocol].get("calibration", {}).get("temperature", 1.0)
 
     def predictions(self) -> pd.DataFrame:
-        """One row an image and run: protocol, seed, split, image_id, label, group, classes."""
+        """One row an image and run: protocol, seed, split, image_id, label, group, ``similarity``
+        (of a test image to the training image most like it, NaN where not known), classes."""
         return pd.read_parquet(io.BytesIO(self.verified("predictions.parquet")))
 
     def shipped_run(self, split: str | None = None) -> pd.DataFrame:

@@ -196,7 +196,7 @@ def _show_images(question: runs.Question, table: pd.DataFrame, chosen: Shown) ->
     if table.empty:
         st.info("No image is of this kind.", icon=":material/info:")
         return
-    table = _ordered(question, table, pictures and question.shipped)
+    table = _ordered(table.dropna(axis="columns", how="all"))  # not every run has a similarity
     st.session_state["errors order"] = table["image_id"].tolist()
     if view == "Table":
         _show_table(question, table)
@@ -224,22 +224,19 @@ def _choose_heatmaps(question: runs.Question) -> str | None:
     )
 
 
-def _ordered(question: runs.Question, table: pd.DataFrame, can_compare: bool) -> pd.DataFrame:
-    names = [name for name in ORDERS if name != "Similarity" or can_compare]
+def _ordered(table: pd.DataFrame) -> pd.DataFrame:
+    names = [name for name, (column, *_) in ORDERS.items() if column in table]
     with st.container(horizontal=True, vertical_alignment="center"):
         name = st.segmented_control(
             "Sort by",
             names,
             default=names[0],
             required=True,
-            key=f"errors order by {can_compare}",
+            key=f"errors order among {len(names)}",
             label_visibility="collapsed",
         )
         column, ascending, told = ORDERS[name]
         quiet(f"{told[0].upper()}{told[1:]}.")
-    if name == "Similarity":
-        found = runs.similarities(question, tuple(table["image_id"]))
-        table = table.assign(similarity=table["image_id"].map(found))
     return table.sort_values([column, "image_id"], ascending=[ascending, True])
 
 

@@ -150,8 +150,8 @@ def similar(question: Question, row) -> pd.DataFrame:
     Raises DatasetError, CheckpointError or EvaluationError.
     """
     rows, features = _trained_on(question.recipe_id)
-    pooled = _features(question, row)
-    found, similarity = nearest(pooled[None], features, NEIGHBOURS)
+    pooled = see(view_of(question, row)).features.mean(axis=(1, 2))  # as those trained on
+    found, similarity = nearest(pooled, features, NEIGHBOURS)
     table = rows.loc[found[0], ["image_id", "label", "group"]]
     return table.assign(similarity=similarity[0]).reset_index(drop=True)
 
@@ -160,18 +160,6 @@ def training_pictures(question: Question) -> dict[str, object]:
     """Rows of the images that the system was trained on; empty where they are not here."""
     dataset = question.recipe.data.dataset
     return rows_of(dataset) if find_folder(dataset) else {}
-
-
-@st.cache_data(max_entries=64, show_spinner="Comparing with the training images …")
-def similarities(question: Question, ids: tuple[str, ...]) -> dict[str, float]:
-    """How like each image that is here is to the training image most like it; slow at first."""
-    rows = images(question)
-    here = [image_id for image_id in ids if image_id in rows]
-    if not here:
-        return {}
-    pooled = [_features(question, rows[image_id]) for image_id in here]
-    _, similarity = nearest(np.stack(pooled), _trained_on(question.recipe_id)[1], 1)
-    return dict(zip(here, similarity[:, 0].tolist(), strict=True))
 
 
 def _runs(recipe_id: str) -> dict[str, list[int]]:
@@ -195,10 +183,12 @@ def _answered_phantoms(recipe_id: str) -> pd.DataFrame:
     system = classifier(recipe_id)
     classes = list(system.recipe.classes)
     rows = [row for row in _phantom_rows().values() if row.label in classes]
-    shares, _ = answers(
+    shares, pooled = answers(
         system, [lambda row=row: (read_pixels(row), read_mask(row)) for row in rows]
     )
-    table = pd.DataFrame(rows)[["image_id", "label", "group"]].assign(split="test")
+    _, similarity = nearest(pooled, _trained_on(recipe_id)[1], 1)
+    table = pd.DataFrame(rows)[["image_id", "label", "group"]]
+    table = table.assign(split="test", similarity=similarity[:, 0])
     return table.assign(**dict(zip(classes, shares.T, strict=True)))
 
 
@@ -211,13 +201,3 @@ def _phantom_rows() -> dict[str, object]:
 @st.cache_resource(max_entries=MAX_SYSTEMS, show_spinner=False)
 def _trained_on(recipe_id: str) -> tuple[pd.DataFrame, np.ndarray]:
     return training_images(checkpoint(recipe_id))
-
-
-def _features(question: Question, row) -> np.ndarray:
-    return _pooled(question.recipe_id, question.dataset, row.image_id, row, question)
-
-
-@st.cache_data(max_entries=4096, max_size="64MiB", show_spinner=False)
-def _pooled(recipe_id: str, dataset: str, image_id: str, _row, _question: Question) -> np.ndarray:
-    """Features (K,), pooled over the picture, as those of the training images were."""
-    return see(view_of(_question, _row)).features[0].mean(axis=(0, 1))

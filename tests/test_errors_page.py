@@ -144,10 +144,15 @@ def test_flags_choose_the_images_that_carry_them(page):
 
 @pytest.mark.parametrize(
     ("order", "column", "rising"),
-    [("Loss", "loss", False), ("Margin", "margin", True), ("Confidence", "confidence", False)],
+    [
+        ("Loss", "loss", False),
+        ("Margin", "margin", True),
+        ("Confidence", "confidence", False),
+        ("Similarity", "similarity", True),
+    ],
 )
 def test_the_table_is_sorted(page, order, column, rising):
-    page.button_group(key="errors order by False").set_value(order).run()
+    page.button_group(key="errors order among 4").set_value(order).run()
     values = shown(page)[column]
     assert values.is_monotonic_increasing if rising else values.is_monotonic_decreasing
 
@@ -157,6 +162,9 @@ def test_the_random_split_has_its_own_mistakes(page):
     matrix = np.array(open_checkpoint(SYSTEM).metrics["published"]["confusion"])
     assert f"{int(matrix.sum() - np.trace(matrix))} mistakes" in words(page)
     assert "random split" in words(page)
+    orders = page.button_group(key="errors order among 3").options
+    assert list(orders) == ["Confidence", "Loss", "Margin"]
+    assert "similarity" not in shown(page)
 
 
 def test_shares_are_normalised_the_way_they_say(page):
@@ -180,13 +188,13 @@ def test_phantoms_are_marked_and_answered_once(phantoms, system):
 
 def test_those_least_like_a_training_image_come_first(phantoms, system):
     phantoms.segmented_control(key="errors view True").set_value("Table").run()
-    phantoms.segmented_control(key="errors order by True").set_value("Similarity").run()
+    phantoms.segmented_control(key="errors order among 4").set_value("Similarity").run()
     assert not phantoms.exception
     similarity = shown(phantoms)["similarity"]
     assert similarity.is_monotonic_increasing and similarity.between(-1, 1).all()
     asked = system.shown
-    phantoms.segmented_control(key="errors order by True").set_value("Loss").run()
-    phantoms.segmented_control(key="errors order by True").set_value("Similarity").run()
+    phantoms.segmented_control(key="errors order among 4").set_value("Loss").run()
+    phantoms.segmented_control(key="errors order among 4").set_value("Similarity").run()
     assert system.shown == asked  # nothing is examined twice
 
 

@@ -21,7 +21,7 @@ from core.evaluation.attributes import (
 )
 from core.evaluation.label_errors import KEPT_LABEL, likely_labels
 from core.evaluation.mistakes import confusion_counts, fit, judge, mistakes_table, most_confused
-from core.evaluation.neighbours import nearest, training_images
+from core.evaluation.neighbours import nearest, similarities, training_images
 from core.evaluation.wilson import wilson
 from core.spreadsheet import safe_csv
 
@@ -165,6 +165,13 @@ def test_nearest_agrees_with_scikit_learn():
     assert nearest(known[:3] * 7, known, 1)[0][:, 0].tolist() == [0, 1, 2]
 
 
+def test_similarity_is_known_of_test_images_alone():
+    features = np.array([[1, 0], [0, 2], [3, 3], [5, 0]], np.float32)
+    found = similarities(features, np.array(["train", "train", "test", "validation"]))
+    assert found[2] == pytest.approx(np.sqrt(0.5))
+    assert np.isnan(found[[0, 1, 3]]).all()
+
+
 @pytest.mark.skipif(not TRAINED, reason="no trained system is shipped")
 @pytest.mark.parametrize("recipe_id", TRAINED)
 def test_training_images_stand_in_the_order_of_their_features(recipe_id):
@@ -176,6 +183,28 @@ def test_training_images_stand_in_the_order_of_their_features(recipe_id):
 
 @pytest.mark.skipif(not TRAINED, reason="no trained system is shipped")
 def test_an_image_is_its_own_nearest_training_image(data_folder):
+    checkpoint, pictures = _first_with_data()
+    rows, features = training_images(checkpoint)
+    chosen = rows.sample(3, random_state=1)
+    shares, pooled = answers(checkpoint.load(), pictures(chosen["image_id"]))
+    found, similarity = nearest(pooled, features, 1)
+    assert rows["image_id"].iloc[found[:, 0]].tolist() == chosen["image_id"].tolist()
+    assert similarity.min() > 0.999
+    kept = chosen[list(checkpoint.recipe.classes)].to_numpy()
+    assert np.allclose(shares, kept, atol=0.02)
+
+
+@pytest.mark.skipif(not TRAINED, reason="no trained system is shipped")
+def test_the_kept_similarity_is_that_of_the_shipped_weights(data_folder):
+    checkpoint, pictures = _first_with_data()
+    chosen = checkpoint.shipped_run("test").sample(3, random_state=1)
+    _, pooled = answers(checkpoint.load(), pictures(chosen["image_id"]))
+    _, similarity = nearest(pooled, training_images(checkpoint)[1], 1)
+    assert np.allclose(similarity[:, 0], chosen["similarity"], atol=0.005)
+
+
+def _first_with_data():
+    """A PyTorch system whose data are here, and what reads its images by their ids."""
     from core.datasets import find_folder, load_table, read_mask, read_pixels
 
     checkpoint = next(
@@ -189,18 +218,12 @@ def test_an_image_is_its_own_nearest_training_image(data_folder):
     )
     if checkpoint is None:
         pytest.skip("the data of no shipped system is here")
-    rows, features = training_images(checkpoint)
-    chosen = rows.sample(3, random_state=1)
     images = load_table(checkpoint.recipe.data.dataset).set_index("image_id").loc
-    pictures = [
-        lambda row=images[name]: (read_pixels(row), read_mask(row)) for name in chosen["image_id"]
-    ]
-    shares, pooled = answers(checkpoint.load(), pictures)
-    found, similarity = nearest(pooled, features, 1)
-    assert rows["image_id"].iloc[found[:, 0]].tolist() == chosen["image_id"].tolist()
-    assert similarity.min() > 0.999
-    kept = chosen[list(checkpoint.recipe.classes)].to_numpy()
-    assert np.allclose(shares, kept, atol=0.02)
+
+    def pictures(ids):
+        return [lambda row=images[name]: (read_pixels(row), read_mask(row)) for name in ids]
+
+    return checkpoint, pictures
 
 
 def test_attributes_of_a_drawn_lesion():

@@ -82,6 +82,7 @@ def mistakes_table(
     - ``predicted``: the likeliest class; ``wrong``: bool, whether it is not the label
     - ``confidence``: its probability; ``margin``: how far it is ahead of the second, both in [0, 1]
     - ``loss``: -ln of the probability of the label, in nats, at most 36
+    - ``similarity``: that to the training image most like it, NaN where the run does not tell
     - ``group_size``: images of its group in the whole data set; ``trained_relatives``: those of
       them that the system was trained on (0 under a grouped split)
     - ``other_labels``: ids of the images of its group with another label, joined by "; "
@@ -103,6 +104,7 @@ def mistakes_table(
         confidence=two_best[:, 1],
         margin=two_best[:, 1] - two_best[:, 0],
         loss=-np.log(np.maximum(of_label, np.finfo(float).eps)),
+        similarity=test.get("similarity", np.nan),
         **_relatives(run, test),
         likely_label=[
             "" if code == KEPT_LABEL else classes[code] for code in likely_labels(shares, truth)

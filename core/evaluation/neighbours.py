@@ -37,6 +37,17 @@ def nearest(queries: np.ndarray, features: np.ndarray, count: int) -> tuple[np.n
     return order, np.take_along_axis(similarity, order, axis=1)
 
 
+def similarities(features: np.ndarray, split: np.ndarray) -> np.ndarray:
+    """Cosine similarity of each test image to the training image most like it, float32 (N,).
+
+    ``features`` (N, K) and ``split`` (N,) are those of all images; the others' is NaN.
+    """
+    found = np.full(len(features), np.nan, np.float32)
+    test = split == "test"
+    found[test] = nearest(features[test], features[split == "train"], 1)[1][:, 0]
+    return found
+
+
 def _unit(rows: np.ndarray) -> np.ndarray:
     rows = np.asarray(rows, np.float32)
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)

@@ -26,6 +26,7 @@ from core.checkpoints import (
 from core.classifiers import probabilities, wrap
 from core.evaluation import evaluate
 from core.evaluation.calibration import calibrate
+from core.evaluation.neighbours import similarities
 from core.evaluation.seeds import over_seeds
 from core.guard import FIGURES as GUARD_FIGURES
 from core.guard.making import guard_arrays, held_out
@@ -77,7 +78,10 @@ def make_result(
         pooled.append(features.mean(axis=(1, 2)))
     run = {"protocol": protocol, "seed": seed}
     share = probabilities(np.concatenate(logits)).astype(np.float32)
-    predictions = table[["split", "image_id", "label", "group"]].assign(**run)
+    pooled = np.concatenate(pooled)
+    predictions = table[["split", "image_id", "label", "group"]].assign(
+        similarity=similarities(pooled, table["split"].to_numpy()), **run
+    )
     predictions[list(recipe.classes)] = share
     return Result(
         recipe=recipe,
@@ -86,7 +90,7 @@ def make_result(
         history=pd.DataFrame(history).assign(**run),
         predictions=predictions[[*_RUN, *[c for c in predictions if c not in _RUN]]],
         weights=weights,
-        guard=_guard(recipe, table, np.concatenate(pooled)),
+        guard=_guard(recipe, table, pooled),
     )
 
 
