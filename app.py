@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.card import INTENDED_USE
 from pages._early_charts import fetch_charts
-from pages._frame import INTENDED_USE, quiet, run_page
+from pages._frame import quiet, run_page
 from pages._work import warm_up
 
 st.set_page_config(

@@ -9,6 +9,8 @@ INTENDED_USE = (
     "guide the care of a patient."
 )
 
+SPLIT_TITLES = {"grouped": "Grouped split", "published": "Random split"}
+"""Protocol -> how pages and reports call it."""
 PROTOCOLS = {
     "grouped": "no near-duplicate of a test image was in training",
     "published": "a random split, image by image, in the paper's proportions",
@@ -34,16 +36,15 @@ def render(recipe: Recipe, metrics: dict) -> str:
         f"**Trained on.** {recipe.trained_on}",
         _source(recipe),
         "## Figures on test images\n\n" + _figures(recipe, metrics),
-        _bullets("## Known limits", recipe.limits),
-        _bullets("## Departures from the paper", recipe.departures),
+        bullets("## Known limits", recipe.limits),
+        bullets("## Departures from the paper", recipe.departures),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _source(recipe: Recipe) -> str:
     source = recipe.source
-    link = f"https://doi.org/{source.doi}" if source.doi else source.url
-    parts = [source.authors, f'"{source.title}"', source.venue, str(source.year or ""), link]
+    parts = [source.authors, f'"{source.title}"', source.venue, str(source.year or ""), source.link]
     return "**After.** " + ", ".join(part for part in parts if part) + "."
 
 
@@ -54,7 +55,7 @@ def _figures(recipe: Recipe, metrics: dict) -> str:
     lines = ["| Figure | Paper | " + " | ".join(heads) + " |", "|---|---|" + "---|" * len(heads)]
     for key, title in names.items():
         paper = recipe.published.get(key)
-        cells = [_cell(metrics[name]["values"].get(key)) for name in protocols]
+        cells = [cell(metrics[name]["values"].get(key)) for name in protocols]
         shown = "" if paper is None else f"{paper:g}"
         lines.append(f"| {title} | {shown} | " + " | ".join(cells) + " |")
     notes = [f"`{name}`: {PROTOCOLS[name]}." for name in protocols]
@@ -86,7 +87,7 @@ def _calibration(protocol: str, calibration: dict) -> str:
     text = (
         f"\n\nUnder `{protocol}`, probabilities are scaled by a temperature of "
         f"{calibration['temperature']:.2f}, fitted on {calibration['n_fitted']} validation images: "
-        f"the expected calibration error becomes {_cell(calibration['values']['ece'])}."
+        f"the expected calibration error becomes {cell(calibration['values']['ece'])}."
     )
     point = calibration.get("operating_point")
     if point is None:
@@ -94,15 +95,17 @@ def _calibration(protocol: str, calibration: dict) -> str:
     return text + (
         f" Calling a scan malignant from a probability of {point['threshold']:.2f}, chosen on "
         "validation images to find 95 % of the malignant ones, gives a test sensitivity of "
-        f"{_cell(point['sensitivity'])} and a specificity of {_cell(point['specificity'])}."
+        f"{cell(point['sensitivity'])} and a specificity of {cell(point['specificity'])}."
     )
 
 
-def _cell(figure: dict | None) -> str:
+def cell(figure: dict | None) -> str:
+    """A figure with its interval, as tables of a card give it."""
     if figure is None or figure["value"] is None:
         return "undefined"
     return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
 
 
-def _bullets(title: str, sentences: tuple[str, ...]) -> str:
+def bullets(title: str, sentences: tuple[str, ...]) -> str:
+    """A section of one sentence a line; "" without any."""
     return f"{title}\n\n" + "\n".join(f"- {s}" for s in sentences) if sentences else ""

@@ -29,7 +29,9 @@ import pandas as pd
 from core.recipe import Recipe, RecipeError, parse_recipe
 
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
-COMPARISONS = CHECKPOINTS.parent / "runs" / "comparisons"
+RUNS = Path("runs")
+"""Below the folder a command is run in: states of training and journals, to be gone on with."""
+COMPARISONS = CHECKPOINTS.parent / RUNS / "comparisons"
 """Where ``train.py RECIPE --architecture NETWORK`` leaves its checkpoints."""
 MANIFEST = "manifest.json"
 EXPLANATIONS = "explanations.parquet"
@@ -96,7 +98,11 @@ class Checkpoint:
     def predictions(self) -> pd.DataFrame:
         """One row an image and run: protocol, seed, split, image_id, label, group, ``similarity``
         (of a test image to the training image most like it, NaN where not known), classes."""
-        return pd.read_parquet(io.BytesIO(self.verified("predictions.parquet")))
+        return self.table("predictions.parquet")
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A table of the folder, as ``parquet`` wrote it. Raises CheckpointError."""
+        return pd.read_parquet(io.BytesIO(self.verified(name)))
 
     def shipped_run(self, split: str | None = None) -> pd.DataFrame:
         """The predictions of the run whose weights are shipped, in their order; of one split, or of
@@ -173,6 +179,13 @@ def update_checkpoint(checkpoint: Checkpoint, files: dict[str, bytes]) -> None:
     others = (name for name in checkpoint.manifest["files"] if name not in files)
     kept = {name: checkpoint.verified(name) for name in others}
     write_checkpoint(checkpoint.folder, kept | files, dict(checkpoint.manifest))
+
+
+def parquet(table: pd.DataFrame) -> bytes:
+    """A table as a file of a checkpoint."""
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False, compression="zstd")
+    return buffer.getvalue()
 
 
 def shrink(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -25,7 +25,6 @@ CLASS_COLOURS = (
 )
 DASHES = ("solid", "dash", "dot", "dashdot")
 SPLIT_ORDER = ("train", "validation", "test")
-SPLIT_SHADES = {"train": 1.0, "validation": 0.65, "test": 0.35}
 _CLEAR = "rgba(0,0,0,0)"
 _GRID = "rgba(127,140,151,0.25)"
 _HEIGHT = 300

@@ -22,7 +22,7 @@ def doubt(
     """
     found = (
         contradiction(modality, recipe.modality),
-        NO_REGION if recipe.preprocessing.region == "mask" and not outlined else None,
+        NO_REGION if recipe.preprocessing.outlined and not outlined else None,
         likeness.sentence if likeness and likeness.level != "like" else None,
     )
     return " ".join(filter(None, found)) or None

@@ -97,7 +97,7 @@ class Findings:
     @property
     def needs_region(self) -> bool:
         """Whether the system was trained on outlined lesions alone."""
-        return self.recipe.preprocessing.region == "mask"
+        return self.recipe.preprocessing.outlined
 
     @property
     def explained(self) -> str:

@@ -61,7 +61,7 @@ def trial_figure(trial: Trial, explained: str) -> go.Figure:
     )
     figure.update_yaxes(range=[-3, 103])
     figure.update_layout(legend={"orientation": "h", "y": 1, "yanchor": "bottom"})
-    return _framed(figure, "% of the scan hidden", f"probability of {explained}, %")
+    return _framed(figure, "% hidden", f"probability of {explained}, %")
 
 
 def describe_trial(trial: Trial, explained: str) -> str:

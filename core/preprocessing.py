@@ -31,9 +31,9 @@ def fit(
     whose region is ``mask`` (pixels outside become 0). Returns uint8 (h, w, 3). The image is
     stretched to the network's aspect ratio, as the papers do.
     """
-    if preprocessing.polarity == "dark_air":
+    if preprocessing.dark_air:
         pixels = normalise_polarity(pixels)
-    if preprocessing.region == "mask" and mask is not None:
+    if preprocessing.outlined and mask is not None:
         pixels = np.where(mask[..., None], pixels, np.uint8(0))
     return _resize(pixels, preprocessing.size)
 

@@ -42,6 +42,11 @@ class Source(_Record):
     doi: str = ""
     url: str = ""
 
+    @property
+    def link(self) -> str:
+        """Its address on the web, or "" if that is not known."""
+        return f"https://doi.org/{self.doi}" if self.doi else self.url
+
 
 class Data(_Record):
     """Which data set, and how it is split: shares of train, validation and test."""
@@ -79,6 +84,16 @@ class Preprocessing(_Record):
     region: Literal["none", "mask"] = "none"
     polarity: Literal["any", "dark_air"] = "any"
     training_overlay: Overlay | None = None
+
+    @property
+    def outlined(self) -> bool:
+        """Whether the network sees the lesion inside its outline and nothing else."""
+        return self.region == "mask"
+
+    @property
+    def dark_air(self) -> bool:
+        """Whether the air around a breast must be dark."""
+        return self.polarity == "dark_air"
 
 
 class Augmentation(_Record):

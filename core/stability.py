@@ -55,7 +55,7 @@ def stability(
         raise ValueError(f"A spread needs at least 1 changed copy, not {copies}.")
     preprocessing = classifier.recipe.preprocessing
     image = fit(pixels, preprocessing, mask)
-    outlined = preprocessing.region == "mask" and mask is not None
+    outlined = preprocessing.outlined and mask is not None
     changed = [_changed(image, outlined, [seed, number]) for number in range(copies)]
     logits = classifier.logits(scale(np.stack([image, *changed]), preprocessing))
     shares = probabilities(logits, classifier.temperature)

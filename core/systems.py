@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from core.card import SPLIT_TITLES
 from core.checkpoints import CHECKPOINTS, Checkpoint, list_trained, open_checkpoint
 from core.evaluation.calibration import scaled
 from core.evaluation.sample import EvaluationError, Sample, read_sample
@@ -21,7 +22,6 @@ from core.timing import read_timings
 FIGURES = TITLES | {f"{kind}_{{malignant}}": f"{t}, malignant" for kind, t in CLASS_TITLES.items()}
 """Metric -> title. {malignant} stands for each malignant class of a system; the lowest counts."""
 
-SPLITS = {"grouped": "grouped split", "published": "random split"}
 """Protocol -> its name for readers."""
 
 _NOT_LEARNED = ("moving_mean", "moving_variance", "running_mean", "running_var")
@@ -85,7 +85,7 @@ class Run:
     @property
     def about(self) -> str:
         """Which images its figures are of, for a legend."""
-        return f"{SPLITS[self.protocol]}, {self.n} images in {self.n_groups} groups"
+        return f"{SPLIT_TITLES[self.protocol].lower()}, {self.n} images in {self.n_groups} groups"
 
     @property
     def n(self) -> int:

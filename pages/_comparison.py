@@ -37,7 +37,7 @@ WHAT_IT_MEASURES = {
     "recall": "Share of the outlined lesion where the map is at least 0.5.",
     "precision": "Share of the region of at least 0.5 that lies inside the outline.",
     "energy_inside": "Share of the map's total that lies inside the outline; needs no threshold.",
-    "pointing": "1 if the map is largest inside the outline.",
+    "pointing": "1 if the map is largest inside the outline, 0 if elsewhere, a share if both.",
     "deletion": "Mean score of the class while the places the map marks are hidden, strongest "
     "first. Lower is better.",
     "insertion": "Mean score of the class while they are put sharp into a blurred scan. Higher "
@@ -109,7 +109,8 @@ def offers(entries: Sequence[Entry], aim: Aim, outline: Outline | None) -> list[
             "Maps (NPZ)",
             lambda: maps_archive(entries, aim, outline),
             "lesionlens-maps.npz",
-            help="NumPy archive: each map as float32 in [0, 1] at the resolution of its layer.",
+            help="NumPy archive: each map as float32 in [0, 1], at the resolution of its "
+            "layer or of the network's input.",
         ),
     ]
 
@@ -138,11 +139,13 @@ def show_methods() -> None:
     """Name, paper, cost and equation of every method."""
     with st.expander("What these methods are"):
         st.markdown(
-            "Each turns features of one layer of the network, and what the class makes of them, "
-            "into a map of the scan. A map says what the system used; it is relative to the rest "
-            "of the same scan, and two good methods may differ. On the last layer of a network "
-            "that ends in average pooling and one linear layer, Grad-CAM, HiRes-CAM and XGrad-CAM "
-            "are the same map by their definitions."
+            "Most turn features of one layer of the network, and what the class makes of them, "
+            "into a map of the scan. Eigen-CAM asks about no class. Occlusion, integrated "
+            "gradients, LIME and Kernel SHAP change the scan itself and look at no layer. A map "
+            "says what the system used; it is relative to the rest of the same scan, and two good "
+            "methods may differ. On the last layer of a network that ends in average pooling and "
+            "one linear layer, Grad-CAM, HiRes-CAM and XGrad-CAM are the same map by their "
+            "definitions."
         )
         st.page_link("pages/learn.py", label="Four of them step by step", icon=":material/school:")
         for method in METHODS.values():

@@ -14,10 +14,16 @@ from pages import _work as work
 from pages._frame import plain, quiet
 from pages._keeping import keep
 from pages._maps import see
+from pages._test_images import was_seen
+
+SEEN = "trained or calibrated with this very image; its answer here tells nothing of new scans."
 
 
 def show_doubts(views: Sequence[work.View]) -> None:
     """What speaks against each system's answer."""
+    if seen := [view.recipe_id for view in views if was_seen(view.recipe_id, view.item)]:
+        titles = ", ".join(plain(load_recipe(one).title) for one in seen)
+        st.warning(f"**{titles}:** {SEEN}", icon=":material/history_edu:")
     for view in views:
         if told := _doubt(view):
             title = plain(load_recipe(view.recipe_id).title)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.card import SPLIT_TITLES
 from core.datasets import READERS, find_folder, read_mask, read_pixels
 from core.datasets.phantoms import PHANTOM_CLASSES, phantom_table
 from core.evaluation.answers import answers
@@ -21,7 +22,6 @@ from pages._work import MAX_SYSTEMS, View, checkpoint, classifier
 
 PHANTOMS = "phantoms"
 PHANTOM_SEED, PHANTOMS_A_CLASS = 5000, 12
-PROTOCOLS = {"grouped": "Grouped split", "published": "Random split"}
 WHICH_SPLIT = (
     "Grouped: no patient, source image or near-duplicate is on both sides; the shipped system was "
     "trained so. Random: the paper's kind of split, in which near-duplicates of test images may "
@@ -80,13 +80,13 @@ def choose(systems: tuple[str, ...]) -> Question:
     ):
         return Question(recipe_id, PHANTOMS, shipped["protocol"], shipped["seed"])
     runs = _runs(recipe_id)
-    protocols = [name for name in PROTOCOLS if name in runs]
+    protocols = [name for name in SPLIT_TITLES if name in runs]
     protocol = st.segmented_control(
         "Split",
         protocols,
         default=protocols[0],
         required=True,
-        format_func=PROTOCOLS.__getitem__,
+        format_func=SPLIT_TITLES.__getitem__,
         key=f"errors protocol {recipe_id}",
         persist_state="session",
         help=WHICH_SPLIT,
@@ -140,7 +140,7 @@ def missing(question: Question) -> str | None:
 
 def view_of(question: Question, row) -> View:
     """An image as the system sees it. Raises DatasetError."""
-    item, outline = as_item(row)
+    item, outline = as_item(row, question.dataset)
     return View(item, 0, question.recipe_id, outline=outline)
 
 

@@ -11,10 +11,6 @@ from urllib.parse import urlsplit
 import plotly.graph_objects as go
 import streamlit as st
 
-INTENDED_USE = (
-    "Research and teaching tool. Not a medical device; its output is not a diagnosis and must "
-    "not guide care."
-)
 UNEXPECTED = (
     "Something unexpected went wrong here. Your files are untouched and nothing was stored. "
     "Reload the page and try again; the details are in the server's log."
@@ -75,7 +71,7 @@ def run_page(page) -> None:
 
 
 def require_frame() -> None:
-    """The first line of every page: no page is ever shown without what surrounds it.
+    """Called by every page before it shows anything: none is shown without what surrounds it.
 
     Streamlit runs files of a folder named ``pages`` by themselves until st.navigation is called
     for the first time. Who asks a fresh server for a page by its address gets it through app.py.

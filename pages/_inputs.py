@@ -22,10 +22,6 @@ FIRST_SAMPLE = "Malignant phantom 1"
 DEFAULT_SYSTEMS = 3
 FIRST_METHODS = 3
 """One line of maps a system; the other instant ones are often the same map by their definitions."""
-HELD_OUT = (
-    "An image of the data set on this computer, with its outline, that the system was tested on "
-    "and not trained on."
-)
 HOW_TO_DRAW = (
     "Drag around the lesion. Box and lasso are chosen above the scan, Shift adds a region, and a "
     "double-click takes all away."
@@ -46,9 +42,10 @@ def choose_scan(page: str, systems: tuple[str, ...]) -> tuple[work.Item, work.Ou
         item = work.uploaded(upload)
         return item, _choose_mask(page, item)
     tester = offering(systems)
-    if tester and st.toggle("Choose a test image", key=f"{page} tests", help=HELD_OUT):
+    if tester and st.toggle("Choose a test image", key=f"{page} tests", help=_held_out(tester)):
         rows = held_out(tester)
-        return as_item(rows[st.selectbox("Test image", list(rows), key=f"{page} test {tester}")])
+        name = st.selectbox("Test image", list(rows), key=f"{page} test {tester}")
+        return as_item(rows[name], load_recipe(tester).data.dataset)
     before = current.recalled()
     if before and not before.synthetic and _wants(page, before):
         return before, _choose_mask(page, before)
@@ -57,6 +54,13 @@ def choose_scan(page: str, systems: tuple[str, ...]) -> tuple[work.Item, work.Ou
     if before is None or before.synthetic:
         current.remember(item)  # an upload stays at hand
     return item, sample_outline(name)
+
+
+def _held_out(recipe_id: str) -> str:
+    return (
+        "An image of the data set on this computer, with its outline, that "
+        f"{plain(load_recipe(recipe_id).title)} was tested on and not trained on."
+    )
 
 
 def _wants(page: str, before: work.Item) -> bool:

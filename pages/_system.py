@@ -5,10 +5,12 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from core.card import SPLIT_TITLES
 from core.checkpoints import Checkpoint
 from core.figures import percent
 from core.predict import Opinion
 from core.recipe import Recipe
+from core.results.tables import metric_title
 from pages._frame import plain, quiet
 
 WHY_GROUPED = (
@@ -16,8 +18,6 @@ WHY_GROUPED = (
     "the system is tested on pictures it has as good as seen. Such figures flatter. The grouped "
     "split keeps near-duplicates together; the system shown here was trained on it."
 )
-PROTOCOLS = {"published": "Ours, random split", "grouped": "Ours, grouped split"}
-ACRONYMS = {"auc", "pr", "mcc", "f1", "mse", "rmse", "mae", "ece"}
 
 
 def show_system(checkpoint: Checkpoint) -> None:
@@ -43,18 +43,6 @@ def headline(recipe: Recipe) -> list[str]:
     return ["accuracy", "macro_auc", *(f"sensitivity_{name}" for name in recipe.malignant_classes)]
 
 
-def metric_label(name: str, classes: tuple[str, ...] = ()) -> str:
-    """A metric's name for people.
-
-    >>> metric_label("macro_auc"), metric_label("sensitivity_malignant", ("malignant",))
-    ('Macro AUC', 'Sensitivity, malignant')
-    """
-    label = next((one for one in classes if name.endswith(f"_{one}")), None)
-    words = name.removesuffix(f"_{label}").split("_")
-    text = " ".join(word.upper() if word in ACRONYMS else word for word in words)
-    return text[0].upper() + text[1:] + (f", {label}" if label else "")
-
-
 def reliability(opinion: Opinion, metrics: dict) -> str:
     """How often this label was right on unseen scans; empty if that was not measured."""
     measured = _measured(metrics, "grouped", f"precision_{opinion.label}")
@@ -70,11 +58,13 @@ def comparison(recipe: Recipe, metrics: dict) -> pd.DataFrame:
     """What the paper printed beside what was measured here under both protocols, as text."""
     rows = list(dict.fromkeys([*headline(recipe), *recipe.published]))
     table = {"Paper": [_number(recipe.published.get(name)) for name in rows]}
-    for protocol, title in PROTOCOLS.items():
+    for protocol in reversed(SPLIT_TITLES):
         if protocol in metrics:
-            heading = f"{title} (n\u00a0=\u00a0{metrics[protocol]['n']})"
+            heading = (
+                f"Ours, {SPLIT_TITLES[protocol].lower()} (n\u00a0=\u00a0{metrics[protocol]['n']})"
+            )
             table[heading] = [_interval(_measured(metrics, protocol, name)) for name in rows]
-    return pd.DataFrame(table, index=[metric_label(name, recipe.classes) for name in rows])
+    return pd.DataFrame(table, index=[metric_title(name, recipe.classes) for name in rows])
 
 
 def _show_figures(recipe: Recipe, metrics: dict) -> None:
@@ -85,7 +75,7 @@ def _show_figures(recipe: Recipe, metrics: dict) -> None:
     for column, name in zip(st.columns(len(shown)), shown, strict=True):
         one = _measured(metrics, "grouped", name)
         column.metric(
-            metric_label(name, recipe.classes),
+            metric_title(name, recipe.classes),
             percent(one["value"]),
             _certainty(one),
             delta_color="off",
@@ -121,7 +111,7 @@ def _measured(metrics: dict, protocol: str, name: str) -> dict | None:
 def _reference(recipe: Recipe) -> str:
     source = recipe.source
     parts = [plain(source.authors), f"*{plain(source.title)}*", plain(source.venue)]
-    link = f"[DOI {source.doi}](https://doi.org/{source.doi})" if source.doi else source.url
+    link = f"[DOI {source.doi}]({source.link})" if source.doi else source.link
     return ", ".join(part for part in [*parts, str(source.year or ""), link] if part) + "."
 
 

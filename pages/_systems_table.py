@@ -5,10 +5,11 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from core.card import SPLIT_TITLES
 from core.recipe import COMPARED
 from core.results.rows import PAPER
 from core.spreadsheet import safe_csv
-from core.systems import FIGURES, SPLITS
+from core.systems import FIGURES
 from core.timing import read_timings
 from pages._downloads import Offer, show_downloads
 from pages._frame import quiet
@@ -51,7 +52,7 @@ def show_table(table: pd.DataFrame, protocol: str, metrics: list[str]) -> None:
         placeholder="–",
         column_config=_columns(metrics),
         key="systems table",
-        alt=f"Table of {len(shown)} systems with their figures under the {SPLITS[protocol]}",
+        alt=f"Table of {len(shown)} systems with their figures: {SPLIT_TITLES[protocol]}",
     )
     text, button = st.columns([5, 1])
     with text:

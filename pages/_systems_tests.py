@@ -58,7 +58,7 @@ def _show(first: Run, second: Run) -> None:
         f"({first.about.partition(',')[0]}; of {first.n} and {second.n} test images)."
     )
     for one, name in zip((first, second), names, strict=True):
-        if one.recipe.preprocessing.region == "mask":
+        if one.recipe.preprocessing.outlined:
             quiet(f"*{name}* is shown the outlined lesion alone: it is told where to look.")
     left, right = st.columns(2, gap="large")
     with left:

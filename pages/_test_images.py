@@ -25,14 +25,24 @@ def held_out(recipe_id: str) -> dict:
 
     Raises CheckpointError or DatasetError.
     """
-    tested = _tested(recipe_id)
+    splits = _splits(recipe_id)
     rows = rows_of(load_recipe(recipe_id).data.dataset)
-    return {name: row for name, row in rows.items() if name in tested}
+    return {name: row for name, row in rows.items() if splits.get(name) == "test"}
 
 
-@st.cache_resource(max_entries=MAX_SYSTEMS, show_spinner=False)
-def _tested(recipe_id: str) -> frozenset[str]:
-    return frozenset(checkpoint(recipe_id).shipped_run("test")["image_id"])
+def was_seen(recipe_id: str, item: Item) -> bool:
+    """Whether a system was trained or calibrated on this image of a data set."""
+    dataset, image_id = item.image or (None, None)
+    return dataset == load_recipe(recipe_id).data.dataset and (
+        _splits(recipe_id).get(image_id) in ("train", "validation")
+    )
+
+
+@st.cache_resource(max_entries=2 * MAX_SYSTEMS, show_spinner=False)
+def _splits(recipe_id: str) -> dict[str, str]:
+    """Image id -> the part it had in the making of the shipped weights."""
+    run = checkpoint(recipe_id).shipped_run()
+    return dict(zip(run["image_id"], run["split"], strict=True))
 
 
 @st.cache_data(max_entries=16, max_size="64MiB", show_spinner=False)
@@ -41,7 +51,11 @@ def _content(path: str, _row) -> tuple[bytes, Outline | None]:
     return png(read_pixels(_row)), None if mask is None else outline_of(mask)
 
 
-def as_item(row) -> tuple[Item, Outline | None]:
-    """A row as a scan, and the outline of its lesion if there is one. Raises DatasetError."""
+def as_item(row, dataset: str) -> tuple[Item, Outline | None]:
+    """A row of a data set as a scan, and the outline of its lesion if there is one.
+
+    Raises DatasetError.
+    """
     data, outline = _content(row.path, row)
-    return Item(row.image_id, hashlib.sha256(data).hexdigest(), lambda: data), outline
+    digest, image = hashlib.sha256(data).hexdigest(), (dataset, row.image_id)
+    return Item(row.image_id, digest, lambda: data, image=image), outline

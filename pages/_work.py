@@ -53,7 +53,7 @@ class Item:
     """One scan to look at: a name to show, the sha256 of its bytes, and how to get at those.
 
     ``read`` gives the bytes of its file, or, where there are ``several``, a list of those of all
-    files of a series; it may raise ScanError.
+    files of a series; it may raise ScanError. ``image``: data set and image id, if it is of one.
     """
 
     name: str
@@ -61,6 +61,7 @@ class Item:
     read: Callable[[], bytes | list[bytes]]
     synthetic: bool = False
     several: bool = False
+    image: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -208,7 +209,7 @@ def opinion(key: tuple, target: int | None = None, *, _view: View) -> Opinion:
 
 def needs_outline(recipe_id: str) -> bool:
     """Whether a system was trained on the inside of outlines alone."""
-    return load_recipe(recipe_id).preprocessing.region == "mask"
+    return load_recipe(recipe_id).preprocessing.outlined
 
 
 @keep(max_entries=256)

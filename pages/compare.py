@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from math import isnan
+
 import numpy as np
 import streamlit as st
 
+from core.card import INTENDED_USE
 from core.checkpoints import CheckpointError, list_trained
 from core.datasets import DatasetError
 from core.evaluation.score_cam_agreement import agreement
@@ -19,7 +22,7 @@ from pages import _work as work
 from pages._comparison import Entry, entry, offers, show_methods, show_table
 from pages._doubts import show_doubts, show_remarks
 from pages._downloads import Offer, show_downloads
-from pages._frame import INTENDED_USE, plain, quiet, require_frame, themed
+from pages._frame import plain, quiet, require_frame, themed
 from pages._maps import (
     INSTANT,
     Aim,
@@ -99,8 +102,9 @@ def compare(
     show_doubts(views)
     show_maps(rows, str(aim), colour_map, drawn)
     show_remarks(views)
-    if FAST in method_ids:
-        show_agreement(recipe_ids)
+    for question in questions:
+        if question.method_id == FAST:
+            show_agreement(views, question)
     show_table(entries, aim)
     picture = offer_of_picture(rows, str(aim), colour_map, drawn)
     with st.container(horizontal=True):
@@ -151,16 +155,28 @@ def offer_of_picture(
     )
 
 
-def show_agreement(recipe_ids: list[str]) -> None:
-    """How near Fast Score-CAM comes to the exact map, where it was measured."""
-    for recipe_id in recipe_ids:
-        found = agreement(recipe_id)
-        if found:
-            quiet(
-                f"*Fast Score-CAM on {plain(load_recipe(recipe_id).title)}* agrees with the exact "
-                f"map to correlation {found.fast:.3f} on average over {found.scans} test scans "
-                f"(worst {found.worst:.3f}; {found.without_scores:.3f} with no score at all)."
-            )
+def show_agreement(views: list[work.View], question: Question) -> None:
+    """How near Fast Score-CAM comes to the exact map, where it was measured: on the last layer, for
+    one class, with its parameters as they are to start with."""
+    defaults = {one.name: one.default for one in METHODS[FAST].parameters}
+    as_measured = dict(question.parameters) == defaults and not question.aim.rather_than
+    unknown = []
+    for view in views:
+        title = plain(load_recipe(view.recipe_id).title)
+        found = agreement(view.recipe_id) if as_measured and view.layer is None else None
+        if found is None:
+            unknown.append(title)
+            continue
+        quiet(
+            f"*Fast Score-CAM on {title}* agrees with the exact map to correlation "
+            f"{found.fast:.3f} on average over {found.scans} test scans (worst {found.worst:.3f}; "
+            f"{found.without_scores:.3f} with no score at all)."
+        )
+    if unknown:
+        quiet(
+            "How near Fast Score-CAM comes to the exact map was not measured in this way on "
+            f"*{', '.join(unknown)}*."
+        )
 
 
 def compute(awaited: list[tuple[work.View, Question]], count: int) -> None:
@@ -219,10 +235,14 @@ def _panel(one: Entry) -> Panel:
     lines = [_duration(found.seconds)]
     if place := one.located:
         lines[0] += f" · IoU {place.iou:.2f} · Dice {place.dice:.2f}"
-        lines.append(f"recall {place.recall:.2f} · energy inside {place.energy_inside:.2f}")
+        lines.append(f"recall {place.recall:.2f} · energy inside {_figure(place.energy_inside)}")
     if one.judged:
         lines.append(f"deletion {one.judged.deletion:.2f} · insertion {one.judged.insertion:.2f}")
     return Panel(name, found.heatmap.values, "\n".join(lines), _brief(found.note))
+
+
+def _figure(value: float) -> str:
+    return "–" if isnan(value) else f"{value:.2f}"
 
 
 def _brief(note: str | None) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.card import SPLIT_TITLES
 from core.checkpoints import CheckpointError, list_trained
 from core.datasets import READERS, DatasetError
 from core.evaluation import EvaluationError
@@ -12,7 +13,7 @@ from core.figures import percent
 from core.notes import NotesError
 from pages._errors_gallery import show_mistakes
 from pages._errors_notes import show_notes
-from pages._errors_run import PROTOCOLS, Question, choose, judged, missing
+from pages._errors_run import Question, choose, judged, missing
 from pages._errors_thresholds import show_thresholds
 from pages._errors_why import show_why
 from pages._frame import plain, quiet, require_frame
@@ -66,7 +67,7 @@ def show_figure(question: Question, found: Judged) -> None:
     if question.synthetic:
         quiet(SYNTHETIC)
         return
-    split = PROTOCOLS[question.protocol].lower()
+    split = SPLIT_TITLES[question.protocol].lower()
     quiet(
         f"{plain(recipe.title)} on {plain(READERS[question.dataset].title)}, {split}, "
         f"{found.n_groups} groups; the interval is bootstrapped over them."

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.card import SPLIT_TITLES
 from core.checkpoints import CheckpointError
 from core.evaluation import EvaluationError
 from core.system_figures import SERIES
-from core.systems import SPLITS, Run
+from core.systems import Run
 from pages import _systems_curves as figures
 from pages import _systems_data as data
 from pages import _systems_table as tables
@@ -43,10 +44,10 @@ def show_systems(table) -> str:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         protocol = st.segmented_control(
             "Figures measured under the",
-            list(SPLITS),
-            default=next(iter(SPLITS)),
+            list(SPLIT_TITLES),
+            default=next(iter(SPLIT_TITLES)),
             required=True,
-            format_func=lambda one: SPLITS[one].capitalize(),
+            format_func=SPLIT_TITLES.__getitem__,
             help=PROTOCOL_HELP,
             key="systems protocol",
             persist_state="session",

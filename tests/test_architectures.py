@@ -22,7 +22,13 @@ from networks import (
 )
 
 from core import architectures
-from core.architectures import ArchitectureError, backbones, build, list_architectures
+from core.architectures import (
+    ArchitectureError,
+    backbones,
+    build,
+    list_architectures,
+)
+from core.architectures.efficientnet_names import V1, V2, keras_to_timm
 from core.networks import networks
 from core.recipe import Recipe, list_recipes
 
@@ -121,10 +127,8 @@ def efficientnet_difference(arrays: dict[str, np.ndarray], network, keras_effici
 def test_efficientnet_mapping_gives_the_features_of_keras(
     keras_efficientnet, monkeypatch: pytest.MonkeyPatch
 ):
-    from core.architectures.torch_efficientnet_b0 import keras_to_timm
-
     arrays = keras_arrays_of(keras_efficientnet[0])
-    names = keras_to_timm((1, 2, 2, 3, 3, 4, 1))  # table 1 of the paper
+    names = keras_to_timm((1, 2, 2, 3, 3, 4, 1), V1)  # table 1 of the paper
     assert set(names) == {key.partition("/")[0] for key in arrays}
     monkeypatch.setattr(backbones, "find_arrays", lambda _: arrays)
     network = build(recipe_with("torch", "efficientnet_b0"), pretrained=True)
@@ -154,35 +158,6 @@ def test_efficientnet_has_the_known_number_of_parameters():
 
 # --- EfficientNetV2-B0 -------------------------------------------------------------------------
 
-_FUSED_FIRST = {"project_conv": "conv", "project_bn": "bn1"}
-_FUSED = {
-    "expand_conv": "conv_exp",
-    "expand_bn": "bn1",
-    "project_conv": "conv_pwl",
-    "project_bn": "bn2",
-}
-_INVERTED = {
-    "expand_conv": "conv_pw",
-    "expand_bn": "bn1",
-    "dwconv2": "conv_dw",
-    "bn": "bn2",
-    "se_reduce": "se.conv_reduce",
-    "se_expand": "se.conv_expand",
-    "project_conv": "conv_pwl",
-    "project_bn": "bn3",
-}
-
-
-def efficientnetv2_keras_to_timm() -> dict[str, str]:
-    """Table 4 of Tan and Le (2021), scaled to B0: six stages, the first three fused."""
-    names = {"stem_conv": "conv_stem", "stem_bn": "bn1", "top_conv": "conv_head", "top_bn": "bn2"}
-    for row, repeats in enumerate((1, 2, 2, 3, 5, 8)):
-        parts = (_FUSED_FIRST, _FUSED, _FUSED, _INVERTED, _INVERTED, _INVERTED)[row]
-        for i in range(repeats):
-            block = f"block{row + 1}{'abcdefgh'[i]}"
-            names |= {f"{block}_{k}": f"blocks.{row}.{i}.{t}" for k, t in parts.items()}
-    return names
-
 
 def efficientnetv2_difference(arrays: dict[str, np.ndarray], network) -> float:
     from core.architectures.torch_arrays import load_arrays
@@ -190,7 +165,7 @@ def efficientnetv2_difference(arrays: dict[str, np.ndarray], network) -> float:
     from core.torch_compat import import_timm
 
     model = import_timm().create_model("tf_efficientnetv2_b0", num_classes=0)
-    names = efficientnetv2_keras_to_timm()
+    names = keras_to_timm((1, 2, 2, 3, 5, 8), V2)  # table 4 of the paper, scaled to B0
     assert set(names) == {key.partition("/")[0] for key in arrays} - {"normalization"}
     load_arrays(model, arrays, names)
     recipe = recipe_with("keras", "efficientnetv2b0")

@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from core.datasets import DatasetError, __main__, find_folder, load_table, read_pixels
+from core.datasets import DatasetError, __main__, find_folder, read_pixels
 from core.datasets.audit import Audit, audit, crossings, nearest_neighbour
 from core.datasets.base import read_frame
 from core.datasets.duplicates import COPY, MIRRORED
@@ -201,13 +201,19 @@ def test_the_command_refuses_what_is_no_data_set_with_a_sentence(tmp_path, capsy
     assert "is not a folder" in capsys.readouterr().err
 
 
-def present(dataset_id: str) -> pd.DataFrame:
-    if find_folder(dataset_id) is None:
-        pytest.skip(f"{dataset_id} is not in the data folder")
-    return load_table(dataset_id)
+@pytest.fixture
+def present(tables):
+    """The table of a data set, where that is present."""
+
+    def read(dataset_id: str) -> pd.DataFrame:
+        if find_folder(dataset_id) is None:
+            pytest.skip(f"{dataset_id} is not in the data folder")
+        return tables(dataset_id)
+
+    return read
 
 
-def test_busi_has_the_groups_of_its_reader_and_the_published_conflicts(data_folder):
+def test_busi_has_the_groups_of_its_reader_and_the_published_conflicts(present):
     table = present("busi")
     found = audit(table, read_pixels)
     assert found.groups.tolist() == table["group"].tolist()
@@ -227,7 +233,7 @@ def test_busi_has_the_groups_of_its_reader_and_the_published_conflicts(data_fold
     assert (rows.loc[rows.index.str.startswith("published"), "crossing"] > 40).all()
 
 
-def test_thermograms_have_42_exact_groups_and_no_pair_of_two_women(data_folder):
+def test_thermograms_have_42_exact_groups_and_no_pair_of_two_women(present):
     """Of all exact copies and every fifth image of the rest; the whole set takes half a minute."""
     table = present("thermograms")
     content = table["path"].map(lambda path: read_frame(path).tobytes())
@@ -241,7 +247,7 @@ def test_thermograms_have_42_exact_groups_and_no_pair_of_two_women(data_folder):
     assert (woman[found.pairs["a"]].to_numpy() == woman[found.pairs["b"]].to_numpy()).all()
 
 
-def test_sources_of_the_9016_set_are_found_without_their_names(data_folder):
+def test_sources_of_the_9016_set_are_found_without_their_names(present):
     """A sixth of the sources with all their copies; the whole set takes a minute."""
     table = present("ultrasound-9016")
     sources = np.sort(table["source"].unique())[::6]

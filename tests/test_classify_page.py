@@ -177,7 +177,7 @@ def charts(page: AppTest) -> list[dict]:
 
 def test_an_empty_page_explains_itself_and_computes_nothing(page, system):
     assert not page.exception
-    assert "not a diagnosis" in words(page)
+    assert "no medical finding" in words(page)
     assert "synthetic" in page.selectbox(key="sample").label
     assert not system.asked
     assert not system.loaded
@@ -643,15 +643,6 @@ def test_csv_keeps_the_table_and_defuses_formulas():
     assert list(named["file"]) == ["a.png", "'=cmd|' /C calc'!A0", "c, d.png"]
     assert back["error"][1] == SENTENCE
     assert back.loc[2, list(recipe.classes)].tolist() == [0.1, 0.2, 0.7]
-
-
-@pytest.mark.parametrize(
-    ("name", "label"),
-    [("accuracy", "Accuracy"), ("macro_pr_auc", "Macro PR AUC"), ("rmse_index", "RMSE index"),
-     ("f1_benign", "F1, benign")],
-)  # fmt: skip
-def test_metrics_have_names_for_people(name, label):
-    assert _system.metric_label(name, ("benign", "malignant")) == label
 
 
 def test_a_name_is_never_taken_for_markdown():

@@ -219,8 +219,8 @@ def test_natural_order():
 
 
 @pytest.fixture(scope="module")
-def published(data_folder):
-    return load_table("busi", data_folder)
+def published(tables):
+    return tables("busi")
 
 
 def test_busi_has_the_published_counts(published):

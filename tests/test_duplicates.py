@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.datasets import load_table
 from core.datasets.base import read_frames
 from core.datasets.duplicates import COPY, FRAME, MIRRORED, find_pairs, groups
 
@@ -119,8 +118,8 @@ def test_groups_are_connected_components_named_after_their_first_image():
 
 
 @pytest.fixture(scope="module")
-def busi(data_folder):
-    return load_table("busi", data_folder).set_index("image_id")
+def busi(tables):
+    return tables("busi").set_index("image_id")
 
 
 @pytest.mark.parametrize(

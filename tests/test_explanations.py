@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from core.checkpoints import Checkpoint, list_trained, open_checkpoint, write_checkpoint
+from core.datasets import DatasetError
 from core.datasets.phantoms import phantom_table
 from core.evaluation import examination, explanations
 from core.evaluation.examination import PLAN, System, measure, tasks
@@ -244,6 +245,12 @@ def test_the_command_resumes_and_keeps_phantoms_out_of_the_checkpoint(
     assert (
         explanations.read(open_checkpoint(RECIPE)).query("image_id.str.contains('phantom')").empty
     )
+
+
+def test_images_without_outlines_are_refused_with_a_sentence(data_folder):
+    """The thermograms have none."""
+    with pytest.raises(DatasetError, match="nothing to measure its maps against"):
+        explanations.images_of(open_checkpoint("mri-efficientnetv2b0"), None)
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def test_an_earlier_layer_has_its_own_channels(page):
 
 def test_a_system_that_sees_the_outline_alone(page):
     outlined = next(
-        (one for one in list_trained() if load_recipe(one).preprocessing.region == "mask"), None
+        (one for one in list_trained() if load_recipe(one).preprocessing.outlined), None
     )
     if outlined is None:
         pytest.skip("no system of outlined lesions is trained")

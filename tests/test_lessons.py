@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 import pytest
 from networks import (
@@ -19,16 +21,18 @@ from sklearn.decomposition import PCA
 from test_faithfulness import LOOKS_AT_QUADRANT, QUADRANT, WHITE, sigmoid
 
 from core.classifiers.base import Classifier, probabilities
+from core.datasets.phantoms import phantom
 from core.explain import METHODS, Heatmap
 from core.explain.heatmap import NO_EVIDENCE
 from core.lesson_figures import bars_figure, describe_bars, describe_trial, trial_figure
 from core.lessons import LESSONS, Bars, Scene, trial
 from core.lessons.drawing import AGAINST, FOR, evidence, shrunk, signed, through
 from core.lessons.eigen_cam import components
-from core.lessons.grad_cam import contributions
+from core.lessons.grad_cam import contributions, without_features
 from core.lessons.score_cam import masked_scores
 from core.lessons.step import nothing
-from core.preprocessing import scale, to_pixels
+from core.lessons.trial import box_of
+from core.preprocessing import scale, to_batch, to_pixels
 from core.recipe import Preprocessing
 
 SYSTEMS = ("busi-efficientnet-b0", "us9016-vgg19-efficientnetb0")
@@ -53,10 +57,12 @@ def system(request) -> Classifier:
 @pytest.mark.parametrize("method_id", LESSONS)
 def test_a_lesson_ends_in_the_map_of_its_method(system, method_id):
     batch = noise_batch(system.recipe)
+    likeliest = int(system.logits(batch)[0].argmax())
     for layer in (None, system.layers[0]):
-        scene = scene_of(system, batch, 1, layer=layer)
+        scene = scene_of(system, batch, likeliest, layer=layer)
         (last,) = LESSONS[method_id](scene)[-1].pictures
-        map_ = METHODS[method_id].run(system, batch, 1, layer=layer).heatmaps[0]
+        map_ = METHODS[method_id].run(system, batch, likeliest, layer=layer).heatmaps[0]
+        assert layer or map_.note is None
         assert np.array_equal(last.pixels, evidence(scene.pixels, map_.values))
 
 
@@ -104,6 +110,22 @@ class TestGradCam:
         # B0 / 4 - B1 / 2 is [[0 - 4, .25 - 1], [.5 - 1, 1 - 0]]: 1 of 6.25 speaks for it.
         assert "84% of the evidence" in positive.text
         assert "adds 1 to the score" in last.text
+        assert "first order" not in weights.text
+
+    def test_where_the_network_goes_on_the_channels_do_not_add_up(self):
+        """What the score falls by without features, worked out with the head; before the last
+        layer it is not the sum of what the channels bring, and the lesson says so."""
+        system = shipped_classifier(SYSTEMS[0])
+        layer = system.layers[-3]
+        pixels, _ = phantom("malignant", 11)
+        scene = scene_of(system, to_batch([pixels], system.recipe.preprocessing), 0, layer=layer)
+        (whole,), _ = system.head(scene.features, 0, layer)
+        (nothing,), _ = system.head(np.zeros_like(scene.features), 0, layer)
+        fall = whole[0] - nothing[0]
+        assert without_features(scene) == pytest.approx(fall, abs=1e-3)
+        _, weights, *_, last = LESSONS["grad-cam"](scene)
+        assert f"would fall by {fall:.2f}" in weights.text
+        assert "adds" not in last.text
 
     def test_the_sum_of_all_channels_is_the_signed_map(self, system):
         scene = scene_of(system, noise_batch(system.recipe), 0)
@@ -176,6 +198,14 @@ class TestDtGradCam:
         assert region.pictures[1].caption == f"{steps['mask'][0].mean():.0%} of the scan"
 
 
+def outlined(classifier: Classifier) -> Classifier:
+    """The same, but shown outlined lesions alone."""
+    preprocessing = classifier.recipe.preprocessing.model_copy(update={"region": "mask"})
+    other = copy(classifier)
+    other.recipe = classifier.recipe.model_copy(update={"preprocessing": preprocessing})
+    return other
+
+
 class TestTrial:
     PIXELS = np.full((16, 16, 3), 200, np.uint8)
 
@@ -201,6 +231,26 @@ class TestTrial:
         cross[3:5], cross[:, 3:5] = 1, 1
         found = trial(LOOKS_AT_QUADRANT, self.PIXELS, WHITE[None], Heatmap(cross, 1), 0)
         assert found.sentence.startswith("It makes no clear difference")
+
+    def test_of_an_outlined_lesion_only_its_box_is_hidden(self):
+        """All but the upper half is black. There the map of the upper right quarter takes logit 4
+        down to 0 in four of eight steps; so does its mirror image top to bottom, whose order among
+        equals is drawn by lot, and the two others take nothing in those."""
+        network = outlined(LOOKS_AT_QUADRANT)
+        image, pixels = WHITE.copy(), self.PIXELS.copy()
+        image[4:], pixels[8:] = 0, 0
+        found = trial(network, pixels, image[None], Heatmap(np.float32(QUADRANT), 1), 0)
+        np.testing.assert_allclose(found.marked, sigmoid([4, 3, 2, 1, *[0] * 5]), atol=1e-6)
+        rest = sigmoid(4) * 2 + sigmoid([4, 3, 2, 1, 0])
+        np.testing.assert_allclose(found.mirrored[:5], rest / 3, atol=1e-6)
+        hidden = (found.pictures[1].pixels[:8] != 200).all(axis=-1)
+        assert hidden.mean() == 1 / 4 and hidden[:, 8:].mean() == 1 / 2
+
+    def test_the_box_around_what_is_seen(self):
+        image = np.zeros((5, 6, 3))
+        assert image[box_of(image)].shape == image.shape
+        image[1, 2, 0] = image[3, 4, 2] = 1
+        assert image[box_of(image)].shape == (3, 3, 3)
 
     def test_pictures_show_what_is_hidden(self):
         found = trial(

@@ -10,6 +10,7 @@ from sklearn.metrics import confusion_matrix, log_loss, roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
 from core.checkpoints import list_trained, open_checkpoint
+from core.datasets import find_folder, read_mask, read_pixels
 from core.datasets.phantoms import phantom
 from core.evaluation import EvaluationError
 from core.evaluation.answers import answers
@@ -181,12 +182,31 @@ def test_training_images_stand_in_the_order_of_their_features(recipe_id):
     assert features.dtype == np.float32
 
 
-@pytest.mark.skipif(not TRAINED, reason="no trained system is shipped")
-def test_an_image_is_its_own_nearest_training_image(data_folder):
-    checkpoint, pictures = _first_with_data()
+@pytest.fixture(scope="module")
+def with_data(tables):
+    """A PyTorch system whose data are here, its checkpoint and classifier, and what reads its
+    images by their ids."""
+    present = (
+        found
+        for found in map(open_checkpoint, TRAINED)
+        if found.recipe.architecture.framework == "torch" and find_folder(found.recipe.data.dataset)
+    )
+    checkpoint = next(present, None)
+    if checkpoint is None:
+        pytest.skip("the data of no shipped system is here")
+    images = tables(checkpoint.recipe.data.dataset).set_index("image_id").loc
+
+    def pictures(ids):
+        return [lambda row=images[name]: (read_pixels(row), read_mask(row)) for name in ids]
+
+    return checkpoint, checkpoint.load(), pictures
+
+
+def test_an_image_is_its_own_nearest_training_image(with_data):
+    checkpoint, classifier, pictures = with_data
     rows, features = training_images(checkpoint)
     chosen = rows.sample(3, random_state=1)
-    shares, pooled = answers(checkpoint.load(), pictures(chosen["image_id"]))
+    shares, pooled = answers(classifier, pictures(chosen["image_id"]))
     found, similarity = nearest(pooled, features, 1)
     assert rows["image_id"].iloc[found[:, 0]].tolist() == chosen["image_id"].tolist()
     assert similarity.min() > 0.999
@@ -194,36 +214,12 @@ def test_an_image_is_its_own_nearest_training_image(data_folder):
     assert np.allclose(shares, kept, atol=0.02)
 
 
-@pytest.mark.skipif(not TRAINED, reason="no trained system is shipped")
-def test_the_kept_similarity_is_that_of_the_shipped_weights(data_folder):
-    checkpoint, pictures = _first_with_data()
+def test_the_kept_similarity_is_that_of_the_shipped_weights(with_data):
+    checkpoint, classifier, pictures = with_data
     chosen = checkpoint.shipped_run("test").sample(3, random_state=1)
-    _, pooled = answers(checkpoint.load(), pictures(chosen["image_id"]))
+    _, pooled = answers(classifier, pictures(chosen["image_id"]))
     _, similarity = nearest(pooled, training_images(checkpoint)[1], 1)
     assert np.allclose(similarity[:, 0], chosen["similarity"], atol=0.005)
-
-
-def _first_with_data():
-    """A PyTorch system whose data are here, and what reads its images by their ids."""
-    from core.datasets import find_folder, load_table, read_mask, read_pixels
-
-    checkpoint = next(
-        (
-            found
-            for found in map(open_checkpoint, TRAINED)
-            if found.recipe.architecture.framework == "torch"
-            and find_folder(found.recipe.data.dataset)
-        ),
-        None,
-    )
-    if checkpoint is None:
-        pytest.skip("the data of no shipped system is here")
-    images = load_table(checkpoint.recipe.data.dataset).set_index("image_id").loc
-
-    def pictures(ids):
-        return [lambda row=images[name]: (read_pixels(row), read_mask(row)) for name in ids]
-
-    return checkpoint, pictures
 
 
 def test_attributes_of_a_drawn_lesion():

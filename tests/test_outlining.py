@@ -12,7 +12,7 @@ from core.checkpoints import CHECKPOINTS
 from core.outlining.card import render
 from core.outlining.evaluation import figures
 from core.outlining.images import split_table, training_batches, vary
-from core.outlining.outline import Rule, kept, outline_of, parts_of
+from core.outlining.outline import VIEWS, Rule, kept, outline_of, parts_of
 from core.outlining.proposal import proposal_of
 from core.outlining.recipe import load_outline_recipe
 from core.outlining.regions import REGIONS, region_figures
@@ -89,6 +89,11 @@ class TestProposal:
         assert proposal.confidence == 0
 
 
+def same(map_: np.ndarray) -> dict[str, np.ndarray]:
+    """One map, whatever the network was shown."""
+    return dict.fromkeys(VIEWS, map_)
+
+
 class TestChoice:
     def test_a_speck_in_healthy_tissue_is_ruled_out(self):
         """A lesion with a sure core, and a scan without one in which a dull speck is seen: only a
@@ -97,25 +102,25 @@ class TestChoice:
         lesion[10:20, 10:20] = 0.97
         nothing[5:8, 5:8] = 0.65
         mask = lesion > 0.5
-        choice = choose([(lesion, lesion, mask), (nothing, nothing, np.zeros((40, 40), bool))])
+        choice = choose([(same(lesion), mask), (same(nothing), np.zeros((40, 40), bool))])
         assert (choice.score, choice.n) == (1, 2)
         assert not outline_of(nothing, choice.rule).any()
         assert np.array_equal(outline_of(lesion, choice.rule), mask)
 
-    def test_the_better_of_plain_and_mirrored_maps_wins(self):
+    @pytest.mark.parametrize("best", VIEWS)
+    def test_the_views_of_the_best_map_win_and_the_fewest_of_equals(self, best):
         mask = np.zeros((20, 20), bool)
         mask[4:9, 4:9] = True
         good, bad = mask.astype(np.float32), np.roll(mask, 8, axis=1).astype(np.float32)
-        assert choose([(bad, good, mask)]).rule.mirrored
-        assert not choose([(good, bad, mask)]).rule.mirrored
-        assert not choose([(good, good, mask)]).rule.mirrored
+        assert choose([(same(bad) | {best: good}, mask)]).rule.views == best
+        assert choose([(same(good), mask)]).rule.views == "plain"
 
     def test_its_score_is_that_of_the_outlines_it_makes(self):
         rng = np.random.default_rng(0)
         smooth = [ndimage.gaussian_filter(rng.random((50, 40)), 3) for _ in range(4)]
         maps = [((m - m.min()) / np.ptp(m)).astype(np.float32) for m in smooth]
         masks = [ndimage.shift(m, (1, 1)) > 0.6 for m in maps]
-        choice = choose([(m, m, mask) for m, mask in zip(maps, masks, strict=True)])
+        choice = choose([(same(m), mask) for m, mask in zip(maps, masks, strict=True)])
         found = [outline_of(m, choice.rule) for m in maps]
         dice = [f1_score(t.ravel(), f.ravel()) for t, f in zip(masks, found, strict=True)]
         assert choice.score == pytest.approx(np.mean(dice))
@@ -223,9 +228,8 @@ class TestSplit:
         """The shipped predictions of the classifier and of the outlining network agree."""
         from core.checkpoints import open_checkpoint
         from core.outlining.proposal import outlines_checkpoint
-        from core.outlining.result import read_predictions
 
-        outlined, _ = read_predictions(outlines_checkpoint())
+        outlined = outlines_checkpoint().predictions()
         system = open_checkpoint("busi-efficientnetv2b0").predictions()
         system = system[(system["protocol"] == "grouped") & (system["seed"] == 0)]
         for split in ("validation", "test"):

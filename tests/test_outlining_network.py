@@ -11,7 +11,14 @@ import torch
 from core.datasets.phantoms import phantom
 from core.outlining.images import training_batches
 from core.outlining.learner import OutlineLearner, outline_loss
-from core.outlining.network import build, load_imagenet
+from core.outlining.network import (
+    ARRAYS,
+    NAME,
+    build,
+    encoder_norms,
+    fold_norms,
+    load_imagenet,
+)
 from core.outlining.outline import Rule
 from core.outlining.proposal import Outliner
 from core.outlining.recipe import load_outline_recipe
@@ -48,14 +55,23 @@ class TestLoss:
         logits, target = torch.zeros(1, 1, 1, 2), torch.tensor([[[[1.0, 0.0]]]])
         assert outline_loss(logits, target).item() == pytest.approx(np.log(2) + 1 - 2 / 3)
 
+    def test_each_lesion_weighs_alike_and_images_without_one_not_at_all(self):
+        """p = 1/2 everywhere: lesions of 1 and 4 of 4 pixels have Dice (1 + 1) / (2 + 1 + 1) and
+        (4 + 1) / (2 + 4 + 1); the third image has none."""
+        target = torch.zeros(3, 1, 2, 2)
+        target[0, 0, 0, 0], target[1] = 1, 1
+        expected = np.log(2) + 1 - (2 / 4 + 5 / 7) / 2
+        assert outline_loss(torch.zeros(3, 1, 2, 2), target).item() == pytest.approx(expected)
+
     def test_dice_is_that_of_the_library(self):
-        """Its smoothing stands for half of what is added above and below the fraction line."""
+        """Of one image. Its smoothing stands for half of what is added above and below the
+        fraction line."""
         import_timm()
         import segmentation_models_pytorch as smp
 
         generator = torch.Generator().manual_seed(0)
-        logits = torch.randn(3, 1, 8, 8, generator=generator)
-        target = (torch.rand(3, 1, 8, 8, generator=generator) > 0.7).float()
+        logits = torch.randn(1, 1, 8, 8, generator=generator)
+        target = (torch.rand(1, 1, 8, 8, generator=generator) > 0.7).float()
         library = smp.losses.DiceLoss("binary", smooth=0.5)(logits, target)
         entropy = torch.nn.BCEWithLogitsLoss()(logits, target)
         assert outline_loss(logits, target).item() == pytest.approx((library + entropy).item())
@@ -110,16 +126,36 @@ class TestNetwork:
             build(load_outline_recipe()).from_arrays(arrays)
 
     def test_imagenet_arrays_give_the_features_of_the_whole_backbone(self, weights_folder):
-        """The encoder's last features are those of timm's classifier before its head."""
-        from core.architectures.torch_efficientnet_b0 import build as build_classifier
+        """The encoder's last features are those of timm's whole backbone after its fifth stage,
+        which ``test_architectures`` compares with Keras'."""
+        from core.architectures.efficientnet_names import V2, keras_to_timm
+        from core.architectures.torch_arrays import load_arrays
 
-        arrays = dict(np.load(weights_folder / "efficientnetb0.npz"))
+        arrays = {k: a.astype(np.float32) for k, a in np.load(weights_folder / ARRAYS).items()}
         encoder = build(load_outline_recipe()).stages["unet"].encoder.eval()
-        load_imagenet(encoder.model, {k: a.astype(np.float32) for k, a in arrays.items()})
-        whole = build_classifier(2, (64, 64), {}, pretrained=True).eval()
+        load_imagenet(encoder.model, arrays)
+        whole = import_timm().create_model(NAME, num_classes=0).eval()
+        load_arrays(whole, arrays, keras_to_timm([*map(len, whole.blocks)], V2))
         x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
         with torch.inference_mode():
-            torch.testing.assert_close(encoder(x)[-1], whole.forward_to(x, "block7"))
+            features = whole.blocks[:5](whole.bn1(whole.conv_stem(x)))
+            torch.testing.assert_close(encoder(x)[-1], features)
+
+    def test_folded_norms_are_the_same_function(self):
+        torch.manual_seed(0)
+        net = build(load_outline_recipe()).double()
+        for norm in encoder_norms(net):
+            norm.running_mean.uniform_(-1, 1)
+            norm.running_var.uniform_(0.5, 2)
+            torch.nn.init.uniform_(norm.weight, 0.5, 2)
+            torch.nn.init.uniform_(norm.bias, -1, 1)
+        x = torch.rand(1, 3, 64, 64, dtype=torch.double)
+        with torch.inference_mode():
+            before = net.eval()(x)
+            fold_norms(net)
+            torch.testing.assert_close(net(x), before)
+        assert before.std() > 1e-3
+        assert all((norm.running_mean == 0).all() for norm in encoder_norms(net))
 
 
 class TestTraining:
@@ -129,6 +165,47 @@ class TestTraining:
         batch, masks = next(training_batches(phantoms(4), recipe, 0, 0))
         losses = [learner.step(batch, masks, 2e-3) for _ in range(6)]
         assert losses[-1] < 0.9 * losses[0]
+
+    def test_the_encoders_statistics_stay_and_the_decoders_learn(self):
+        recipe = small()
+        learner = OutlineLearner(recipe, seed=0, pretrained=False)
+        before = learner.network.to_arrays()
+        learner.step(*next(training_batches(phantoms(4), recipe, 0, 0)), 2e-3)
+        after = learner.network.to_arrays()
+        means = [name for name in before if name.endswith("running_mean")]
+        changed = {name for name in means if not np.array_equal(before[name], after[name])}
+        assert changed == {name for name in means if ".decoder." in name}
+        kernel = "stages.unet.encoder.model.conv_stem.weight"
+        assert not np.array_equal(before[kernel], after[kernel])
+
+    def test_the_kept_weights_are_a_running_mean(self):
+        """The first step's, then 2/11 of them and 9/11 of the second's."""
+        recipe = small()
+        learner = OutlineLearner(recipe, seed=0, pretrained=False)
+        name = "stages.unet.segmentation_head.0.weight"
+        seen = []
+        for batch, masks in training_batches(phantoms(8), recipe, 0, 0):
+            learner.step(batch, masks, 2e-3)
+            seen.append(learner.network.to_arrays()[name])
+        expected = 2 / 11 * seen[0] + 9 / 11 * seen[1]
+        np.testing.assert_allclose(learner.trained().to_arrays()[name], expected, rtol=1e-5)
+
+    def test_the_encoder_learns_more_slowly(self):
+        """The first step of AdamW without decay moves each weight by its rate."""
+        recipe = small()
+        learner = OutlineLearner(recipe, seed=0, pretrained=False)
+        before = learner.network.to_arrays()
+        learner.step(*next(training_batches(phantoms(4), recipe, 0, 0)), 1e-3)
+        after = learner.network.to_arrays()
+        encoder, head = (
+            np.median(np.abs(after[name] - before[name]))
+            for name in (
+                "stages.unet.encoder.model.bn1.weight",
+                "stages.unet.segmentation_head.0.weight",
+            )
+        )
+        assert head == pytest.approx(1e-3, rel=0.05)
+        assert encoder == pytest.approx(1e-3 * recipe.encoder_rate, rel=0.1)
 
     def test_a_resumed_run_ends_like_one_in_one_go(self, tmp_path):
         recipe, images = small(), phantoms(4)
@@ -143,7 +220,7 @@ class TestTraining:
             learner = OutlineLearner(recipe, seed=0, pretrained=False)
             folder = RunFolder(tmp_path / name)
             history = train(learner, recipe, images, images, folder, 0, on_epoch=on_epoch)
-            return history, folder.load()[1]
+            return history, folder.load_best()
 
         whole, weights = run("whole")
         with pytest.raises(Stop):
@@ -182,7 +259,7 @@ class TestTraining:
 
 @pytest.fixture(scope="module")
 def outliner(network):
-    return Outliner(load_outline_recipe(), network, Rule(mirrored=True))
+    return Outliner(load_outline_recipe(), network, Rule(views="enlarged"))
 
 
 class TestOutliner:
@@ -196,11 +273,24 @@ class TestOutliner:
 
     def test_a_mirrored_scan_gives_the_mirrored_map(self, outliner):
         scan = phantom("benign", 0, 224)[0]
-        plain = outliner.probability(scan, mirrored=True)
-        mirrored = outliner.probability(np.ascontiguousarray(scan[:, ::-1]), mirrored=True)
-        np.testing.assert_allclose(mirrored[:, ::-1], plain, atol=1e-4)
-        alone = outliner.probability(scan, mirrored=False)
-        assert np.abs(alone - plain).max() > 1e-4
+        other = np.ascontiguousarray(scan[:, ::-1])
+        for views in ("mirrored", "enlarged"):
+            both = outliner.probability(scan, views)
+            mirrored = outliner.probability(other, views)
+            np.testing.assert_allclose(mirrored[:, ::-1], both, atol=1e-4)
+        alone = outliner.probability(scan, "plain")
+        assert np.abs(alone - outliner.probability(scan, "mirrored")).max() > 1e-4
+
+    def test_an_enlarged_scan_is_seen_at_two_sizes(self, outliner):
+        """The mean of the mirrored maps of this network and of one whose size is 1.2 times that."""
+        scan, recipe = phantom("benign", 0, 224)[0], outliner.recipe
+        size = tuple(round(1.2 * side) for side in recipe.preprocessing.size)
+        preprocessing = recipe.preprocessing.model_copy(update={"size": size})
+        larger = recipe.model_copy(update={"preprocessing": preprocessing})
+        other = Outliner(larger, outliner._network, Rule())
+        parts = [one.probability(scan, "mirrored") for one in (outliner, other)]
+        expected = np.mean(parts, axis=0)
+        np.testing.assert_allclose(outliner.probability(scan, "enlarged"), expected, atol=1e-5)
 
     def test_the_scan_is_left_alone_and_may_be_read_only(self, outliner):
         scan = scans(1)[0]

@@ -17,7 +17,7 @@ from core.evaluation.localisation import localisation
 from core.outlining.evaluation import judge
 from core.outlining.proposal import FOLDER, open_outliner, outlines_checkpoint
 from core.outlining.recipe import BUSI_UNET, load_outline_recipe
-from core.outlining.result import metrics_of, read_predictions
+from core.outlining.result import metrics_of
 from core.results import outlining
 
 MEGABYTES = 14
@@ -69,7 +69,7 @@ class TestFolder:
     def test_no_imagenet_array_is_shipped_unchanged(self, checkpoint, weights_folder):
         known = {
             signature(array)
-            for array in np.load(weights_folder / "efficientnetb0.npz").values()
+            for array in np.load(weights_folder / "efficientnetv2-b0.npz").values()
             if np.ptp(array) > 0
         }
         arrays = checkpoint.arrays()
@@ -78,7 +78,8 @@ class TestFolder:
 
 class TestFigures:
     def test_its_tables_give_its_figures(self, checkpoint):
-        predictions, regions = read_predictions(checkpoint)
+        predictions = checkpoint.predictions()
+        regions = checkpoint.table("regions.parquet")
         names = checkpoint.metrics["regions"]
         systems = {name: open_checkpoint(name).recipe.classes for name in names}
         found = metrics_of(predictions, regions, checkpoint.recipe, systems)
@@ -101,7 +102,7 @@ class TestFigures:
 
     def test_real_scans_give_what_is_stored(self, checkpoint, outliner, tables):
         """Eight test images of BUSI, every label among them."""
-        stored, _ = read_predictions(checkpoint)
+        stored = checkpoint.predictions()
         stored = stored[stored["split"] == "test"].groupby("label").head(3).head(8)
         stored = stored.set_index("image_id")
         table = tables("busi")

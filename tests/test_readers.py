@@ -322,8 +322,8 @@ def labels_of_groups(table):
     return table.groupby("group")["label"].nunique()
 
 
-def test_the_thermograms_are_of_eighty_women(data_folder):
-    table = load_table("thermograms", data_folder)
+def test_the_thermograms_are_of_eighty_women(tables):
+    table = tables("thermograms")
     assert counts(table) == {"Healthy": 740, "Sick": 740}
     assert labels_of_groups(table).to_list() == [1] * 80
     assert table["image_id"].str.split("/").str[0].groupby(table["group"]).nunique().max() == 1
@@ -334,28 +334,28 @@ def test_the_thermograms_are_of_eighty_women(data_folder):
     assert (sizes >= 20).sum() == 58
 
 
-def test_identical_thermograms_share_a_group(data_folder):
-    table = load_table("thermograms", data_folder)
+def test_identical_thermograms_share_a_group(tables):
+    table = tables("thermograms")
     content = table["path"].map(lambda path: read_pixels(SimpleNamespace(path=path)).tobytes())
     copies = table.groupby(content.map(hash))["group"].agg(["size", "nunique"])
     assert (copies["size"] > 1).sum() == 42
     assert copies["nunique"].max() == 1
 
 
-def test_the_9016_ultrasound_images_are_496_of_busi(data_folder):
-    table = load_table("ultrasound-9016", data_folder)
+def test_the_9016_ultrasound_images_are_496_of_busi(tables):
+    table = tables("ultrasound-9016")
     assert len(table) == 9016
     assert counts(table) == {"benign": 4574, "malignant": 4442}
     assert counts(table.drop_duplicates("source")) == {"benign": 286, "malignant": 210}
-    busi = load_table("busi", data_folder).set_index("image_id")["group"]
+    busi = tables("busi").set_index("image_id")["group"]
     sources = table.drop_duplicates("source")
     in_busi = busi.loc[sources["label"] + "/" + sources["source"]].to_list()
     assert len(set(in_busi)) == sources["group"].nunique() == 384
     assert len(set(zip(in_busi, sources["group"], strict=True))) == 384
 
 
-def test_550_of_the_mammograms_are_negatives(data_folder):
-    table = load_table("mammograms", data_folder)
+def test_550_of_the_mammograms_are_negatives(tables):
+    table = tables("mammograms")
     assert counts(table) == {"benign": 2225, "malignant": 1158}
     assert (labels_of_groups(table) == 2).sum() == 19
     assert table["inverted"].sum() == 550
@@ -363,8 +363,8 @@ def test_550_of_the_mammograms_are_negatives(data_folder):
     assert not any(is_inverted(read_pixels(row)) for row in negatives.itertuples())
 
 
-def test_ucsb_has_ten_slides(data_folder):
-    table = load_table("ucsb", data_folder)
+def test_ucsb_has_ten_slides(tables):
+    table = tables("ucsb")
     assert counts(table) == {"benign": 32, "malignant": 26}
     assert sorted(table["group"].value_counts()) == [4] + [6] * 9
 

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.datasets import load_table
 from core.datasets.splits import PROTOCOLS, SPLITS, assign, counts
 
 MOBILENET, EFFICIENTNET = (0.64, 0.16, 0.20), (0.70, 0.15, 0.15)
@@ -133,8 +132,8 @@ def test_unknown_protocol_and_wrong_fractions_are_told():
             assign(clustered(), "published", fractions, seed=0)
 
 
-def test_grouped_split_of_busi(data_folder):
-    table = load_table("busi", data_folder)
+def test_grouped_split_of_busi(tables):
+    table = tables("busi")
     for seed in range(3):
         split = assign(table, "grouped", EFFICIENTNET, seed)
         assert (split.groupby(table["group"]).nunique() == 1).all()

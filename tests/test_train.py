@@ -79,7 +79,8 @@ def test_every_recipe_is_listed(capsys, monkeypatch):
 
 
 def test_the_real_samples_of_breakhis_train(data_folder, monkeypatch, tmp_path):
-    """13 of the 30 are of 40X: as they come, one epoch."""
+    """13 of the 30 are of 40X: one epoch."""
+    small(monkeypatch)
     samples = data_folder / "breakhis_samples"
     if not samples.is_dir():
         pytest.skip("no samples of BreaKHis here")

@@ -8,44 +8,12 @@ from __future__ import annotations
 import numpy as np
 from torch import nn
 
+from core.architectures.efficientnet_names import V1, keras_to_timm
 from core.architectures.torch_arrays import from_timm, load_arrays, start
 from core.architectures.torch_staged import StagedNetwork
 
 NAME = "tf_efficientnet_b0"
 ARRAYS = "efficientnetb0.npz"
-
-# Parts of a block: Keras layer suffix -> timm module, for blocks without and with expansion.
-_SEPARABLE = {
-    "dwconv": "conv_dw",
-    "bn": "bn1",
-    "se_reduce": "se.conv_reduce",
-    "se_expand": "se.conv_expand",
-    "project_conv": "conv_pw",
-    "project_bn": "bn2",
-}
-_INVERTED = {
-    "expand_conv": "conv_pw",
-    "expand_bn": "bn1",
-    "dwconv": "conv_dw",
-    "bn": "bn2",
-    "se_reduce": "se.conv_reduce",
-    "se_expand": "se.conv_expand",
-    "project_conv": "conv_pwl",
-    "project_bn": "bn3",
-}
-_OUTER = {"stem_conv": "conv_stem", "stem_bn": "bn1", "top_conv": "conv_head", "top_bn": "bn2"}
-
-
-def keras_to_timm(block_lengths: tuple[int, ...]) -> dict[str, str]:
-    """Keras layer name -> timm module name, for blocks of the given lengths."""
-    names = dict(_OUTER)
-    for stage, length in enumerate(block_lengths):
-        parts = _SEPARABLE if stage == 0 else _INVERTED
-        for index in range(length):
-            keras_block = f"block{stage + 1}{chr(ord('a') + index)}"
-            timm_block = f"blocks.{stage}.{index}"
-            names |= {f"{keras_block}_{k}": f"{timm_block}.{t}" for k, t in parts.items()}
-    return names
 
 
 def build(classes: int, size: tuple[int, int], parameters: dict, pretrained: bool) -> StagedNetwork:
@@ -73,4 +41,4 @@ def _backbone(pretrained: bool) -> nn.Module:
 
 def _load(backbone: nn.Module, arrays: dict[str, np.ndarray]) -> None:
     lengths = tuple(len(stage) for stage in backbone.blocks)
-    load_arrays(backbone, arrays, keras_to_timm(lengths))
+    load_arrays(backbone, arrays, keras_to_timm(lengths, V1))

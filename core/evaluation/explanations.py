@@ -17,7 +17,6 @@ evidence of how good a method is, and so they are printed and stay out of the ch
 from __future__ import annotations
 
 import argparse
-import io
 import sys
 from pathlib import Path
 
@@ -30,9 +29,11 @@ from rich.table import Table
 from core.checkpoints import (
     CHECKPOINTS,
     EXPLANATIONS,
+    RUNS,
     Checkpoint,
     list_trained,
     open_checkpoint,
+    parquet,
     update_checkpoint,
 )
 from core.datasets import DatasetError, find_folder, fingerprint, load_table, read_mask
@@ -41,7 +42,6 @@ from core.evaluation.examination import SIGNS, System, Task, measure, tasks
 from core.evaluation.journal import Journal
 from core.explain import METHODS, Method
 
-RUNS = Path("runs")
 COLUMNS = ["image_id", "group", "method", "metric", "value"]
 PHANTOMS = "phantoms"
 
@@ -57,7 +57,7 @@ def images_of(checkpoint: Checkpoint, data: Path | None) -> tuple[str, pd.DataFr
     """Name of the data set, and the rows of its test images that have a lesion.
 
     The rows are in a seeded order, so that the first few are a fair sample. Raises DatasetError
-    if the data are not those that the system was trained on.
+    if the data are not those that the system was trained on, or none of them has a lesion's mask.
     """
     recipe = checkpoint.recipe
     dataset = recipe.data.dataset
@@ -74,7 +74,13 @@ def images_of(checkpoint: Checkpoint, data: Path | None) -> tuple[str, pd.DataFr
             )
         table = table[table["image_id"].isin(checkpoint.shipped_run("test")["image_id"])]
     shuffled = table.sort_values("image_id").sample(frac=1, random_state=0)
-    return dataset, shuffled[[_has_lesion(row) for row in shuffled.itertuples()]]
+    chosen = shuffled[np.array([_has_lesion(row) for row in shuffled.itertuples()], bool)]
+    if chosen.empty:
+        raise DatasetError(
+            f"None of the test images of {recipe.id} here has the outline of a lesion, so there is "
+            "nothing to measure its maps against. Choose another system."
+        )
+    return dataset, chosen
 
 
 def _has_lesion(row) -> bool:
@@ -96,7 +102,7 @@ def read(checkpoint: Checkpoint) -> pd.DataFrame:
     """The measured figures, one row an image, method and metric; empty if there are none."""
     if EXPLANATIONS not in checkpoint.manifest["files"]:
         return pd.DataFrame(columns=COLUMNS)
-    return pd.read_parquet(io.BytesIO(checkpoint.verified(EXPLANATIONS)))
+    return checkpoint.table(EXPLANATIONS)
 
 
 def write(checkpoint: Checkpoint, measured: pd.DataFrame) -> pd.DataFrame:
@@ -105,9 +111,7 @@ def write(checkpoint: Checkpoint, measured: pd.DataFrame) -> pd.DataFrame:
     both = pd.concat([one for one in (read(checkpoint), measured) if len(one)])
     merged = both.drop_duplicates(index, keep="last").sort_values(index, ignore_index=True)
     merged = without_delays(merged)
-    buffer = io.BytesIO()
-    merged.to_parquet(buffer, index=False, compression="zstd")
-    update_checkpoint(checkpoint, {EXPLANATIONS: buffer.getvalue()})
+    update_checkpoint(checkpoint, {EXPLANATIONS: parquet(merged)})
     return merged
 
 
@@ -154,7 +158,7 @@ def main(arguments: list[str] | None = None) -> int:
         journal = journal_of(checkpoint, dataset)
         wanted = tasks(table.head(options.limit or len(table)), methods, options.full)
         known = {} if options.again else _known(checkpoint, journal)
-        _run(checkpoint, [one for one in wanted if one.key not in known], journal, console)
+        _run(checkpoint, [one for one in wanted if one.key not in known], journal)
         measured = long_table(list(journal.read().values()))
         if dataset != PHANTOMS:
             measured = write(checkpoint, measured)
@@ -176,7 +180,7 @@ def _known(checkpoint: Checkpoint, journal: Journal) -> set[tuple[str, str, str]
     return {*journal.read(), *shipped[["image_id", "method", "part"]].itertuples(index=False)}
 
 
-def _run(checkpoint: Checkpoint, todo: list[Task], journal: Journal, console: Console) -> None:
+def _run(checkpoint: Checkpoint, todo: list[Task], journal: Journal) -> None:
     if not todo:
         return
     system = System(checkpoint)

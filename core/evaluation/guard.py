@@ -14,7 +14,6 @@ that have none, in turn, so that only what is inside differs.
 from __future__ import annotations
 
 import argparse
-import io
 import sys
 import time
 from pathlib import Path
@@ -27,6 +26,7 @@ from core.checkpoints import (
     Checkpoint,
     list_trained,
     open_checkpoint,
+    parquet,
     update_checkpoint,
 )
 from core.classifiers import Classifier
@@ -71,14 +71,12 @@ def read(checkpoint: Checkpoint) -> pd.DataFrame:
     """What was measured, one row an image; empty if nothing was."""
     if FIGURES not in checkpoint.manifest["files"]:
         return pd.DataFrame(columns=COLUMNS)
-    return pd.read_parquet(io.BytesIO(checkpoint.verified(FIGURES)))
+    return checkpoint.table(FIGURES)
 
 
 def write(checkpoint: Checkpoint, figures: pd.DataFrame) -> None:
     """Keep it in the checkpoint."""
-    buffer = io.BytesIO()
-    figures.to_parquet(buffer, index=False, compression="zstd")
-    update_checkpoint(checkpoint, {FIGURES: buffer.getvalue()})
+    update_checkpoint(checkpoint, {FIGURES: parquet(figures)})
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -62,7 +62,7 @@ def everything(checkpoint: Checkpoint, root: Path | None, limit: int) -> Iterato
     dataset = recipe.data.dataset
     table = images_of(checkpoint, _folder(dataset, root))
     own = _first_of_groups(table[table["split"] == "test"], TESTED)
-    outlined = recipe.preprocessing.region == "mask"
+    outlined = recipe.preprocessing.outlined
     mine = list(_of_table(_name(dataset), OWN, own))
     yield from mine
     if outlined:

@@ -77,9 +77,9 @@ def dt_grad_cam(
     seen = []
     for index, image in enumerate(batch):
         copies = noisy_copies(image, int(n), sigma, seed)
-        maps = _grad_cams(classifier, copies, weights[index], layer)
+        told = portion(progress, index, len(batch))
+        maps = _grad_cams(classifier, copies, weights[index], layer, told)
         seen.append(_steps(maps, image.shape[:2], int(kernel)))
-        portion(progress, index, len(batch))(1.0)
     steps = {
         name: np.stack(all_of_it)
         for name, all_of_it in zip(Steps._fields, zip(*seen, strict=True), strict=True)
@@ -109,15 +109,21 @@ def falling_weights(n: int) -> np.ndarray:
 
 
 def _grad_cams(
-    classifier: Classifier, copies: np.ndarray, weights: np.ndarray, layer: str | None
+    classifier: Classifier,
+    copies: np.ndarray,
+    weights: np.ndarray,
+    layer: str | None,
+    progress: Progress,
 ) -> np.ndarray:
     """Grad-CAM of each copy in logits, cut at 0: float64 (n, h, w)."""
-    parts = (copies[start : start + BATCH] for start in range(0, len(copies), BATCH))
-    features = np.concatenate([classifier.rough_features(part, layer) for part in parts])
-    _, gradients = classifier.head(features, weights, layer)
-    with np.errstate(over="ignore", invalid="ignore"):
-        raw = raw_grad_cam(*own_channels(classifier, layer, features, gradients))
-    return np.maximum(raw, 0)
+    raw = []
+    for start in range(0, len(copies), BATCH):
+        features = classifier.rough_features(copies[start : start + BATCH], layer)
+        _, gradients = classifier.head(features, weights, layer)
+        with np.errstate(over="ignore", invalid="ignore"):
+            raw.append(raw_grad_cam(*own_channels(classifier, layer, features, gradients)))
+        progress(min(1.0, (start + BATCH) / len(copies)))
+    return np.maximum(np.concatenate(raw), 0)
 
 
 def _steps(noisy: np.ndarray, size: tuple[int, int], kernel: int) -> Steps:

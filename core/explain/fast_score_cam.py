@@ -42,6 +42,10 @@ def fast_score_cam(
     Alternatives tried at 64 channels, with 6 of the phantoms (there this one has 0.9996): the
     channels of most energy, or of most energy times gradient, with the rest left out (0.973 and
     0.978) or at the mean score (0.996 for energy), and the clusters' means as masks (0.9991).
+    On 50 grouped BUSI test scans (``core.evaluation.score_cam_agreement``) a smooth function of the
+    mask, fitted to the same scores, comes out slightly better: 0.9990 against 0.9987 on
+    EfficientNet-B0, 0.9944 against 0.9931 on MobileNetV2. Clusters stay, since each weight is then
+    a score that the network gave.
     """
     choose = partial(typical_masks, count=int(channels))
     return from_masks(choose, classifier, batch, target, layer, features, progress)

@@ -207,8 +207,8 @@ def load_guard(checkpoint: Checkpoint) -> Guard:
         unseen=(found / limits).max(axis=1),
         trained=len(training),
         modality=recipe.modality,
-        outlined=recipe.preprocessing.region == "mask",
-        dark_air=recipe.preprocessing.polarity == "dark_air",
+        outlined=recipe.preprocessing.outlined,
+        dark_air=recipe.preprocessing.dark_air,
     )
 
 

@@ -91,5 +91,5 @@ def keep(checkpoint: Checkpoint, arrays: dict[str, np.ndarray]) -> None:
 
 
 def _pictures(table: pd.DataFrame, recipe: Recipe) -> np.ndarray:
-    dark_air = recipe.preprocessing.polarity == "dark_air"
+    dark_air = recipe.preprocessing.dark_air
     return np.stack([looks(read_pixels(row), dark_air) for row in table.itertuples()])

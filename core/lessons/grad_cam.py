@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from core.classifiers.base import target_weights
 from core.explain.gradients import own_channels
 from core.lessons import drawing
 from core.lessons.channels import SHOWN, correlation, described, enlarged
@@ -11,17 +12,26 @@ from core.lessons.step import Bars, Picture, Scene, Step
 
 _BARS = 12
 _ALIKE = 0.99
+_NEAR = 0.001  # of what all channels bring, whatever its sign, may be lost in rounding
 
 
 def grad_cam(scene: Scene) -> tuple[Step, ...]:
     """Channels, their weights, their sum, its positive part, the map."""
     parts, order = contributions(scene)
+    lost = without_features(scene)
+    brought = parts.sum(axis=(0, 1))
+    straight = abs(brought.sum() - lost) <= _NEAR * np.abs(brought).sum()
     heatmap = scene.explained("grad-cam").heatmaps[0]
     why = f"These bring most to the score of *{scene.aim}*."
-    told = f"At its strongest place the map adds {heatmap.maximum:.2g} to the score."
+    most = f"{heatmap.maximum:.2g}"
+    told = (
+        f"At its strongest place the map adds {most} to the score."
+        if straight
+        else f"Before it is stretched to 1 the map stands at {most} at its strongest place."
+    )
     return (
         described(scene, order[:SHOWN], why),
-        _weights(scene, parts, order),
+        _weights(scene, parts, order, None if straight else lost),
         _sum(scene, parts, order),
         _positive(scene, parts.sum(axis=-1)),
         enlarged(scene, heatmap, told),
@@ -37,16 +47,32 @@ def contributions(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
     return parts, np.argsort(-np.abs(parts.sum(axis=(0, 1))), kind="stable")
 
 
-def _weights(scene: Scene, parts: np.ndarray, order: np.ndarray) -> Step:
+def without_features(scene: Scene) -> float:
+    """How much the score falls when every feature becomes 0."""
+    logits, _ = scene.classifier.head(
+        np.concatenate([scene.features, np.zeros_like(scene.features)]), scene.target, scene.layer
+    )
+    whole, nothing = (logits * target_weights(scene.target, *logits.shape)).sum(axis=1)
+    return float(whole - nothing)
+
+
+def _weights(scene: Scene, parts: np.ndarray, order: np.ndarray, lost: float | None) -> Step:
+    """``lost``: what the score falls by without features, if that is not what they add up to."""
     brought = parts.sum(axis=(0, 1))
     first = order[:_BARS]
+    bent = (
+        ""
+        if lost is None
+        else " That is to first order: the network goes on from here in ways that are not linear, "
+        f"and without any of them the score would fall by {lost:.2f}."
+    )
     return Step(
         "Each channel gets a weight",
-        r"$\alpha_k = \frac{1}{Z}\sum_{ij} \partial Y / \partial A^k_{ij}$: how much the score $Y$ "
-        f"of *{scene.aim}* rises when channel $k$ rises everywhere. Weight times channel, added "
-        f"over all places, is what the channel brings. All {len(order):,} together bring "
-        f"{brought.sum():+.2f}; of them {np.sum(brought > 0):,} speak for *{scene.aim}* and "
-        f"{np.sum(brought < 0):,} against it.",
+        r"$\alpha_k = \frac{1}{Z}\sum_{ij} \partial Y / \partial A^k_{ij}$: how steeply the score "
+        f"$Y$ of *{scene.aim}* rises with channel $k$, on average over its places. Weight times "
+        f"channel, added over all places, is what the channel brings. All {len(order):,} together "
+        f"bring {brought.sum():+.2f}; of them {np.sum(brought > 0):,} speak for *{scene.aim}* and "
+        f"{np.sum(brought < 0):,} against it.{bent}",
         bars=Bars(
             tuple(f"{number}" for number in first), brought[first], "channel", "brings to the score"
         ),

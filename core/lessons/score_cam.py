@@ -29,7 +29,7 @@ def score_cam(scene: Scene) -> tuple[Step, ...]:
     return (
         _masks(scene, masks, stands_for, shown),
         _scores(scene, masks, scores, shown),
-        _weights(scene, scores, share),
+        _weights(scores, share),
         _sum(scene, share),
         enlarged(scene, heatmap, _LAST),
     )
@@ -82,7 +82,7 @@ def _scores(scene: Scene, masks: np.ndarray, scores: np.ndarray, shown: np.ndarr
     )
 
 
-def _weights(scene: Scene, scores: np.ndarray, share: np.ndarray) -> Step:
+def _weights(scores: np.ndarray, share: np.ndarray) -> Step:
     order = np.argsort(-scores, kind="stable")
     ends = (
         np.concatenate([order[: _BARS // 2], order[-_BARS // 2 :]]) if len(order) > _BARS else order

@@ -47,6 +47,8 @@ def trial(
     The yardstick is the map itself mirrored left to right, top to bottom, and both, the mean of
     the three: as large and as coherent as the map, in other places. (Single pixels at random would
     be a poor one: hidden pixels all over the scan upset a network more than any hidden region.)
+    All of it happens within what the system sees: of one that is shown the outlined lesion alone,
+    the box around that.
 
     ``pixels`` uint8 (H, W, 3) to draw upon, ``batch`` float32 (1, h, w, 3). What is hidden becomes
     0 in the recipe's value range, and is drawn in the colour that this stands for.
@@ -54,19 +56,42 @@ def trial(
     if not heatmap.values.any():
         return None
     image = batch[0]
-    values = heatmap.resized(*image.shape[:2])
+    outlined = classifier.recipe.preprocessing.outlined
+    box = box_of(image) if outlined else np.s_[:, :]
+    values = heatmap.resized(*image.shape[:2])[box]
 
     def curve(map_: np.ndarray) -> np.ndarray:
-        return deletion_curve(classifier, image, ranks(map_, image), target, LEVELS)
+        return deletion_curve(classifier, image, _places(map_, image, box), target, LEVELS)
 
     mirrored = [curve(one) for one in (values[:, ::-1], values[::-1], values[::-1, ::-1])]
-    drawn = ranks(heatmap.resized(*pixels.shape[:2]), pixels) / pixels[..., 0].size
+    drawn_box = box_of(pixels) if outlined else box
+    large = heatmap.resized(*pixels.shape[:2])[drawn_box]
+    drawn = _places(large, pixels, drawn_box) / pixels[..., 0].size
+    whole = "what the system sees" if outlined else "the scan"
     pictures = tuple(
         Picture(
             np.where((drawn < share)[..., None], nothing(classifier), pixels),
-            f"{100 * share:.3g} % of the scan hidden",
+            f"{100 * share:.3g} % of {whole} hidden",
         )
         for share in (level / LEVELS for level in SHOWN)
     )
     hidden = np.linspace(0, 1, LEVELS + 1)
     return Trial(hidden, curve(values), np.mean(mirrored, axis=0), pictures)
+
+
+def box_of(image: np.ndarray) -> tuple[slice, slice]:
+    """The smallest box around what is not 0 in an image (H, W, 3); all of it if nothing is."""
+    seen = image.any(axis=-1)
+    if not seen.any():
+        return np.s_[:, :]
+    rows, columns = (np.flatnonzero(seen.any(axis=axis)) for axis in (1, 0))
+    return np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _places(values: np.ndarray, image: np.ndarray, box: tuple[slice, slice]) -> np.ndarray:
+    """Each pixel's place in the order of removal, int (H, W), for a map of the box, (h, w): its own
+    pixels are spread over all places, and those outside are last."""
+    size = image[..., 0].size
+    places = np.full(image.shape[:2], size - 1)
+    places[box] = ranks(values, image[box]) * size // values.size
+    return places

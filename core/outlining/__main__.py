@@ -23,7 +23,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from core.checkpoints import CHECKPOINTS
+from core.checkpoints import CHECKPOINTS, RUNS
 from core.outlining.recipe import load_outline_recipe
 
 console = Console()
@@ -115,7 +115,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     parser.add_argument("--from-scratch", action="store_true", help="start from random weights")
     parser.add_argument("--shipped", action="store_true", help="judge the shipped weights anew")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of runs")
+    parser.add_argument("--runs", type=Path, default=RUNS, help="folder of runs")
     parser.add_argument("--output", type=Path, default=CHECKPOINTS, help="folder of checkpoints")
     return parser.parse_args(arguments)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.card import INTENDED_USE
+from core.card import INTENDED_USE, bullets, cell
 from core.outlining.recipe import OutlineRecipe
 from core.recipe import Source
 from core.results.tables import markdown_table
@@ -13,6 +13,11 @@ _LESION = {
     "iou": "IoU, mean",
     "found": "Found (IoU at least 0.5)",
     "missed": "Nothing proposed",
+}
+_WHOSE = {
+    "plain": "the scan's",
+    "mirrored": "the mean of the scan's and its mirror image's",
+    "enlarged": "the mean of the scan's and its mirror image's, of each at two sizes",
 }
 _REGION = {"true": "the outline drawn by radiologists", "proposed": "proposed", "none": "none"}
 _FIGURES = {
@@ -34,8 +39,8 @@ def render(recipe: OutlineRecipe, metrics: dict) -> str:
         "**After.** " + " ".join(_cited(source) for source in recipe.sources),
         "## Figures on test images",
         *figure_parts(metrics),
-        _bullets("## Known limits", recipe.limits),
-        _bullets("## How it was trained", recipe.notes),
+        bullets("## Known limits", recipe.limits),
+        bullets("## How it was trained", recipe.notes),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -68,7 +73,7 @@ def rule_sentence(metrics: dict) -> str:
     """The rule of the outline, and on what it was chosen."""
     rule, chosen = metrics["rule"], metrics["rule_chosen_on"]
     which = "the largest of them alone is kept" if rule["largest_only"] else "all of them are kept"
-    whose = "the mean of the scan's and its mirror image's" if rule["mirrored"] else "the scan's"
+    whose = _WHOSE[rule["views"]]
     size = f"of at least {rule['smallest']:.1%} of the scan " if rule["smallest"] else ""
     return (
         f"The outline is where the probability ({whose}) is at least {rule['threshold']:g}, in "
@@ -87,7 +92,7 @@ def _lesion_table(test: dict) -> str:
         [
             "all lesions" if name == "lesions" else name,
             f"{one['n']} ({one['n_groups']})",
-            *(_cell(one["values"][key]) for key in _LESION),
+            *(cell(one["values"][key]) for key in _LESION),
         ]
         for name, one in ((name, test[name]) for name in ("lesions", *classes))
     ]
@@ -106,14 +111,14 @@ def _others(test: dict) -> str:
         return "No image without a lesion was tested."
     figure = one["values"]["false_proposal"]
     return (
-        f"Of the {one['n']} test images without a lesion, {_cell(figure)} get an outline all the "
+        f"Of the {one['n']} test images without a lesion, {cell(figure)} get an outline all the "
         "same (Wilson's interval)."
     )
 
 
 def _region_parts(name: str, one: dict) -> list[str]:
     lines = [
-        [title, *(_cell(one["regions"][region][key]) for key, _ in _FIGURES.items())]
+        [title, *(cell(one["regions"][region][key]) for key, _ in _FIGURES.items())]
         for region, title in _REGION.items()
     ]
     change = one["change"]["proposed"]
@@ -128,19 +133,8 @@ def _region_parts(name: str, one: dict) -> list[str]:
     ]
 
 
-def _bullets(title: str, sentences: tuple[str, ...]) -> str:
-    return f"{title}\n\n" + "\n".join(f"- {s}" for s in sentences) if sentences else ""
-
-
 def _cited(source: Source) -> str:
-    link = f"https://doi.org/{source.doi}" if source.doi else source.url
-    return f'{source.authors}, "{source.title}", {source.venue}, {source.year}, {link}.'
-
-
-def _cell(figure: dict) -> str:
-    if figure["value"] is None:
-        return "undefined"
-    return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
+    return f'{source.authors}, "{source.title}", {source.venue}, {source.year}, {source.link}.'
 
 
 def _signed(figure: dict) -> str:

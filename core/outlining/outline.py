@@ -7,6 +7,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+VIEWS: dict[str, tuple[tuple[float, bool], ...]] = {
+    "plain": ((1.0, False),),
+    "mirrored": ((1.0, False), (1.0, True)),
+    "enlarged": ((1.0, False), (1.0, True), (1.2, False), (1.2, True)),
+}
+"""What the network is shown of a scan: sizes as multiples of its own, and whether mirrored."""
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -15,14 +22,14 @@ class Rule:
     Pixels whose probability is at least ``threshold`` are marked and their holes filled. A
     connected part (of 8 neighbours) is kept if its area is at least ``smallest``, a share of the
     scan, and its highest probability at least ``peak``; with ``largest_only`` the largest of
-    these alone. With ``mirrored`` the map is the mean of those of the scan and its mirror image.
+    these alone. The map is the mean of those of the ``VIEWS`` of this name.
     """
 
     threshold: float = 0.5
     smallest: float = 0.0
     peak: float = 0.0
     largest_only: bool = False
-    mirrored: bool = False
+    views: str = "plain"
 
 
 @dataclass(frozen=True, eq=False)

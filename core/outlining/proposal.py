@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from core.checkpoints import CHECKPOINTS, MANIFEST, Checkpoint, CheckpointError
-from core.outlining.outline import Rule, outline_of
+from core.outlining.outline import VIEWS, Rule, outline_of
 from core.outlining.recipe import BUSI_UNET, OutlineRecipe, parse_outline_recipe
 from core.preprocessing import to_batch
 
@@ -52,21 +52,23 @@ class Outliner:
 
     def propose(self, pixels: np.ndarray) -> Proposal:
         """The outline proposed for a scan, uint8 (H, W, 3). Raises ValueError for another array."""
-        return proposal_of(self.probability(pixels, self.rule.mirrored), self.rule)
+        return proposal_of(self.probability(pixels, self.rule.views), self.rule)
 
-    def probability(self, pixels: np.ndarray, mirrored: bool) -> np.ndarray:
+    def probability(self, pixels: np.ndarray, views: str) -> np.ndarray:
         """Probability of each pixel's belonging to a lesion, float32 (H, W), of a scan uint8
-        (H, W, 3); with ``mirrored`` the mean over the scan and its mirror image."""
+        (H, W, 3): the mean over its ``VIEWS`` of this name."""
         _check(pixels)
-        batch = to_batch([pixels], self.recipe.preprocessing)
-        if mirrored:
-            batch = np.concatenate([batch, batch[:, :, ::-1]])
-        maps = self._maps(batch)
-        if mirrored:
-            maps[1] = maps[1, :, ::-1].copy()
+        maps = [self._map(pixels, size, mirrored) for size, mirrored in VIEWS[views]]
+        return np.clip(np.mean(maps, axis=0), 0, 1)
+
+    def _map(self, pixels: np.ndarray, size: float, mirrored: bool) -> np.ndarray:
+        """Map (H, W) of a scan, shown to the network at this multiple of its own size."""
         height, width = pixels.shape[:2]
-        whole = cv2.resize(maps.mean(axis=0), (width, height), interpolation=cv2.INTER_LINEAR)
-        return np.clip(whole, 0, 1)
+        sides = tuple(round(size * side) for side in self.recipe.preprocessing.size)
+        preprocessing = self.recipe.preprocessing.model_copy(update={"size": sides})
+        batch = to_batch([pixels[:, ::-1] if mirrored else pixels], preprocessing)
+        seen = cv2.resize(self._maps(batch)[0], (width, height), interpolation=cv2.INTER_LINEAR)
+        return seen[:, ::-1] if mirrored else seen
 
     def _maps(self, batch: np.ndarray) -> np.ndarray:
         """Maps (N, h, w) of a batch (N, h, w, 3)."""

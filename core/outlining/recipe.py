@@ -19,8 +19,10 @@ class OutlineRecipe(BaseModel):
 
     ``classes`` are the labels of its images, ``lesion_classes`` those whose images hold a lesion.
     ``encoder`` is a name of segmentation-models-pytorch; ``decoder_channels`` go from the
-    coarsest to the finest of the five stages. In each phase of the training the learning rate
-    rises to the phase's and falls to 0 (``core.outlining.training.learning_rate``).
+    coarsest to the finest stage. In each phase of the training the learning rate
+    rises to the phase's and falls to 0 (``core.outlining.training.learning_rate``); the encoder
+    learns at ``encoder_rate`` of it. The network that is kept is the mean of those after each
+    step, weights falling by ``averaging`` a step (0: the last one alone).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,12 +37,14 @@ class OutlineRecipe(BaseModel):
     classes: tuple[str, ...]
     lesion_classes: tuple[str, ...]
     encoder: str
-    decoder_channels: tuple[Count, ...] = Field(min_length=5, max_length=5)
+    decoder_channels: tuple[Count, ...] = Field(min_length=4, max_length=4)
     sources: tuple[Source, ...]
     data: Data
     preprocessing: Preprocessing
     augmentation: Augmentation
     training: Training
+    encoder_rate: float = Field(gt=0, le=1)
+    averaging: float = Field(ge=0, lt=1)
 
     def method(self) -> dict:
         """What decides the result of a training; the prose does not."""

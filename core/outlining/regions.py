@@ -27,7 +27,7 @@ def systems_with_region(root: Path, dataset: str) -> list[Checkpoint]:
     return [
         one
         for one in checkpoints
-        if one.recipe.preprocessing.region == "mask" and one.recipe.data.dataset == dataset
+        if one.recipe.preprocessing.outlined and one.recipe.data.dataset == dataset
     ]
 
 

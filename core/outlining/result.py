@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import platform
 from importlib.metadata import version
@@ -14,18 +13,18 @@ import tomli_w
 import torch
 from safetensors.numpy import save
 
-from core.checkpoints import CHECKPOINTS, Checkpoint, shrink, write_checkpoint
+from core.checkpoints import CHECKPOINTS, RUNS, parquet, shrink, write_checkpoint
 from core.datasets import DatasetError, fingerprint, read_pixels
 from core.outlining import card
 from core.outlining.evaluation import SCANS, figures, judge, lesion_mask, milliseconds
 from core.outlining.images import read_table
-from core.outlining.network import build
-from core.outlining.outline import Rule
+from core.outlining.network import build, fold_norms
+from core.outlining.outline import VIEWS, Rule
 from core.outlining.proposal import FOLDER, Outliner, outlines_checkpoint
 from core.outlining.recipe import OutlineRecipe
 from core.outlining.regions import answers, region_figures, systems_with_region
 from core.outlining.selection import Choice, choose
-from core.outlining.training import RUNS, epochs_of, run_folder
+from core.outlining.training import epochs_of, run_folder
 
 _LIBRARIES = (
     "torch",
@@ -51,7 +50,10 @@ def write_result(
     ValueError if the run has not finished, or DatasetError.
     """
     history, weights = _finished(recipe, seed, runs)
-    small = shrink(weights)
+    network = build(recipe)
+    network.from_arrays(weights)
+    fold_norms(network)  # their statistics are ImageNet's, which are not ours to ship
+    small = shrink(network.to_arrays())
     table = read_table(recipe, data, seed)
     outliner, choice = _with_best_rule(recipe, small, table)
     manifest = {
@@ -106,12 +108,6 @@ def metrics_of(
     }
 
 
-def read_predictions(checkpoint: Checkpoint) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The tables of ``evaluation.judge`` and ``regions.answers`` in a checkpoint."""
-    names = ("predictions.parquet", "regions.parquet")
-    return tuple(pd.read_parquet(io.BytesIO(checkpoint.verified(name))) for name in names)
-
-
 def _finished(recipe: OutlineRecipe, seed: int, runs: Path) -> tuple[list, dict]:
     run = run_folder(recipe, seed, runs)
     saved = run.load()
@@ -136,8 +132,8 @@ def _with_best_rule(
 def _validation_maps(outliner: Outliner, table: pd.DataFrame):
     for row in table.itertuples():
         pixels = read_pixels(row)
-        both = (outliner.probability(pixels, mirrored) for mirrored in (False, True))
-        yield (*both, lesion_mask(row, pixels.shape[:2]))
+        maps = {views: outliner.probability(pixels, views) for views in VIEWS}
+        yield maps, lesion_mask(row, pixels.shape[:2])
 
 
 def _measured(outliner: Outliner, choice: Choice, table: pd.DataFrame) -> dict[str, bytes]:
@@ -159,14 +155,8 @@ def _measured(outliner: Outliner, choice: Choice, table: pd.DataFrame) -> dict[s
         },
     }
     return {
-        "predictions.parquet": _parquet(predictions),
-        "regions.parquet": _parquet(regions),
+        "predictions.parquet": parquet(predictions),
+        "regions.parquet": parquet(regions),
         "metrics.json": json.dumps(metrics, indent=1, sort_keys=True, allow_nan=False).encode(),
         "card.md": card.render(recipe, metrics).encode(),
     }
-
-
-def _parquet(table: pd.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    table.to_parquet(buffer, index=False, compression="zstd")
-    return buffer.getvalue()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 
-from core.outlining.outline import Parts, Rule, kept, parts_of
+from core.outlining.outline import VIEWS, Parts, Rule, kept, parts_of
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6)
 _SMALLEST = (0.0, 0.001, 0.002, 0.004, 0.006)
@@ -41,26 +41,26 @@ class _Overlaps:
         return float(2 * self.shared[keep].sum() / (marked + self.lesion))
 
 
-def choose(maps: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Choice:
+def choose(maps: Iterable[tuple[Mapping[str, np.ndarray], np.ndarray]]) -> Choice:
     """The rule with the highest mean Dice coefficient over all images.
 
-    ``maps`` gives of each image its map without and with mirroring, float32 (H, W), and its mask,
+    ``maps`` gives of each image its map float32 (H, W) by the name of the views, and its mask,
     bool (H, W), empty where there is no lesion: there nothing proposed scores 1 and anything
     else 0. Of equal rules the first is taken, which changes less.
     """
-    overlaps: dict[tuple[bool, float], list[_Overlaps]] = {
-        key: [] for key in product((False, True), THRESHOLDS)
+    overlaps: dict[tuple[str, float], list[_Overlaps]] = {
+        key: [] for key in product(VIEWS, THRESHOLDS)
     }
-    for plain, mirrored, mask in maps:
-        for (with_mirror, threshold), found in overlaps.items():
-            found.append(_overlaps(mirrored if with_mirror else plain, threshold, mask))
+    for by_views, mask in maps:
+        for (views, threshold), found in overlaps.items():
+            found.append(_overlaps(by_views[views], threshold, mask))
     return _best(overlaps)
 
 
-def _best(overlaps: dict[tuple[bool, float], list[_Overlaps]]) -> Choice:
+def _best(overlaps: dict[tuple[str, float], list[_Overlaps]]) -> Choice:
     choices = [
-        _judged(Rule(threshold, smallest, peak, largest_only, mirrored), found)
-        for (mirrored, threshold), found in overlaps.items()
+        _judged(Rule(threshold, smallest, peak, largest_only, views), found)
+        for (views, threshold), found in overlaps.items()
         for smallest, peak, largest_only in product(_SMALLEST, _PEAKS, (False, True))
     ]
     return max(choices, key=lambda choice: choice.score)

@@ -8,6 +8,7 @@ from time import perf_counter
 
 import numpy as np
 
+from core.checkpoints import RUNS
 from core.evaluation.localisation import localisation
 from core.outlining.images import training_batches
 from core.outlining.learner import OutlineLearner
@@ -16,7 +17,6 @@ from core.training.images import ImageSet, evaluation_batches
 from core.training.loop import Report
 from core.training.state import Progress, RunFolder
 
-RUNS = Path("runs")
 _RISE = 0.05  # share of a phase over which the learning rate rises
 _DECAY = 0.9  # exponent, as in DeepLab (Chen et al., TPAMI 2018)
 
@@ -47,12 +47,12 @@ def train(
         progress.history.append(record)
         if 1 - record["val_dice"] < progress.best_loss:
             progress.best_loss = 1 - record["val_dice"]
-            run.save_best(learner.network.to_arrays())
+            run.save_best(learner.trained().to_arrays())
         progress.epoch += 1
         progress.finished = progress.epoch == epochs_of(recipe)
         run.save(progress, learner.network.to_arrays(), learner.optimizer_arrays())
         on_epoch(record)
-    learner.network.from_arrays(run.load_best())
+    learner.trained().from_arrays(run.load_best())
     return progress.history
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.card import INTENDED_USE, PROTOCOLS
+from core.card import INTENDED_USE, PROTOCOLS, SPLIT_TITLES
 from core.explain.registry import METHODS
 from core.figures import MALIGNANT_SIGN, percent
 from core.findings import NO_REGION, Findings
@@ -27,7 +27,6 @@ _GUARD = {
     "unusual": "Unusual for this system",
     "foreign": "Not what this system was trained on",
 }
-_HEADINGS = {"grouped": "Grouped split", "published": "Random split"}
 _FIGURES = ("accuracy", "balanced_accuracy", "macro_auc", "macro_f1", "mcc", "ece")
 _OF_MALIGNANT = ("sensitivity", "specificity", "precision")
 
@@ -239,7 +238,7 @@ def _figures(findings: Findings) -> Table:
         paper = recipe.published.get(key)
         cells = [_cell(metrics[name]["values"].get(key)) for name in protocols]
         rows.append((title, *cells, MISSING if paper is None else f"{paper:g}"))
-    told = [f"{_HEADINGS[name]}: {PROTOCOLS[name]}." for name in protocols]
+    told = [f"{SPLIT_TITLES[name]}: {PROTOCOLS[name]}." for name in protocols]
     ranges = (
         "In brackets 95 % intervals, bootstrapped over groups; one without width does not mean "
         "that the figure is certain. Papers give none."
@@ -258,7 +257,7 @@ def _titles(recipe) -> dict[str, str]:
 
 def _heading(protocol: str, measured: dict) -> str:
     groups = f", {measured['n_groups']} groups" if "n_groups" in measured else ""
-    return f"{_HEADINGS[protocol]}\nn = {measured['n']}{groups}"
+    return f"{SPLIT_TITLES[protocol]}\nn = {measured['n']}{groups}"
 
 
 def _cell(figure: dict | None) -> str:
@@ -289,7 +288,7 @@ def _record(findings: Findings) -> Iterator[tuple[str, str]]:
     yield "Window", _window(findings)
     yield "Outline", _outline(findings)
     yield "System", f"{recipe.title} ({recipe.id})"
-    protocol, seed = _HEADINGS[weights["protocol"]].lower(), weights["seed"]
+    protocol, seed = SPLIT_TITLES[weights["protocol"]].lower(), weights["seed"]
     yield "Weights, sha256", weights["sha256"]
     yield "Protocol", f"{protocol}, seed {seed}: {PROTOCOLS[weights['protocol']]}"
     yield "Trained on", recipe.trained_on
@@ -323,6 +322,5 @@ def _method(one) -> str:
 
 def _source(recipe) -> str:
     source = recipe.source
-    link = f"https://doi.org/{source.doi}" if source.doi else source.url
-    parts = [source.authors, source.title, source.venue, str(source.year or ""), link]
+    parts = [source.authors, source.title, source.venue, str(source.year or ""), source.link]
     return ", ".join(part for part in parts if part)

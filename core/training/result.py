@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import platform
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from core.checkpoints import (
     EXPLANATIONS,
     MANIFEST,
     Checkpoint,
+    parquet,
     shrink,
     update_checkpoint,
     write_checkpoint,
@@ -138,7 +138,7 @@ def add_to_checkpoint(result: Result, folder: Path, fingerprint: str) -> None:
     history = _merge(result.history, old and old.history())
     kept |= {
         "history.csv": history.to_csv(index=False).encode(),
-        "predictions.parquet": _parquet(predictions),
+        "predictions.parquet": parquet(predictions),
     }
     manifest = {
         "format": 1,
@@ -210,12 +210,6 @@ def _merge(new: pd.DataFrame, old: pd.DataFrame | None) -> pd.DataFrame:
     protocol, seed = new.iloc[0][_RUN]
     kept = old[(old["protocol"] != protocol) | (old["seed"] != seed)]
     return pd.concat([kept, new], ignore_index=True).sort_values(_RUN, kind="stable")
-
-
-def _parquet(table: pd.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    table.to_parquet(buffer, index=False, compression="zstd")
-    return buffer.getvalue()
 
 
 def _versions(framework: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from core.checkpoints import CHECKPOINTS
+from core.checkpoints import CHECKPOINTS, RUNS
 from core.datasets import DatasetError, fingerprint, load_table
 from core.datasets.splits import SPLITS, assign
 from core.recipe import Recipe
@@ -18,8 +18,6 @@ from core.training.learner import create_learner
 from core.training.loop import Report, train
 from core.training.result import add_to_checkpoint, make_result
 from core.training.state import RunFolder
-
-RUNS = Path("runs")
 
 
 class ResumeError(ValueError):

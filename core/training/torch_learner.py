@@ -45,24 +45,18 @@ class TorchLearner(Learner):
         for name, parameter in self.network.named_parameters():
             parameter.requires_grad_(_learns(name, phase))
         create = _OPTIMIZERS[self._recipe.training.optimizer]
-        self._optimizer = create(_groups(self.network, phase), lr=phase.learning_rate)
+        self._optimizer = create(self._groups(phase), lr=phase.learning_rate)
 
     def step(self, batch: np.ndarray, labels: np.ndarray, rate: float) -> float:
         self.network.train()
         for stage in self.network.stages.values():
             stage.train(any(p.requires_grad for p in stage.parameters()))
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate * group["share"]
-        loss = cross_entropy(self._forward(batch), torch.from_numpy(labels).to(self._device))
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self._optimizer.step()
-        return loss.item()
+        truth = torch.from_numpy(labels).to(self._device)
+        return self._descend(cross_entropy(self._forward(self.network, batch), truth), rate)
 
     def logits(self, batch: np.ndarray) -> np.ndarray:
-        self.network.eval()
         with torch.inference_mode():
-            return self._forward(batch).cpu().numpy()
+            return self._forward(self.trained().eval(), batch).cpu().numpy()
 
     def trained(self) -> torch.nn.Module:
         return self.network
@@ -82,22 +76,30 @@ class TorchLearner(Learner):
         groups = self._optimizer.state_dict()["param_groups"]
         self._optimizer.load_state_dict({"state": state, "param_groups": groups})
 
-    def _forward(self, batch: np.ndarray) -> torch.Tensor:
+    def _forward(self, network: torch.nn.Module, batch: np.ndarray) -> torch.Tensor:
         x = torch.from_numpy(batch).permute(0, 3, 1, 2).to(self._device)
         with torch.autocast(self._device, torch.bfloat16, enabled=self._bfloat16):
-            return self.network(x).float()
+            return network(x).float()
 
+    def _descend(self, loss: torch.Tensor, rate: float) -> float:
+        """One optimiser step; the loss before it."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate * group["share"]
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self._optimizer.step()
+        return loss.item()
 
-def _groups(network: torch.nn.Module, phase: Phase) -> list[dict]:
-    """What learns, stage by stage, each with its ``share`` of the learning rate."""
-    parts = [network.head, *reversed(network.stages.values())]
-    return [
-        {
-            "params": [p for p in part.parameters() if p.requires_grad],
-            "share": phase.stage_decay ** max(0, back - 1),
-        }
-        for back, part in enumerate(parts)
-    ]
+    def _groups(self, phase: Phase) -> list[dict]:
+        """What learns, stage by stage, each with its ``share`` of the learning rate."""
+        parts = [self.network.head, *reversed(self.network.stages.values())]
+        return [
+            {
+                "params": [p for p in part.parameters() if p.requires_grad],
+                "share": phase.stage_decay ** max(0, back - 1),
+            }
+            for back, part in enumerate(parts)
+        ]
 
 
 def _learns(parameter: str, phase: Phase) -> bool:

@@ -19,13 +19,14 @@ import optuna
 import pandas as pd
 import tomli_w
 
+from core.checkpoints import RUNS
 from core.datasets import fingerprint
 from core.networks import networks
 from core.recipe import Recipe
 from core.training.images import ImageSet, balance, read_images, subset
 from core.training.learner import create_learner
 from core.training.loop import train
-from core.training.run import RUNS, Listener, read_table
+from core.training.run import Listener, read_table
 from core.training.state import RunFolder
 
 STUDIES = "tuning.sqlite3"

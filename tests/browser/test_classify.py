@@ -330,7 +330,7 @@ def test_a_first_visitor_by_address_gets_that_page_and_the_notice(browser, dashb
     with serving.dashboard(tmp_path / "log.txt") as fresh:
         page = browser.new_page()
         page.goto(f"{fresh.url}/about")
-        page.get_by_text("its output is not a diagnosis").wait_for(timeout=45_000)
+        page.get_by_text("its output is no medical finding").wait_for(timeout=45_000)
         page.get_by_role("heading", name="What it is for").wait_for(timeout=45_000)
         assert page.url == f"{fresh.url}/about"
         page.close()
