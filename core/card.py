@@ -32,7 +32,7 @@ def render(recipe: Recipe, metrics: dict) -> str:
         f"# {recipe.title} (`{recipe.id}`)",
         recipe.summary,
         f"**Intended use.** {INTENDED_USE}",
-        f"**Modality.** {recipe.modality.capitalize()}. **Classes.** {', '.join(recipe.classes)}.",
+        f"**Modality.** {sentence_case(recipe.modality)}. **Classes.** {', '.join(recipe.classes)}.",
         f"**Trained on.** {recipe.trained_on}",
         _source(recipe),
         "## Figures on test images\n\n" + _figures(recipe, metrics),
@@ -84,10 +84,10 @@ def _spread(protocol: str, metrics: dict, names: dict[str, str]) -> str:
 
 def _calibration(protocol: str, calibration: dict) -> str:
     """What temperature scaling and the operating point do on the test images."""
+    comes = "is" if calibration["temperature"] == 1 else "becomes"
     text = (
-        f"\n\nUnder `{protocol}`, probabilities are scaled by a temperature of "
-        f"{calibration['temperature']:.2f}, fitted on {calibration['n_fitted']} validation images: "
-        f"the expected calibration error becomes {cell(calibration['values']['ece'])}."
+        f"\n\nUnder `{protocol}`, probabilities are {scaling(calibration)}. The expected "
+        f"calibration error {comes} {cell(calibration['values']['ece'])}."
     )
     point = calibration.get("operating_point")
     if point is None:
@@ -99,11 +99,24 @@ def _calibration(protocol: str, calibration: dict) -> str:
     )
 
 
+def scaling(calibration: dict) -> str:
+    """How probabilities were scaled, after "Probabilities are"."""
+    images = f"{calibration['n_fitted']} validation images"
+    if calibration["temperature"] == 1:
+        return f"not scaled: {images}, too few or all of them right, tell no temperature"
+    return f"scaled by a temperature of {calibration['temperature']:.2f}, fitted on {images}"
+
+
 def cell(figure: dict | None) -> str:
     """A figure with its interval, as tables of a card give it."""
     if figure is None or figure["value"] is None:
         return "undefined"
     return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
+
+
+def sentence_case(text: str) -> str:
+    """With a capital at its beginning, and all else as it was."""
+    return text[:1].upper() + text[1:]
 
 
 def bullets(title: str, sentences: tuple[str, ...]) -> str:

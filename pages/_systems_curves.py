@@ -68,8 +68,8 @@ def show_reliability(runs: list[Run], picture: str) -> None:
     quiet(
         "On the diagonal a probability means what it says. Larger points hold more images; bars "
         "are 95 % intervals (Wilson) that count a group as one trial. ECE: expected calibration "
-        "error of the likeliest class. The temperature was fitted on validation images, and the "
-        "dashboard's percentages are scaled by it."
+        "error of the likeliest class. The temperature was fitted on validation images where those "
+        "tell one, and the dashboard's percentages are scaled by it."
     )
 
 

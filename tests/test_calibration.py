@@ -27,8 +27,15 @@ def test_the_temperature_that_made_the_labels_is_found():
 
 def test_by_hand_three_of_four_right_at_one_logit():
     """Four images with logits (z, 0), three of the first class: the best is sigmoid(z/T) = 3/4."""
-    logits = np.tile([4.0, 0.0], (4, 1))
-    assert fit_temperature(logits, np.array([0, 0, 0, 1])) == pytest.approx(4 / np.log(3), rel=1e-3)
+    logits, labels = np.tile([4.0, 0.0], (40, 1)), np.tile([0, 0, 0, 1], 10)
+    assert fit_temperature(logits, labels) == pytest.approx(4 / np.log(3), rel=1e-3)
+
+
+def test_images_that_tell_no_temperature_leave_it_at_one():
+    """All right: the log-loss falls without end as T does. Too few: it is left alone."""
+    logits = np.tile([4.0, 0.0], (40, 1))
+    assert fit_temperature(logits, np.zeros(40, int)) == 1
+    assert fit_temperature(logits[:29], np.arange(29) % 2) == 1
 
 
 def test_scaling_probabilities_is_scaling_logits():

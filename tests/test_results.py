@@ -15,6 +15,7 @@ from rich.console import Console
 
 from core.checkpoints import list_trained, write_checkpoint
 from core.evaluation import evaluate
+from core.evaluation.calibration import calibrate
 from core.recipe import list_recipes, load_recipe
 from core.results import __main__ as command
 from core.results import reproduction, tables
@@ -26,11 +27,11 @@ PROTOCOLS = ("published", "grouped")
 
 
 def predictions(seed=0, n=40) -> pd.DataFrame:
-    """Both protocols, a training and a test split each, in the form of predictions.parquet."""
+    """Both protocols, all three splits each, in the form of predictions.parquet."""
     random = np.random.default_rng(seed)
     parts = []
     for protocol in PROTOCOLS:
-        for split in ("train", "test"):
+        for split in ("train", "validation", "test"):
             shares = random.dirichlet([0.5] * 3, n).astype(np.float32)
             part = pd.DataFrame(shares, columns=list(RECIPE.classes))
             labels = random.choice(RECIPE.classes, n)
@@ -42,11 +43,13 @@ def predictions(seed=0, n=40) -> pd.DataFrame:
 
 
 def judged(table: pd.DataFrame) -> dict:
-    test = table[table["split"] == "test"]
-    return {
-        protocol: evaluate(rows, RECIPE.classes) | {"seed": 3, "split": "test"}
-        for protocol, rows in test.groupby("protocol")
-    }
+    found = {}
+    for protocol, rows in table.groupby("protocol"):
+        test, validation = (rows[rows["split"] == name] for name in ("test", "validation"))
+        fitted = calibrate(validation, test, RECIPE.classes, RECIPE.malignant_classes)
+        run = {"seed": 3, "split": "test", "calibration": fitted}
+        found[protocol] = evaluate(test, RECIPE.classes) | run
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -193,17 +196,17 @@ def test_published_figures_keep_their_digits():
 
 
 def test_figures_that_the_predictions_give_are_accepted(table, metrics):
-    assert reproduction.differences(metrics, table, RECIPE.classes) == []
+    assert reproduction.differences(metrics, table, RECIPE) == []
     nearly = copy.deepcopy(metrics)
     nearly["grouped"]["values"]["brier"]["value"] += 9e-7
-    assert reproduction.differences(nearly, table, RECIPE.classes) == []
+    assert reproduction.differences(nearly, table, RECIPE) == []
 
 
 @pytest.mark.parametrize("bound", ["value", "low", "high"])
 def test_a_changed_figure_is_named(table, metrics, bound):
     changed = copy.deepcopy(metrics)
     changed["grouped"]["values"]["macro_auc"][bound] += 2e-6
-    (problem,) = reproduction.differences(changed, table, RECIPE.classes)
+    (problem,) = reproduction.differences(changed, table, RECIPE)
     assert problem.startswith(f"grouped, macro_auc ({bound}): ")
 
 
@@ -222,16 +225,22 @@ def changed_copy(metrics, change) -> dict:
         (lambda e: e["values"].update(luck={"value": 1.0}), "luck (value): 1.0 in metrics.json, "
          "nothing from the predictions"),
         (lambda e: e["values"]["mcc"].update(value=None), "mcc (value): None in metrics.json"),
+        (lambda e: e["calibration"].update(temperature=7.0), "published, temperature: 7.0 in"),
+        (lambda e: e["calibration"]["values"]["ece"].update(value=0.0), "calibrated ece (value): "),
+        (lambda e: e["calibration"]["operating_point"].update(threshold=2.0),
+         "threshold of the operating point: 2.0 in"),
+        (lambda e: e["calibration"]["operating_point"]["sensitivity"].update(high=2.0),
+         "at the operating point, sensitivity (high): 2.0 in"),
     ],
 )  # fmt: skip
 def test_other_contradictions_are_named(table, metrics, change, sentence):
-    problems = reproduction.differences(changed_copy(metrics, change), table, RECIPE.classes)
+    problems = reproduction.differences(changed_copy(metrics, change), table, RECIPE)
     assert sentence in problems[0]
 
 
 def test_predictions_without_metrics_are_named(table, metrics):
     only = {"grouped": metrics["grouped"]}
-    (problem,) = reproduction.differences(only, table, RECIPE.classes)
+    (problem,) = reproduction.differences(only, table, RECIPE)
     assert problem == "published has predictions and no metrics."
 
 

@@ -26,10 +26,8 @@ _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def build(classes: int, size: tuple[int, int], parameters: dict, pretrained: bool) -> StagedNetwork:
-    """The staged network. ``parameters``: ``dense`` width, ``dropout``. Raises ValueError for more
-    than two classes: there is one sigmoid unit."""
-    if classes != 2:
-        raise ValueError(f"This network tells two classes apart, not {classes}.")
+    """The staged network. ``parameters``: ``dense`` width, ``dropout``. Two classes are told apart by
+    one sigmoid unit, as in the paper; more by a softmax."""
     image = keras.Input((*size, 3))
     vgg19 = _vgg19(image, pretrained)
     efficientnet, from_imagenet = _efficientnetb0(image, pretrained)
@@ -38,12 +36,18 @@ def build(classes: int, size: tuple[int, int], parameters: dict, pretrained: boo
     x = layers.GlobalAveragePooling2D(name="head_pool", dtype="float32")(x)
     x = layers.Dense(parameters.get("dense", 256), activation="relu", name="head_dense")(x)
     x = layers.Dropout(parameters.get("dropout", 0.5), name="head_dropout")(x)
+    softmax = layers.Dense(classes, name="head_classes", dtype="float32")
+    logits = _one_unit(x) if classes == 2 else softmax(x)
+    model = keras.Model(image, logits)
+    return StagedNetwork(model, STAGES, from_imagenet, BRANCHES)
+
+
+def _one_unit(x):
+    """Logits (N, 2) of one sigmoid unit: half of what it says against and for the second class."""
     z = layers.Dense(1, name="head_sigmoid", dtype="float32")(x)
     # Layers, not bare operations, which Keras cannot copy.
     halves = [layers.Rescaling(share, name=name, dtype="float32")(z) for share, name in _HALVES]
-    logits = layers.Concatenate(name="head_logits", dtype="float32")(halves)
-    model = keras.Model(image, logits)
-    return StagedNetwork(model, STAGES, from_imagenet, BRANCHES)
+    return layers.Concatenate(name="head_logits", dtype="float32")(halves)
 
 
 def _vgg19(image, pretrained: bool):

@@ -17,6 +17,9 @@ from core.evaluation import evaluate
 SENSITIVITY = 0.95
 """Share of malignant validation images that the operating point must find."""
 
+ENOUGH = 30
+"""Validation images from which a temperature is fitted."""
+
 _BOUNDS = (np.log(0.05), np.log(20.0))  # of the logarithm of the temperature
 
 
@@ -25,10 +28,14 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
     ``logits`` (N, C), ``labels`` int (N,), both of validation images (Guo et al., ICML 2017,
     section 4.2). One number keeps the ranking and every decision; T > 1 makes a system less
-    sure. The log-loss is convex in 1/T, so that the minimum found is the minimum.
+    sure. The log-loss is convex in 1/T, so that the minimum found is the minimum. It has none
+    where every image is right, and then says nothing of how sure the system may be; nor do fewer
+    images than ``ENOUGH``. Both give 1, which changes nothing.
     """
     logits = np.asarray(logits, np.float64)
     rows = np.arange(len(labels))
+    if len(labels) < ENOUGH or (logits.argmax(axis=1) == labels).all():
+        return 1.0
 
     def loss(log_temperature: float) -> float:
         scaled = log_softmax(logits / np.exp(log_temperature), axis=1)

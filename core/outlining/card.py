@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.card import INTENDED_USE, bullets, cell
+from core.card import INTENDED_USE, bullets, cell, sentence_case
 from core.outlining.recipe import OutlineRecipe
 from core.recipe import Source
 from core.results.tables import markdown_table
@@ -34,7 +34,7 @@ def render(recipe: OutlineRecipe, metrics: dict) -> str:
         f"# {recipe.title} (`{recipe.id}`)",
         recipe.summary,
         f"**Intended use.** {INTENDED_USE}",
-        f"**Modality.** {recipe.modality.capitalize()}.",
+        f"**Modality.** {sentence_case(recipe.modality)}.",
         f"**Trained on.** {recipe.trained_on} {split_sentence(metrics)}",
         "**After.** " + " ".join(_cited(source) for source in recipe.sources),
         "## Figures on test images",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.card import INTENDED_USE, PROTOCOLS, SPLIT_TITLES
+from core.card import INTENDED_USE, PROTOCOLS, SPLIT_TITLES, scaling
 from core.explain.registry import METHODS
 from core.figures import MALIGNANT_SIGN, percent
 from core.findings import NO_REGION, Findings
@@ -182,12 +182,9 @@ def _calibration(findings: Findings) -> str:
     fitted = _of_weights(findings).get("calibration", {})
     if not fitted:
         return "The probabilities are not calibrated."
-    text = (
-        f"Probabilities are scaled by a temperature of {findings.temperature:.2f}, fitted on "
-        f"{fitted['n_fitted']} validation images"
-    )
+    text = f"Probabilities are {scaling(fitted)}"
     error = fitted.get("values", {}).get("ece")
-    if not _defined(error):
+    if not _defined(error) or fitted["temperature"] == 1:
         return f"{text}."
     return (
         f"{text}. With it the expected calibration error on test images is {_cell(error)}; the "

@@ -7,7 +7,7 @@ from pathlib import Path
 from core.checkpoints import CHECKPOINTS, list_trained, open_checkpoint
 from core.evaluation.explanations import read
 from core.evaluation.guard import read as read_guard
-from core.results import conformal, explanations, guard, outlining, speed, tables
+from core.results import calibration, conformal, explanations, guard, outlining, speed, tables
 from core.results.rows import all_rows
 
 PAGE = Path(__file__).parents[2] / "docs" / "results.md"
@@ -22,6 +22,7 @@ def markdown(root: Path = CHECKPOINTS) -> str:
     )
     parts = [
         tables.page(all_rows(root)),
+        calibration.section(trained.values()),
         conformal.section(trained.values()),
         guard.section(guarded),
         outlining.section(root),

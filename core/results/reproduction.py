@@ -8,7 +8,9 @@ import pandas as pd
 
 from core.checkpoints import CHECKPOINTS, list_trained, open_checkpoint
 from core.evaluation import evaluate
+from core.evaluation.calibration import calibrate
 from core.evaluation.seeds import over_seeds
+from core.recipe import Recipe
 
 TOLERANCE = 1e-6
 
@@ -19,15 +21,15 @@ def check(root: Path = CHECKPOINTS) -> list[str]:
     for recipe_id in list_trained(root):
         try:
             checkpoint = open_checkpoint(recipe_id, root)
-            classes = checkpoint.recipe.classes
-            found = differences(checkpoint.metrics, checkpoint.predictions(), classes)
+            recipe = checkpoint.recipe
+            found = differences(checkpoint.metrics, checkpoint.predictions(), recipe)
         except ValueError as error:
             found = [str(error)]
         problems += [f"{recipe_id}: {problem}" for problem in found]
     return problems
 
 
-def differences(metrics: dict, predictions: pd.DataFrame, classes: tuple[str, ...]) -> list[str]:
+def differences(metrics: dict, predictions: pd.DataFrame, recipe: Recipe) -> list[str]:
     """What ``metrics`` says and ``predictions`` (all runs and splits) do not give, in sentences.
 
     Raises EvaluationError if the predictions cannot be judged.
@@ -35,12 +37,8 @@ def differences(metrics: dict, predictions: pd.DataFrame, classes: tuple[str, ..
     unjudged = sorted(set(predictions["protocol"]) - set(metrics))
     problems = [f"{protocol} has predictions and no metrics." for protocol in unjudged]
     for protocol, entry in metrics.items():
-        run = {"protocol": protocol, "seed": entry["seed"], "split": entry["split"]}
-        chosen = (predictions[list(run)] == list(run.values())).all(axis=1)
-        tested = predictions[["protocol", "split"]].eq([protocol, entry["split"]]).all(axis=1)
-        spread = over_seeds(predictions[tested], classes)
-        stated = _flat(entry)
-        found = _flat(evaluate(predictions[chosen], classes) | {"over_seeds": spread})
+        rows = predictions[predictions["protocol"] == protocol]
+        stated, found = _flat(entry), _flat(_measured(rows, entry, recipe))
         problems += [
             f"{protocol}, {name}: {stated.get(name, 'nothing')} in metrics.json, "
             f"{found.get(name, 'nothing')} from the predictions."
@@ -50,20 +48,49 @@ def differences(metrics: dict, predictions: pd.DataFrame, classes: tuple[str, ..
     return problems
 
 
+def _measured(rows: pd.DataFrame, entry: dict, recipe: Recipe) -> dict:
+    """The entry of ``metrics.json`` that the predictions of a protocol give."""
+    tested = rows[rows["split"] == entry["split"]]
+    test = tested[tested["seed"] == entry["seed"]]
+    validation = rows[(rows["split"] == "validation") & (rows["seed"] == entry["seed"])]
+    return evaluate(test, recipe.classes) | {
+        "over_seeds": over_seeds(tested, recipe.classes),
+        "calibration": calibrate(validation, test, recipe.classes, recipe.malignant_classes),
+    }
+
+
 def _flat(entry: dict) -> dict:
     """Every number of an entry of ``metrics.json`` by a name."""
     counts = {key: entry[key] for key in ("n", "n_groups", "confusion") if key in entry}
-    bounds = {
-        f"{metric} ({bound})": number
-        for metric, figure in entry.get("values", {}).items()
-        for bound, number in figure.items()
-    }
     spread = {
         f"{metric} ({part} over seeds)": number
         for metric, figure in (entry.get("over_seeds") or {"values": {}})["values"].items()
         for part, number in figure.items()
     }
-    return counts | bounds | spread
+    calibration = entry.get("calibration", {})
+    point = calibration.get("operating_point", {})
+    fitted = {
+        "temperature": calibration.get("temperature"),
+        "n_fitted": calibration.get("n_fitted"),
+        "threshold of the operating point": point.get("threshold"),
+    }
+    reached = {name: figure for name, figure in point.items() if name != "threshold"}
+    return (
+        counts
+        | _bounds(entry.get("values", {}))
+        | spread
+        | fitted
+        | _bounds(calibration.get("values", {}), "calibrated ")
+        | _bounds(reached, "at the operating point, ")
+    )
+
+
+def _bounds(figures: dict, before: str = "") -> dict:
+    return {
+        f"{before}{metric} ({bound})": number
+        for metric, figure in figures.items()
+        for bound, number in figure.items()
+    }
 
 
 def _same(stated: object, found: object) -> bool:

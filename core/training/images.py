@@ -50,7 +50,8 @@ def subset(images: ImageSet, chosen: np.ndarray) -> ImageSet:
 
 
 def balance(images: ImageSet, recipe: Recipe, seed: int) -> ImageSet:
-    """Resample the classes as the recipe says; masks go with their images."""
+    """Resample the classes as the recipe says; masks go with their images, also in SMOTE, whose
+    neighbours are thus the nearest in image and mask together."""
     stacked = np.concatenate([images.images, images.masks[..., None] * np.uint8(255)], axis=-1)
     stacked, labels = augmentation.resample(
         stacked, images.labels, recipe.training.resampling, seed
