@@ -32,7 +32,8 @@ def render(recipe: Recipe, metrics: dict) -> str:
         f"# {recipe.title} (`{recipe.id}`)",
         recipe.summary,
         f"**Intended use.** {INTENDED_USE}",
-        f"**Modality.** {sentence_case(recipe.modality)}. **Classes.** {', '.join(recipe.classes)}.",
+        f"**Modality.** {sentence_case(recipe.modality)}. "
+        f"**Classes.** {', '.join(recipe.classes)}.",
         f"**Trained on.** {recipe.trained_on}",
         _source(recipe),
         "## Figures on test images\n\n" + _figures(recipe, metrics),

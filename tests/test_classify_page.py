@@ -388,7 +388,7 @@ def test_figures_come_with_protocol_count_and_interval(page):
         "Ours, grouped split (n\u00a0=\u00a0118)",
     ]
     assert beside.loc["Accuracy"].iloc[1] == "0.88 (0.61–0.97)"
-    assert beside.loc["Precision (PPV), benign"].iloc[2] == "–", "an undefined figure stays undefined"
+    assert beside.loc["Precision (PPV), benign"].iloc[2] == "–"  # undefined, and stays so
     recipe = load_recipe(SYSTEMS[0])
     assert recipe.source.doi in words(page)
     assert all(sentence in words(page) for sentence in (*recipe.limits, *recipe.departures))

@@ -26,8 +26,8 @@ _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def build(classes: int, size: tuple[int, int], parameters: dict, pretrained: bool) -> StagedNetwork:
-    """The staged network. ``parameters``: ``dense`` width, ``dropout``. Two classes are told apart by
-    one sigmoid unit, as in the paper; more by a softmax."""
+    """The staged network. ``parameters``: ``dense`` width, ``dropout``. Two classes are told apart
+    by one sigmoid unit, as in the paper; more by a softmax."""
     image = keras.Input((*size, 3))
     vgg19 = _vgg19(image, pretrained)
     efficientnet, from_imagenet = _efficientnetb0(image, pretrained)
