@@ -19,10 +19,16 @@ NAME = "mine.png"
 pytestmark = pytest.mark.skipif(not list_trained(), reason="no trained system is shipped")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def nothing_kept() -> None:
+    """What other tests left, of systems that were none, is forgotten; what these keep is real."""
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
 @pytest.fixture
 def app(monkeypatch) -> AppTest:
     monkeypatch.setattr(_work, "warm_up", lambda: None)
-    st.cache_data.clear()
     return AppTest.from_file(str(APP), default_timeout=120).run()
 
 

@@ -22,10 +22,16 @@ FIRST = "busi-efficientnet-b0"
 pytestmark = pytest.mark.skipif(FIRST not in list_trained(), reason=f"{FIRST} is not trained")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def nothing_kept() -> None:
+    """What other tests left, of systems that were none, is forgotten; what these keep is real."""
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
 @pytest.fixture
 def page(monkeypatch) -> AppTest:
     monkeypatch.setattr(_work, "warm_up", lambda: None)
-    st.cache_data.clear()
     page = AppTest.from_file(str(APP), default_timeout=120).run()
     return page.switch_page("pages/learn.py").run()
 
@@ -81,6 +87,8 @@ def test_parameters_of_the_method_are_used(page):
 
 
 def test_a_lesson_is_computed_once(page, monkeypatch):
+    st.cache_data.clear()
+    method(page, "grad-cam")
     asked = []
     for name, lesson in LESSONS.items():
         monkeypatch.setitem(

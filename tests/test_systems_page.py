@@ -42,13 +42,18 @@ def comparisons(monkeypatch, tmp_path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="module", autouse=True)
+def nothing_kept() -> None:
+    """What other tests left, of systems that were none, is forgotten; what these keep is real."""
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
 @pytest.fixture
 def page(monkeypatch, comparisons) -> AppTest:
     if len(list_trained()) < 2:
         pytest.skip("fewer than two trained systems are shipped")
     monkeypatch.setattr(_work, "warm_up", lambda: None)
-    st.cache_data.clear()
-    st.cache_resource.clear()
     opened = AppTest.from_file(str(APP), default_timeout=60).run()
     return opened.switch_page("pages/systems.py").run()
 
