@@ -23,7 +23,7 @@ from core.evaluation.localisation import localisation
 from core.explain import METHODS, Explanation, Heatmap, Method, Parameter
 from core.guard import GuardVerdict
 from core.recipe import load_recipe
-from pages import _comparison, _inputs, _maps, _outlines, _tables, _test_images, _work
+from pages import _comparison, _doubts, _inputs, _maps, _outlines, _tables, _test_images, _work
 
 APP = Path(__file__).parents[1] / "app.py"
 SYSTEMS = ("busi-efficientnet-b0", "busi-mobilenetv2")
@@ -367,6 +367,25 @@ def test_a_test_image_of_a_data_set_comes_with_its_mask(systems, methods, monkey
     inside[:, 30:] = True
     known = localisation(upper_right(), inside)
     assert page.dataframe[0].value["iou"][0] == pytest.approx(known.iou)
+
+
+def test_an_image_that_a_system_was_trained_on_is_named(systems, methods, monkeypatch):
+    """Above the maps, for an image of the very data set that the system learned from."""
+    splits = {"a": "train", "b": "validation", "c": "test"}
+    monkeypatch.setattr(_test_images, "_splits", lambda _: splits)
+    dataset = load_recipe(SYSTEMS[0]).data.dataset
+    images = {
+        name: _work.Item(name, name, picture, image=(place, name))
+        for name, place in [("a", dataset), ("b", dataset), ("c", dataset), ("d", dataset)]
+    }
+    seen = {name for name, one in images.items() if _test_images.was_seen(SYSTEMS[0], one)}
+    assert seen == {"a", "b"}
+    elsewhere = _work.Item("a", "a", picture, image=("another", "a"))
+    assert not _test_images.was_seen(SYSTEMS[0], elsewhere)
+    assert not _test_images.was_seen(SYSTEMS[0], _work.Item("a", "a", picture))
+    monkeypatch.setattr(_doubts, "was_seen", lambda recipe_id, _: recipe_id == SYSTEMS[1])
+    (warning,) = (one.value for one in opened().warning if _doubts.SEEN in one.value)
+    assert warning.startswith(f"**{load_recipe(SYSTEMS[1]).title}:**")
 
 
 def test_without_a_data_set_no_test_image_is_offered(systems, methods, monkeypatch):

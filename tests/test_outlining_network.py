@@ -158,6 +158,15 @@ class TestNetwork:
         assert all((norm.running_mean == 0).all() for norm in encoder_norms(net))
 
 
+def after_one_step(rate: float):
+    """All weights of the network in training before and after its first step."""
+    recipe = small()
+    learner = OutlineLearner(recipe, seed=0, pretrained=False)
+    before = learner.network.to_arrays()
+    learner.step(*next(training_batches(phantoms(4), recipe, 0, 0)), rate)
+    return before, learner.network.to_arrays()
+
+
 class TestTraining:
     def test_steps_lower_the_loss(self):
         recipe = small()
@@ -167,11 +176,7 @@ class TestTraining:
         assert losses[-1] < 0.9 * losses[0]
 
     def test_the_encoders_statistics_stay_and_the_decoders_learn(self):
-        recipe = small()
-        learner = OutlineLearner(recipe, seed=0, pretrained=False)
-        before = learner.network.to_arrays()
-        learner.step(*next(training_batches(phantoms(4), recipe, 0, 0)), 2e-3)
-        after = learner.network.to_arrays()
+        before, after = after_one_step(2e-3)
         means = [name for name in before if name.endswith("running_mean")]
         changed = {name for name in means if not np.array_equal(before[name], after[name])}
         assert changed == {name for name in means if ".decoder." in name}
@@ -192,11 +197,7 @@ class TestTraining:
 
     def test_the_encoder_learns_more_slowly(self):
         """The first step of AdamW without decay moves each weight by its rate."""
-        recipe = small()
-        learner = OutlineLearner(recipe, seed=0, pretrained=False)
-        before = learner.network.to_arrays()
-        learner.step(*next(training_batches(phantoms(4), recipe, 0, 0)), 1e-3)
-        after = learner.network.to_arrays()
+        before, after = after_one_step(1e-3)
         encoder, head = (
             np.median(np.abs(after[name] - before[name]))
             for name in (
@@ -205,7 +206,7 @@ class TestTraining:
             )
         )
         assert head == pytest.approx(1e-3, rel=0.05)
-        assert encoder == pytest.approx(1e-3 * recipe.encoder_rate, rel=0.1)
+        assert encoder == pytest.approx(1e-3 * small().encoder_rate, rel=0.1)
 
     def test_a_resumed_run_ends_like_one_in_one_go(self, tmp_path):
         recipe, images = small(), phantoms(4)

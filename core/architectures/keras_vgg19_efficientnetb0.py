@@ -36,10 +36,12 @@ def build(classes: int, size: tuple[int, int], parameters: dict, pretrained: boo
     x = layers.GlobalAveragePooling2D(name="head_pool", dtype="float32")(x)
     x = layers.Dense(parameters.get("dense", 256), activation="relu", name="head_dense")(x)
     x = layers.Dropout(parameters.get("dropout", 0.5), name="head_dropout")(x)
-    softmax = layers.Dense(classes, name="head_classes", dtype="float32")
-    logits = _one_unit(x) if classes == 2 else softmax(x)
-    model = keras.Model(image, logits)
+    model = keras.Model(image, _one_unit(x) if classes == 2 else _units(x, classes))
     return StagedNetwork(model, STAGES, from_imagenet, BRANCHES)
+
+
+def _units(x, classes: int):
+    return layers.Dense(classes, name="head_classes", dtype="float32")(x)
 
 
 def _one_unit(x):

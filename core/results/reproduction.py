@@ -7,9 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from core.checkpoints import CHECKPOINTS, list_trained, open_checkpoint
-from core.evaluation import evaluate
-from core.evaluation.calibration import calibrate
-from core.evaluation.seeds import over_seeds
+from core.evaluation.run import evaluate_run
 from core.recipe import Recipe
 
 TOLERANCE = 1e-6
@@ -38,7 +36,7 @@ def differences(metrics: dict, predictions: pd.DataFrame, recipe: Recipe) -> lis
     problems = [f"{protocol} has predictions and no metrics." for protocol in unjudged]
     for protocol, entry in metrics.items():
         rows = predictions[predictions["protocol"] == protocol]
-        stated, found = _flat(entry), _flat(_measured(rows, entry, recipe))
+        stated, found = _flat(entry), _flat(evaluate_run(rows, recipe))
         problems += [
             f"{protocol}, {name}: {stated.get(name, 'nothing')} in metrics.json, "
             f"{found.get(name, 'nothing')} from the predictions."
@@ -48,20 +46,10 @@ def differences(metrics: dict, predictions: pd.DataFrame, recipe: Recipe) -> lis
     return problems
 
 
-def _measured(rows: pd.DataFrame, entry: dict, recipe: Recipe) -> dict:
-    """The entry of ``metrics.json`` that the predictions of a protocol give."""
-    tested = rows[rows["split"] == entry["split"]]
-    test = tested[tested["seed"] == entry["seed"]]
-    validation = rows[(rows["split"] == "validation") & (rows["seed"] == entry["seed"])]
-    return evaluate(test, recipe.classes) | {
-        "over_seeds": over_seeds(tested, recipe.classes),
-        "calibration": calibrate(validation, test, recipe.classes, recipe.malignant_classes),
-    }
-
-
 def _flat(entry: dict) -> dict:
     """Every number of an entry of ``metrics.json`` by a name."""
-    counts = {key: entry[key] for key in ("n", "n_groups", "confusion") if key in entry}
+    names = ("n", "n_groups", "seed", "split", "confusion")
+    counts = {name: entry[name] for name in names if name in entry}
     spread = {
         f"{metric} ({part} over seeds)": number
         for metric, figure in (entry.get("over_seeds") or {"values": {}})["values"].items()

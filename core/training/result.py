@@ -24,10 +24,8 @@ from core.checkpoints import (
     write_checkpoint,
 )
 from core.classifiers import probabilities, wrap
-from core.evaluation import evaluate
-from core.evaluation.calibration import calibrate
 from core.evaluation.neighbours import similarities
-from core.evaluation.seeds import over_seeds
+from core.evaluation.run import evaluate_run
 from core.guard import FIGURES as GUARD_FIGURES
 from core.guard.making import guard_arrays, held_out
 from core.recipe import Recipe
@@ -168,19 +166,6 @@ def _derived(recipe: Recipe, predictions: pd.DataFrame) -> dict[str, bytes]:
         "metrics.json": json.dumps(metrics, indent=1, sort_keys=True, allow_nan=False).encode(),
         "card.md": card.render(recipe, metrics).encode(),
     }
-
-
-def evaluate_run(rows: pd.DataFrame, recipe: Recipe) -> dict:
-    """Test figures of a protocol's first seed, with the calibration found on validation images,
-    and mean and spread over all its seeds, if there are several."""
-    spread = over_seeds(rows[rows["split"] == "test"], recipe.classes)
-    seed = int(rows["seed"].min())
-    splits = dict(list(rows[rows["seed"] == seed].groupby("split")))
-    test = splits["test"]
-    calibration = calibrate(splits["validation"], test, recipe.classes, recipe.malignant_classes)
-    figures = evaluate(test, recipe.classes)
-    run = {"seed": seed, "split": "test", "calibration": calibration}
-    return figures | run | ({"over_seeds": spread} if spread else {})
 
 
 def _outranks(result: Result, shipped: dict) -> bool:
