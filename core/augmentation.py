@@ -17,6 +17,15 @@ def augment(image: np.ndarray, recipe: Augmentation, rng: np.random.Generator) -
     return _recolour(moved, recipe, rng)
 
 
+def augment_with_mask(
+    image: np.ndarray, mask: np.ndarray, recipe: Augmentation, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """``augment``, and the mask, bool (h, w), moved with the image in one interpolation."""
+    moved = _move(np.dstack([image, mask.astype(np.uint8) * 255]), recipe, rng)
+    picture = _recolour(np.ascontiguousarray(moved[..., :3]), recipe, rng)
+    return picture, moved[..., 3] > 127
+
+
 def _move(image: np.ndarray, recipe: Augmentation, rng: np.random.Generator) -> np.ndarray:
     """Flip, rotate, shift, shear and zoom about the centre, in one interpolation."""
     height, width = image.shape[:2]

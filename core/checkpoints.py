@@ -9,6 +9,7 @@
   trained on, and of those that calibrate the guard (``core.guard``)
 - ``guard_figures.parquet``, once measured: the guard's answers to own, foreign and damaged images
 - ``explanations.parquet``, once measured: figures of every explanation method on test images
+- ``score_cam_agreement.parquet``, once measured: how near Fast Score-CAM comes to the exact map
 - ``card.md``: the model card
 - ``manifest.json``: sha256 of each file, library versions, data fingerprint, seed
 """
@@ -35,6 +36,7 @@ COMPARISONS = CHECKPOINTS.parent / RUNS / "comparisons"
 """Where ``train.py RECIPE --architecture NETWORK`` leaves its checkpoints."""
 MANIFEST = "manifest.json"
 EXPLANATIONS = "explanations.parquet"
+SCORE_CAM_AGREEMENT = "score_cam_agreement.parquet"
 
 
 class CheckpointError(ValueError):

@@ -8,6 +8,7 @@ and never a default.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -129,29 +130,74 @@ class Phase(_Record):
     """One stretch of training: what learns, how long, how fast.
 
     ``trainable`` is ``head``, ``all`` or the beginnings of names of layers. An epoch takes at most
-    ``steps`` batches, others each time, or all images. The rate is multiplied by
-    ``decay_factor`` every ``decay_every`` epochs, and, in PyTorch, by ``stage_decay`` for each
-    stage that lies before the last; the phase ends when the validation loss has not improved for
-    ``patience`` epochs.
+    ``steps`` batches, others each time, or all images. Under the schedule ``steps`` the rate is
+    multiplied by ``decay_factor`` every ``decay_every`` epochs; under ``hill`` it rises from 0 and
+    falls to 0 again (``core.training.schedule``). In PyTorch, stages before the last learn at
+    ``stage_rate`` of it, times ``stage_decay`` for each stage between. The phase ends when the
+    validation loss has not improved for ``patience`` epochs.
     """
 
     trainable: Literal["head", "all"] | tuple[str, ...]
     epochs: Count
     steps: Count | None = None
     learning_rate: Positive
+    schedule: Literal["steps", "hill"] = "steps"
     decay_factor: Positive = 1.0
     decay_every: Count = 1
+    stage_rate: Positive = 1.0
     stage_decay: Positive = 1.0
     patience: Count | None = None
 
 
+class SecondTask(_Record):
+    """In training, a decoder outlines the lesion from the network's features, which so must tell
+    where it is; it is thrown away afterwards.
+
+    ``stages`` give it features, from half the input's resolution on, each half the one before;
+    ``channels`` are the decoder's, the coarsest first. Its loss (``core.training.outline_loss``)
+    is added ``weight`` times.
+    """
+
+    stages: tuple[str, ...] = Field(min_length=2)
+    channels: tuple[Count, ...]
+    weight: Positive = 1.0
+
+    @model_validator(mode="after")
+    def _as_many_of_both(self) -> SecondTask:
+        if len(self.stages) != len(self.channels):
+            raise ValueError("as many channels as stages are needed")
+        return self
+
+
 class Training(_Record):
-    """Optimiser, batch, phases and what is done about unequal class sizes."""
+    """Optimiser, batch, phases and what is done about unequal class sizes.
+
+    The rest is for PyTorch alone. ``class_weights``: how much the loss of an image of each class
+    counts (empty: alike). ``averaging``: the network that is kept is the mean of those after each
+    step, weights falling by this factor a step (0: the last one alone). ``kept_norms`` are the
+    beginnings of names of stages whose batch norms keep ImageNet's statistics.
+    """
 
     optimizer: Literal["adam", "nadam", "adamw", "sgd"]
     batch_size: Count
     phases: tuple[Phase, ...] = Field(min_length=1)
     resampling: Literal["none", "random", "smote"] = "none"
+    class_weights: tuple[Positive, ...] = ()
+    label_smoothing: Fraction = 0.0
+    averaging: float = Field(0.0, ge=0, lt=1)
+    kept_norms: tuple[str, ...] = ()
+    second_task: SecondTask | None = None
+
+
+_NAMES_STAGES = ("kept_norms", "second_task")
+_TORCH_ALONE = {
+    **{name: Phase.model_fields[name].default for name in ("stage_rate", "stage_decay")},
+    **{
+        name: Training.model_fields[name].default
+        for name in ("class_weights", "label_smoothing", "averaging", *_NAMES_STAGES)
+    },
+}
+"""Settings that Keras' learner has none of, and the values at which they do nothing."""
 
 
 class Recipe(_Record):
@@ -184,10 +230,22 @@ class Recipe(_Record):
         return self
 
     @model_validator(mode="after")
-    def _slows_stages_in_torch_alone(self) -> Recipe:
-        slowed = any(phase.stage_decay != 1 for phase in self.training.phases)
-        if slowed and self.architecture.framework != "torch":
-            raise ValueError("stage_decay: networks of Keras learn at one rate; leave it out")
+    def _weighs_every_class(self) -> Recipe:
+        weights = self.training.class_weights
+        if weights and len(weights) != len(self.classes):
+            raise ValueError(f"class_weights: {len(weights)} for {len(self.classes)} classes")
+        return self
+
+    @model_validator(mode="after")
+    def _asks_torch_alone_for_what_it_alone_can(self) -> Recipe:
+        asked = {
+            name
+            for record in (self.training, *self.training.phases)
+            for name in _TORCH_ALONE.keys() & type(record).model_fields
+            if getattr(record, name) != _TORCH_ALONE[name]
+        }
+        if asked and self.architecture.framework != "torch":
+            raise ValueError(f"{', '.join(sorted(asked))}: not for networks of Keras; leave it out")
         return self
 
     def method(self) -> dict:
@@ -242,8 +300,9 @@ def compare(recipe: Recipe, network: str) -> Recipe:
 
     The network gets pixels in the range its ImageNet weights were made for and its default
     settings, but for the recipe's dropout; where the recipe trains layers of its own network by
-    name, all layers train, and in Keras all at one rate. The paper's figures are left out: they
-    belong to its own network.
+    name, all layers train; a second task and kept norms, which name stages, are left out, and in
+    Keras whatever PyTorch alone can do. The paper's figures are left out: they belong to its own
+    network.
     Raises RecipeError for an unknown network.
     """
     if network not in networks():
@@ -270,15 +329,22 @@ def compare(recipe: Recipe, network: str) -> Recipe:
 
 
 def _training_of(recipe: Recipe, framework: str) -> Training:
-    """The recipe's training for another network: no layer by name, and in Keras no slower stage."""
-    changes = {} if framework == "torch" else {"stage_decay": 1.0}
+    """The recipe's training for another network: no layer or stage by name, and in Keras nothing
+    that PyTorch alone can do."""
+    dropped = _NAMES_STAGES if framework == "torch" else _TORCH_ALONE
     phases = tuple(
-        phase.model_copy(
-            update=changes if isinstance(phase.trainable, str) else changes | {"trainable": "all"}
+        _without(phase, dropped).model_copy(
+            update={} if isinstance(phase.trainable, str) else {"trainable": "all"}
         )
         for phase in recipe.training.phases
     )
-    return recipe.training.model_copy(update={"phases": phases})
+    return _without(recipe.training, dropped).model_copy(update={"phases": phases})
+
+
+def _without(record: _Record, settings: Iterable[str]) -> _Record:
+    """The record with those of its settings that are named set to do nothing."""
+    own = {name: _TORCH_ALONE[name] for name in settings if name in type(record).model_fields}
+    return record.model_copy(update=own)
 
 
 def list_recipes() -> tuple[Recipe, ...]:

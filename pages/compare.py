@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from core.card import INTENDED_USE
-from core.checkpoints import CheckpointError, list_trained
+from core.checkpoints import CheckpointError, list_trained, open_checkpoint
 from core.datasets import DatasetError
 from core.evaluation.score_cam_agreement import agreement
 from core.explain import METHODS
@@ -163,7 +163,11 @@ def show_agreement(views: list[work.View], question: Question) -> None:
     unknown = []
     for view in views:
         title = plain(load_recipe(view.recipe_id).title)
-        found = agreement(view.recipe_id) if as_measured and view.layer is None else None
+        found = (
+            agreement(open_checkpoint(view.recipe_id))
+            if as_measured and view.layer is None
+            else None
+        )
         if found is None:
             unknown.append(title)
             continue

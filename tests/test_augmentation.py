@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from core.augmentation import augment, resample
+from core.augmentation import augment, augment_with_mask, resample
 from core.recipe import Augmentation, list_recipes
 
 
@@ -251,3 +251,30 @@ def test_smote_makes_305_and_305_of_305_and_147():
     new = more[452:]
     assert (new >= minority.min(axis=0)).all()
     assert (new <= minority.max(axis=0)).all()
+
+
+class TestMask:
+    def test_it_moves_with_the_image(self):
+        """An image that is its own mask still is after flip, turn, shift, shear and zoom."""
+        mask = np.zeros((64, 64), bool)
+        mask[20:40, 10:25] = True
+        image = grey(mask * 255)
+        moves = Augmentation(horizontal_flip=0.5, rotation=20, shift=0.1, zoom=0.2, shear=5)
+        for seed in range(10):
+            picture, moved = augment_with_mask(image, mask, moves, rng(seed))
+            assert moved.any() and not np.array_equal(moved, mask)
+            assert np.array_equal(picture[..., 0] > 127, moved)
+
+    def test_colours_leave_it_alone(self):
+        image, mask = photo(), rng(1).random((31, 40)) > 0.5
+        colours = Augmentation(brightness=0.3, contrast=0.3)
+        picture, same = augment_with_mask(image, mask, colours, rng(2))
+        assert np.array_equal(same, mask)
+        assert not np.array_equal(picture, image)
+
+    @pytest.mark.parametrize("recipe", list_recipes(), ids=lambda recipe: recipe.id)
+    def test_the_image_changes_as_without_it(self, recipe):
+        image, mask = photo(), np.zeros((31, 40), bool)
+        for seed in range(5):
+            picture, _ = augment_with_mask(image, mask, recipe.augmentation, rng(seed))
+            assert np.array_equal(picture, augment(image, recipe.augmentation, rng(seed)))

@@ -11,13 +11,12 @@ from sklearn.metrics import f1_score, jaccard_score
 from core.checkpoints import CHECKPOINTS
 from core.outlining.card import render
 from core.outlining.evaluation import figures
-from core.outlining.images import split_table, training_batches, vary
+from core.outlining.images import split_table, training_batches
 from core.outlining.outline import VIEWS, Rule, kept, outline_of, parts_of
 from core.outlining.proposal import proposal_of
 from core.outlining.recipe import load_outline_recipe
 from core.outlining.regions import REGIONS, region_figures
 from core.outlining.selection import choose
-from core.recipe import Augmentation
 from core.training.images import ImageSet
 
 # Two parts: a ring of 8 pixels around a hole on the left, one pixel on the right.
@@ -237,26 +236,7 @@ class TestSplit:
             assert set(lesions["image_id"]) == set(system["image_id"][system["split"] == split])
 
 
-class TestVary:
-    def test_the_mask_moves_with_the_image(self):
-        """An image that is its own mask still is after flip, turn, shift, shear and zoom."""
-        mask = np.zeros((64, 64), bool)
-        mask[20:40, 10:25] = True
-        image = np.repeat(mask[..., None] * np.uint8(255), 3, axis=2)
-        moves = Augmentation(horizontal_flip=0.5, rotation=20, shift=0.1, zoom=0.2, shear=5)
-        for seed in range(10):
-            picture, moved = vary(image, mask, moves, np.random.default_rng(seed))
-            assert moved.any() and not np.array_equal(moved, mask)
-            assert np.array_equal(picture[..., 0] > 127, moved)
-
-    def test_colours_leave_the_mask_alone(self):
-        rng = np.random.default_rng(0)
-        image, mask = rng.integers(0, 256, (32, 32, 3), np.uint8), rng.random((32, 32)) > 0.5
-        colours = Augmentation(brightness=0.3, contrast=0.3)
-        picture, same = vary(image, mask, colours, np.random.default_rng(1))
-        assert np.array_equal(same, mask)
-        assert not np.array_equal(picture, image)
-
+class TestBatches:
     def test_batches_depend_on_seed_and_epoch_alone(self):
         rng = np.random.default_rng(0)
         images = rng.integers(0, 256, (20, 32, 32, 3), np.uint8)

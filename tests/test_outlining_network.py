@@ -10,21 +10,16 @@ import torch
 
 from core.datasets.phantoms import phantom
 from core.outlining.images import training_batches
-from core.outlining.learner import OutlineLearner, outline_loss
-from core.outlining.network import (
-    ARRAYS,
-    NAME,
-    build,
-    encoder_norms,
-    fold_norms,
-    load_imagenet,
-)
+from core.outlining.learner import OutlineLearner
+from core.outlining.network import build, encoder_norms
 from core.outlining.outline import Rule
 from core.outlining.proposal import Outliner
 from core.outlining.recipe import load_outline_recipe
 from core.outlining.training import epochs_of, learning_rate, train, validate
 from core.torch_compat import import_timm
 from core.training.images import ImageSet
+from core.training.norms import fold_norms
+from core.training.outline_loss import outline_loss
 from core.training.run import ResumeError, check_resumable
 from core.training.state import Progress, RunFolder
 
@@ -130,10 +125,10 @@ class TestNetwork:
         which ``test_architectures`` compares with Keras'."""
         from core.architectures.efficientnet_names import V2, keras_to_timm
         from core.architectures.torch_arrays import load_arrays
+        from core.architectures.torch_efficientnetv2b0_short import ARRAYS, NAME
 
         arrays = {k: a.astype(np.float32) for k, a in np.load(weights_folder / ARRAYS).items()}
-        encoder = build(load_outline_recipe()).stages["unet"].encoder.eval()
-        load_imagenet(encoder.model, arrays)
+        encoder = build(load_outline_recipe(), pretrained=True).stages["unet"].encoder.eval()
         whole = import_timm().create_model(NAME, num_classes=0).eval()
         load_arrays(whole, arrays, keras_to_timm([*map(len, whole.blocks)], V2))
         x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -152,7 +147,7 @@ class TestNetwork:
         x = torch.rand(1, 3, 64, 64, dtype=torch.double)
         with torch.inference_mode():
             before = net.eval()(x)
-            fold_norms(net)
+            fold_norms(encoder_norms(net))
             torch.testing.assert_close(net(x), before)
         assert before.std() > 1e-3
         assert all((norm.running_mean == 0).all() for norm in encoder_norms(net))
@@ -193,7 +188,7 @@ class TestTraining:
             learner.step(batch, masks, 2e-3)
             seen.append(learner.network.to_arrays()[name])
         expected = 2 / 11 * seen[0] + 9 / 11 * seen[1]
-        np.testing.assert_allclose(learner.trained().to_arrays()[name], expected, rtol=1e-5)
+        np.testing.assert_allclose(learner.kept.to_arrays()[name], expected, rtol=1e-5)
 
     def test_the_encoder_learns_more_slowly(self):
         """The first step of AdamW without decay moves each weight by its rate."""

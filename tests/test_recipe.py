@@ -126,7 +126,7 @@ def test_unknown_malignant_class_is_told():
 def test_slower_stages_are_refused_where_all_learn_at_one_rate():
     changed = load_recipe("busi-mobilenetv2").model_dump(mode="json", exclude_none=True)
     changed["training"]["phases"][0]["stage_decay"] = 0.5
-    assert "stage_decay: networks of Keras" in error_of(changed)
+    assert "stage_decay: not for networks of Keras" in error_of(changed)
     assert load_recipe("mammography-dalaresnet50").training.phases[0].stage_decay < 1
 
 

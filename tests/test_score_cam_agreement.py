@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from networks import random_tiny_arrays, tiny_classifier
 
-from core.evaluation.score_cam_agreement import SCANS, agreement, compare_ways
+from core.checkpoints import Checkpoint, write_checkpoint
+from core.evaluation.score_cam_agreement import SCANS, agreement, compare_ways, keep
 
 
 def test_ways_that_score_every_channel_are_exact():
@@ -21,14 +23,13 @@ def test_ways_that_score_every_channel_are_exact():
 
 
 def test_what_a_page_shows_is_the_mean(tmp_path):
-    path = tmp_path / "measured.csv"
-    assert agreement("one", path) is None
-    path.write_text(
-        "recipe,image_id,clusters,gradient,low_rank,without_scores\n"
-        "one,a,0.9,0.5,0.6,0.7\none,b,1.0,0.5,0.6,0.9\nother,a,0.1,0.1,0.1,0.1\n"
-    )
-    agreement.cache_clear()
-    found = agreement("one", path)
+    write_checkpoint(tmp_path / "one", {"card.md": b"kept"}, {"recipe": "one"})
+    assert agreement(Checkpoint(tmp_path / "one")) is None
+    for image_id, clusters, without_scores in (("a", 0.9, 0.7), ("b", 1.0, 0.9)):
+        row = {"image_id": image_id, "clusters": clusters, "without_scores": without_scores}
+        keep(Checkpoint(tmp_path / "one"), pd.DataFrame([row]))
+    found = agreement(Checkpoint(tmp_path / "one"))
     assert (found.fast, found.worst, found.scans) == (pytest.approx(0.95), 0.9, 2)
     assert found.without_scores == pytest.approx(0.8)
+    assert Checkpoint(tmp_path / "one").card == "kept"
     assert SCANS == 50

@@ -11,10 +11,10 @@ import pytest
 from networks import on_small_images
 
 from core.checkpoints import open_checkpoint
-from core.recipe import Phase, Recipe, load_recipe
+from core.recipe import Recipe, load_recipe
 from core.training.images import ImageSet, balance, training_batches
 from core.training.learner import create_learner
-from core.training.loop import learning_rate, train, validate
+from core.training.loop import train, validate
 from core.training.run import ResumeError, shorten, train_recipe
 from core.training.state import RunFolder
 
@@ -42,18 +42,12 @@ def stripes(n: int, seed: int) -> ImageSet:
     return ImageSet(images, np.zeros((n, SMALL, SMALL), bool), labels, n)
 
 
-def test_the_rate_falls_by_a_tenth_every_seven_epochs():
-    phase = Phase(trainable="all", epochs=18, learning_rate=5e-5, decay_factor=0.1, decay_every=7)
-    rates = [learning_rate(phase, epoch) for epoch in (0, 6, 7, 13, 14, 17)]
-    np.testing.assert_allclose(rates, [5e-5, 5e-5, 5e-6, 5e-6, 5e-7, 5e-7])
-
-
 def test_batches_depend_on_seed_and_epoch_alone():
     recipe = small(OF_TORCH)
     images = stripes(20, 0)
 
     def draw(seed, epoch):
-        return [(b.copy(), y.copy()) for b, y in training_batches(images, recipe, seed, epoch)]
+        return [(b.copy(), y.copy()) for b, y, _ in training_batches(images, recipe, seed, epoch)]
 
     first, again = draw(0, 0), draw(0, 0)
     assert all(np.array_equal(a[0], b[0]) for a, b in zip(first, again, strict=True))
@@ -64,12 +58,12 @@ def test_batches_depend_on_seed_and_epoch_alone():
 def test_an_epoch_shows_every_image_once():
     recipe = small(OF_TORCH)
     images = stripes(20, 0)
-    labels = np.concatenate([y for _, y in training_batches(images, recipe, 0, 0)])
+    labels = np.concatenate([y for _, y, _ in training_batches(images, recipe, 0, 0)])
     assert sorted(labels) == sorted(images.labels)
 
 
 def test_a_single_left_over_image_is_not_a_batch():
-    sizes = [len(y) for _, y in training_batches(stripes(17, 0), small(OF_TORCH), 0, 0)]
+    sizes = [len(y) for _, y, _ in training_batches(stripes(17, 0), small(OF_TORCH), 0, 0)]
     assert sizes == [8, 8]
 
 
@@ -94,7 +88,9 @@ def test_only_copies_are_changed_where_the_recipe_says_so():
     images = stripes(10, 0)
     images = ImageSet(images.images, images.masks, images.labels, originals=6)
     originals = {image.tobytes() for image in images.images[:6]}
-    seen = np.concatenate([b for b, _ in training_batches(images, recipe, 0, 0)]).astype(np.uint8)
+    seen = np.concatenate([b for b, _, _ in training_batches(images, recipe, 0, 0)]).astype(
+        np.uint8
+    )
     unchanged = sum(image.tobytes() in originals for image in seen)
     assert (len(seen), unchanged) == (10, 6)
 

@@ -3,9 +3,9 @@
     python -m core.evaluation.score_cam_agreement [--recipe ID]... [--scans N]
 
 All channels of a scan are scored once, and every way is given 64 of those scores. Each scan is
-written to score_cam_agreement.csv beside this file when it is done, so Ctrl-C loses one scan and
-the same command goes on. The scans are the first N (default 50) of the grouped test split in a
-seeded order; the class explained is the predicted one. The figure that a page shows is the mean.
+kept in the system's checkpoint when it is done, so Ctrl-C loses one scan and the same command goes
+on. The scans are the first N (default 50) of the grouped test split in a seeded order; the class
+explained is the predicted one. The figure that a page shows is the mean.
 """
 
 from __future__ import annotations
@@ -13,22 +13,26 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from core.checkpoints import list_trained, open_checkpoint
+from core.checkpoints import (
+    SCORE_CAM_AGREEMENT,
+    Checkpoint,
+    list_trained,
+    open_checkpoint,
+    parquet,
+    update_checkpoint,
+)
 from core.classifiers.base import Classifier, probabilities
-from core.datasets import load_table, read_pixels
+from core.datasets import load_table, read_mask, read_pixels
 from core.explain.fast_score_cam import typical_masks
 from core.explain.heatmap import positive_part
 from core.explain.masking import masked_logits, normalised
 from core.explain.score_cam import distinct_masks
 from core.preprocessing import to_batch
 
-RESULTS = Path(__file__).with_suffix(".csv")
 SCANS = 50
 SCORED = 64
 
@@ -47,11 +51,9 @@ class Agreement:
     scans: int
 
 
-@cache
-def agreement(recipe_id: str, path: Path = RESULTS) -> Agreement | None:
+def agreement(checkpoint: Checkpoint) -> Agreement | None:
     """What was measured for a system; None if nothing was."""
-    table = _measured(path)
-    rows = table[table["recipe"] == recipe_id]
+    rows = _measured(checkpoint)
     if rows.empty:
         return None
     fast = rows["clusters"]
@@ -127,21 +129,29 @@ def _correlation(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
 
 
-def measure(recipe_id: str, count: int, path: Path = RESULTS) -> Iterator[str]:
+def measure(recipe_id: str, count: int) -> Iterator[str]:
     """Measure what is still missing of a system, scan by scan, and say of each that it is done."""
     checkpoint = open_checkpoint(recipe_id)
     rows = _chosen(checkpoint, count)
-    done = set(_measured(path).query("recipe == @recipe_id")["image_id"])
+    done = set(_measured(checkpoint)["image_id"])
     missing = [row for row in rows if row.image_id not in done]
     if not missing:
         return
     classifier = checkpoint.load()
     for number, row in enumerate(missing, start=count - len(missing) + 1):
-        image = to_batch([read_pixels(row)], checkpoint.recipe.preprocessing)[0]
+        prep = checkpoint.recipe.preprocessing
+        mask = read_mask(row) if prep.outlined else None
+        image = to_batch([read_pixels(row)], prep, [mask])[0]
         found = {name: round(one, 5) for name, one in compare_ways(classifier, image).items()}
-        line = pd.DataFrame([{"recipe": recipe_id, "image_id": row.image_id, **found}])
-        line.to_csv(path, mode="a", header=not path.exists(), index=False)
+        keep(open_checkpoint(recipe_id), pd.DataFrame([{"image_id": row.image_id, **found}]))
         yield f"{recipe_id} {number}/{len(rows)}: {found}"
+
+
+def keep(checkpoint: Checkpoint, measured: pd.DataFrame) -> None:
+    """Add scans to those of the checkpoint."""
+    known = _measured(checkpoint)
+    table = pd.concat([known, measured], ignore_index=True) if len(known) else measured
+    update_checkpoint(checkpoint, {SCORE_CAM_AGREEMENT: parquet(table)})
 
 
 def _chosen(checkpoint, count: int) -> list:
@@ -152,9 +162,10 @@ def _chosen(checkpoint, count: int) -> list:
     return list(table.sample(min(count, len(table)), random_state=0).itertuples(index=False))
 
 
-def _measured(path: Path) -> pd.DataFrame:
-    columns = ["recipe", "image_id", "clusters", "without_scores"]
-    return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=columns)
+def _measured(checkpoint: Checkpoint) -> pd.DataFrame:
+    if SCORE_CAM_AGREEMENT not in checkpoint.manifest["files"]:
+        return pd.DataFrame(columns=["image_id"])
+    return checkpoint.table(SCORE_CAM_AGREEMENT)
 
 
 def main() -> None:
@@ -168,7 +179,7 @@ def main() -> None:
     for recipe_id in options.recipe or list_trained():
         for line in measure(recipe_id, options.scans):
             print(line, flush=True)
-    print(_measured(RESULTS).groupby("recipe").mean(numeric_only=True).round(4).to_string())
+        print(recipe_id, agreement(open_checkpoint(recipe_id)))
 
 
 if __name__ == "__main__":

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from core import preprocessing
-from core.augmentation import augment
+from core.augmentation import augment_with_mask
 from core.datasets import load_table
 from core.datasets.splits import assign
 from core.outlining.recipe import OutlineRecipe
-from core.recipe import Augmentation
 from core.training.images import ImageSet
-
-_COLOURS = ("brightness", "contrast", "saturation", "hue")
 
 
 def read_table(recipe: OutlineRecipe, data: Path | None, seed: int) -> pd.DataFrame:
@@ -55,7 +51,7 @@ def training_batches(
     size = recipe.training.batch_size
     for start in range(0, len(order) - size + 1, size):
         changed = [
-            vary(
+            augment_with_mask(
                 images.images[i],
                 images.masks[i],
                 recipe.augmentation,
@@ -65,22 +61,3 @@ def training_batches(
         ]
         batch = np.stack([image for image, _ in changed])
         yield preprocessing.scale(batch, recipe.preprocessing), np.stack([m for _, m in changed])
-
-
-def vary(
-    image: np.ndarray, mask: np.ndarray, augmentation: Augmentation, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """A randomly changed copy of an image, uint8 (h, w, 3), and its mask, bool (h, w), moved with
-    it in one interpolation."""
-    moves, colours = _parts(augmentation)
-    stacked = np.dstack([image, mask.astype(np.uint8) * 255])
-    moved = augment(stacked, moves, rng)
-    picture = augment(np.ascontiguousarray(moved[..., :3]), colours, rng)
-    return picture, moved[..., 3] > 127
-
-
-@cache
-def _parts(augmentation: Augmentation) -> tuple[Augmentation, Augmentation]:
-    """What moves pixels, and what changes their values and so must leave the mask alone."""
-    values = {name: getattr(augmentation, name) for name in _COLOURS}
-    return augmentation.model_copy(update=dict.fromkeys(_COLOURS, 0.0)), Augmentation(**values)

@@ -19,10 +19,8 @@ class OutlineRecipe(BaseModel):
 
     ``classes`` are the labels of its images, ``lesion_classes`` those whose images hold a lesion.
     ``encoder`` is a name of segmentation-models-pytorch; ``decoder_channels`` go from the
-    coarsest to the finest stage. In each phase of the training the learning rate
-    rises to the phase's and falls to 0 (``core.outlining.training.learning_rate``); the encoder
-    learns at ``encoder_rate`` of it. The network that is kept is the mean of those after each
-    step, weights falling by ``averaging`` a step (0: the last one alone).
+    coarsest to the finest stage. The encoder learns at ``encoder_rate`` of the
+    learning rate.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,7 +42,6 @@ class OutlineRecipe(BaseModel):
     augmentation: Augmentation
     training: Training
     encoder_rate: float = Field(gt=0, le=1)
-    averaging: float = Field(ge=0, lt=1)
 
     def method(self) -> dict:
         """What decides the result of a training; the prose does not."""

@@ -18,13 +18,14 @@ from core.datasets import DatasetError, fingerprint, read_pixels
 from core.outlining import card
 from core.outlining.evaluation import SCANS, figures, judge, lesion_mask, milliseconds
 from core.outlining.images import read_table
-from core.outlining.network import build, fold_norms
+from core.outlining.network import build, encoder_norms
 from core.outlining.outline import VIEWS, Rule
 from core.outlining.proposal import FOLDER, Outliner, outlines_checkpoint
 from core.outlining.recipe import OutlineRecipe
 from core.outlining.regions import answers, region_figures, systems_with_region
 from core.outlining.selection import Choice, choose
 from core.outlining.training import epochs_of, run_folder
+from core.training.norms import fold_norms
 
 _LIBRARIES = (
     "torch",
@@ -52,7 +53,9 @@ def write_result(
     history, weights = _finished(recipe, seed, runs)
     network = build(recipe)
     network.from_arrays(weights)
-    fold_norms(network)  # their statistics are ImageNet's, which are not ours to ship
+    fold_norms(
+        encoder_norms(network)
+    )  # their statistics are ImageNet's, which are not ours to ship
     small = shrink(network.to_arrays())
     table = read_table(recipe, data, seed)
     outliner, choice = _with_best_rule(recipe, small, table)

@@ -13,12 +13,10 @@ from core.evaluation.localisation import localisation
 from core.outlining.images import training_batches
 from core.outlining.learner import OutlineLearner
 from core.outlining.recipe import OutlineRecipe
+from core.training import schedule
 from core.training.images import ImageSet, evaluation_batches
 from core.training.loop import Report
 from core.training.state import Progress, RunFolder
-
-_RISE = 0.05  # share of a phase over which the learning rate rises
-_DECAY = 0.9  # exponent, as in DeepLab (Chen et al., TPAMI 2018)
 
 
 def run_folder(recipe: OutlineRecipe, seed: int, runs: Path = RUNS) -> RunFolder:
@@ -47,12 +45,12 @@ def train(
         progress.history.append(record)
         if 1 - record["val_dice"] < progress.best_loss:
             progress.best_loss = 1 - record["val_dice"]
-            run.save_best(learner.trained().to_arrays())
+            run.save_best(learner.kept.to_arrays())
         progress.epoch += 1
         progress.finished = progress.epoch == epochs_of(recipe)
         run.save(progress, learner.network.to_arrays(), learner.optimizer_arrays())
         on_epoch(record)
-    learner.trained().from_arrays(run.load_best())
+    learner.kept.from_arrays(run.load_best())
     return progress.history
 
 
@@ -62,15 +60,13 @@ def epochs_of(recipe: OutlineRecipe) -> int:
 
 
 def learning_rate(recipe: OutlineRecipe, epoch: int, share: float) -> float:
-    """The rate after ``share`` (0 to 1) of an epoch (from 0): in each phase it rises linearly from
-    0 to the phase's rate, then falls as ``(1 - done) ** 0.9``; a further phase is a warm restart
-    (Loshchilov and Hutter, ICLR 2017)."""
+    """The rate after ``share`` (0 to 1) of an epoch (from 0 over all phases); a further phase is a
+    warm restart (Loshchilov and Hutter, ICLR 2017)."""
     for phase in recipe.training.phases:
         if epoch < phase.epochs:
             break
         epoch -= phase.epochs
-    done = (epoch + share) / phase.epochs
-    return phase.learning_rate * min(done / _RISE, 1.0) * (1 - done) ** _DECAY
+    return schedule.learning_rate(phase, epoch, share)
 
 
 def validate(learner: OutlineLearner, recipe: OutlineRecipe, images: ImageSet) -> dict[str, float]:

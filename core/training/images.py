@@ -61,8 +61,9 @@ def balance(images: ImageSet, recipe: Recipe, seed: int) -> ImageSet:
 
 def training_batches(
     images: ImageSet, recipe: Recipe, seed: int, epoch: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Augmented batches of one epoch in random order: float32 (n, h, w, 3) and labels (n,).
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Augmented batches of one epoch in random order: float32 (n, h, w, 3), labels (n,) and lesion
+    masks bool (n, h, w).
 
     What is drawn depends on the seed, the epoch and the image alone. A last batch of a single
     image is left out, since batch norms cannot learn from it.
@@ -72,8 +73,9 @@ def training_batches(
     for start in range(0, len(order), size):
         chosen = order[start : start + size]
         if len(chosen) > 1:
-            batch = np.stack([_training_image(images, i, recipe, seed, epoch) for i in chosen])
-            yield preprocessing.scale(batch, recipe.preprocessing), images.labels[chosen]
+            changed = [_training_image(images, i, recipe, seed, epoch) for i in chosen]
+            batch, masks = (np.stack(part) for part in zip(*changed, strict=True))
+            yield preprocessing.scale(batch, recipe.preprocessing), images.labels[chosen], masks
 
 
 def evaluation_batches(images: ImageSet, recipe: Recipe, size: int = 32) -> Iterator[np.ndarray]:
@@ -84,12 +86,12 @@ def evaluation_batches(images: ImageSet, recipe: Recipe, size: int = 32) -> Iter
 
 def _training_image(
     images: ImageSet, index: int, recipe: Recipe, seed: int, epoch: int
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng([seed, epoch, int(index)])
-    image = images.images[index]
+    image, mask = images.images[index], images.masks[index]
     overlay = recipe.preprocessing.training_overlay
     if overlay is not None and rng.random() < overlay.probability:
-        image = preprocessing.overlay_mask(image, images.masks[index], overlay.dimming)
+        image = preprocessing.overlay_mask(image, mask, overlay.dimming)
     if recipe.augmentation.applies_to == "all" or index >= images.originals:
-        image = augmentation.augment(image, recipe.augmentation, rng)
-    return image
+        return augmentation.augment_with_mask(image, mask, recipe.augmentation, rng)
+    return image, mask

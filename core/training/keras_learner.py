@@ -63,7 +63,9 @@ class KerasLearner(Learner):
             forward = lambda *parts: rest([*parts], training=True)  # noqa: E731
             self._step = _traced_step(forward, rest, self._optimizer)
 
-    def step(self, batch: np.ndarray, labels: np.ndarray, rate: float) -> float:
+    def step(
+        self, batch: np.ndarray, labels: np.ndarray, rate: float, masks: np.ndarray | None = None
+    ) -> float:
         self._optimizer.learning_rate.assign(rate)
         return float(self._step(tf.constant(labels, tf.int64), *self._features(batch)))
 

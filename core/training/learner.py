@@ -9,7 +9,7 @@ import numpy as np
 
 from core.recipe import Phase, Recipe
 
-_CLASSES = {"torch": "TorchLearner", "keras": "KerasLearner"}
+_CLASSES = {"torch": "TorchLearner", "two_task": "TwoTaskLearner", "keras": "KerasLearner"}
 
 
 class Learner(ABC):
@@ -18,17 +18,25 @@ class Learner(ABC):
     network = None
     """The staged network, whose ``to_arrays`` and ``from_arrays`` give and take all weights."""
 
+    @property
+    def kept(self):
+        """The network whose weights are judged and kept: ``network``, or one of mean weights."""
+        return self.network
+
     @abstractmethod
     def start_phase(self, phase: Phase) -> None:
         """Choose what learns, and begin with a fresh optimiser."""
 
     @abstractmethod
-    def step(self, batch: np.ndarray, labels: np.ndarray, rate: float) -> float:
-        """One optimiser step at this learning rate; mean cross-entropy before it."""
+    def step(
+        self, batch: np.ndarray, labels: np.ndarray, rate: float, masks: np.ndarray | None = None
+    ) -> float:
+        """One optimiser step at this learning rate; the loss before it. Lesion masks, bool
+        (N, H, W), are for a second task."""
 
     @abstractmethod
     def logits(self, batch: np.ndarray) -> np.ndarray:
-        """Logits (N, C) in evaluation mode."""
+        """Logits (N, C) of ``kept`` in evaluation mode."""
 
     @abstractmethod
     def trained(self):
@@ -46,5 +54,6 @@ class Learner(ABC):
 def create_learner(recipe: Recipe, seed: int, pretrained: bool = True) -> Learner:
     """A learner on the recipe's network, ImageNet-initialised or not, random parts seeded."""
     framework = recipe.architecture.framework
-    module = import_module(f"core.training.{framework}_learner")
-    return getattr(module, _CLASSES[framework])(recipe, seed, pretrained)
+    kind = "two_task" if recipe.training.second_task else framework
+    module = import_module(f"core.training.{kind}_learner")
+    return getattr(module, _CLASSES[kind])(recipe, seed, pretrained)

@@ -13,6 +13,7 @@ from core.classifiers.base import probabilities
 from core.recipe import Phase, Recipe
 from core.training.images import ImageSet, evaluation_batches, training_batches
 from core.training.learner import Learner
+from core.training.schedule import learning_rate
 from core.training.state import Progress, RunFolder
 
 Report = Callable[[int, int, float], None]
@@ -46,17 +47,11 @@ def train(
         progress.epoch += 1
         progress.epoch_of_phase += 1
         if _phase_is_over(progress, phase):
-            learner.network.from_arrays(run.load_best())
-            _next_phase(learner, recipe, progress)
+            _next_phase(learner, recipe, progress, run)
         run.save(progress, learner.network.to_arrays(), learner.optimizer_arrays())
         on_epoch(record)
-    learner.network.from_arrays(run.load_best())
+    learner.kept.from_arrays(run.load_best())
     return progress.history
-
-
-def learning_rate(phase: Phase, epoch_of_phase: int) -> float:
-    """The phase's rate, stepped down every ``decay_every`` epochs."""
-    return phase.learning_rate * phase.decay_factor ** (epoch_of_phase // phase.decay_every)
 
 
 def _resume(learner: Learner, recipe: Recipe, run: RunFolder) -> Progress:
@@ -80,13 +75,13 @@ def _epoch(
     on_step: Report,
 ) -> dict:
     started = perf_counter()
-    rate = learning_rate(phase, progress.epoch_of_phase)
     steps = -(-len(training) // recipe.training.batch_size)
     steps = min(steps, phase.steps or steps)
     losses = []
     batches = training_batches(training, recipe, seed, progress.epoch)
-    for batch, labels in islice(batches, steps):
-        losses.append(learner.step(batch, labels, rate))
+    for batch, labels, masks in islice(batches, steps):
+        rate = learning_rate(phase, progress.epoch_of_phase, (len(losses) + 0.5) / steps)
+        losses.append(learner.step(batch, labels, rate, masks))
         on_step(len(losses), steps, float(np.mean(losses)))
     return {
         "phase": progress.phase,
@@ -116,7 +111,7 @@ def _note_gain(progress: Progress, loss: float, learner: Learner, run: RunFolder
     if loss < progress.best_loss:
         progress.best_loss = loss
         progress.epochs_without_gain = 0
-        run.save_best(learner.network.to_arrays())
+        run.save_best(learner.kept.to_arrays())
     else:
         progress.epochs_without_gain += 1
 
@@ -126,7 +121,7 @@ def _phase_is_over(progress: Progress, phase: Phase) -> bool:
     return out_of_patience or progress.epoch_of_phase >= phase.epochs
 
 
-def _next_phase(learner: Learner, recipe: Recipe, progress: Progress) -> None:
+def _next_phase(learner: Learner, recipe: Recipe, progress: Progress, run: RunFolder) -> None:
     phases = recipe.training.phases
     progress.finished = progress.phase + 1 == len(phases)
     progress.epoch_of_phase = 0
@@ -134,4 +129,5 @@ def _next_phase(learner: Learner, recipe: Recipe, progress: Progress) -> None:
     progress.best_loss = np.inf
     if not progress.finished:
         progress.phase += 1
+        learner.network.from_arrays(run.load_best())
         learner.start_phase(phases[progress.phase])

@@ -17,6 +17,7 @@ from core import card
 from core.checkpoints import (
     EXPLANATIONS,
     MANIFEST,
+    SCORE_CAM_AGREEMENT,
     Checkpoint,
     parquet,
     shrink,
@@ -128,7 +129,7 @@ def add_to_checkpoint(result: Result, folder: Path, fingerprint: str) -> None:
         kept = {name: save(array) for name, array in arrays.items()}
         weights = {"protocol": result.protocol, "seed": result.seed}
     else:
-        measured = (EXPLANATIONS, GUARD_FIGURES)
+        measured = (EXPLANATIONS, SCORE_CAM_AGREEMENT, GUARD_FIGURES)
         of_weights = [n for n in (*arrays, *measured) if n in old.manifest["files"]]
         kept = {name: old.verified(name) for name in of_weights}
         weights = old.manifest["weights"]

@@ -49,7 +49,7 @@ class RunFolder:
         except (FileNotFoundError, SafetensorError):
             return None
         arrays = load_file(path)
-        return progress, _below("weights/", arrays), _below("optimizer/", arrays)
+        return progress, below("weights/", arrays), below("optimizer/", arrays)
 
     def save_best(self, weights: dict) -> None:
         """Keep the weights with the lowest validation loss of the phase so far."""
@@ -65,7 +65,8 @@ class RunFolder:
             (self.folder / name).unlink(missing_ok=True)
 
 
-def _below(prefix: str, arrays: dict) -> dict:
+def below(prefix: str, arrays: dict) -> dict:
+    """The arrays whose names begin so, without that beginning."""
     return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
 
 
