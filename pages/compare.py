@@ -163,11 +163,8 @@ def show_agreement(views: list[work.View], question: Question) -> None:
     unknown = []
     for view in views:
         title = plain(load_recipe(view.recipe_id).title)
-        found = (
-            agreement(open_checkpoint(view.recipe_id))
-            if as_measured and view.layer is None
-            else None
-        )
+        comparable = as_measured and view.layer is None
+        found = agreement(open_checkpoint(view.recipe_id)) if comparable else None
         if found is None:
             unknown.append(title)
             continue

@@ -1,4 +1,4 @@
-"""A network that learns to outline beside its classes: what learns, what is kept, what is judged."""
+"""A network that learns to outline beside its classes: what learns, and what is kept."""
 
 from __future__ import annotations
 
@@ -67,10 +67,8 @@ def test_the_network_has_a_quarter_of_the_backbones_weights_and_features_at_a_si
         features = network.eval().forward_to(torch.zeros(1, 3, 96, 64), "top")
     assert features.shape == (1, 512, 6, 4)
     backbone = 5_919_312  # of tf_efficientnetv2_b0 without its classifier, by Keras' summary
-    left = sum(
-        p.numel() for name, p in network.named_parameters() if name[7:12] in ("stem.", "block")
-    )
-    assert left < backbone / 4
+    stages = [stage for name, stage in network.stages.items() if name != "top"]
+    assert sum(p.numel() for stage in stages for p in stage.parameters()) < backbone / 4
 
 
 def test_imagenet_arrays_go_up_to_the_new_layer(weights_folder):
@@ -200,9 +198,8 @@ class TestRecipe:
         assert in_torch.second_task is None
         assert in_torch.kept_norms == ()
         assert in_torch.averaging == load_recipe(RECIPE).training.averaging > 0
-        assert (
-            type(create_learner(load_recipe(f"{RECIPE}+efficientnet_b0"), 0, False)) is TorchLearner
-        )
+        compared = load_recipe(f"{RECIPE}+efficientnet_b0")
+        assert type(create_learner(compared, 0, False)) is TorchLearner
 
     def test_keras_is_spared_what_it_cannot_do(self):
         in_keras = load_recipe(f"{RECIPE}+mobilenetv2").training
