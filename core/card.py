@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.markdown import bullets, sentence_case
 from core.recipe import Recipe
 
 INTENDED_USE = (
@@ -113,13 +114,3 @@ def cell(figure: dict | None) -> str:
     if figure is None or figure["value"] is None:
         return "undefined"
     return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
-
-
-def sentence_case(text: str) -> str:
-    """With a capital at its beginning, and all else as it was."""
-    return text[:1].upper() + text[1:]
-
-
-def bullets(title: str, sentences: tuple[str, ...]) -> str:
-    """A section of one sentence a line; "" without any."""
-    return f"{title}\n\n" + "\n".join(f"- {s}" for s in sentences) if sentences else ""

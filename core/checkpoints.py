@@ -125,6 +125,21 @@ class Checkpoint:
 
         return load(self.verified("guard.safetensors"))
 
+    def training_images(self) -> tuple[pd.DataFrame, np.ndarray]:
+        """Rows of the predictions that the shipped weights were trained on, and their features.
+
+        The features, float32 (N, K), are pooled over the picture, in the order of the rows. Raises
+        CheckpointError if the two do not belong together.
+        """
+        rows, guard = self.shipped_run("train"), self.guard()
+        codes = pd.Index(self.recipe.classes).get_indexer(rows["label"])
+        if not np.array_equal(codes, guard["labels"]):
+            raise CheckpointError(
+                f"The guard features of {self.recipe.id} are not those of its training images. "
+                "Train the system again."
+            )
+        return rows, guard["features"].astype(np.float32)
+
     def arrays(self) -> dict[str, np.ndarray]:
         """The trained weights by name, kernels float16."""
         from safetensors.numpy import load

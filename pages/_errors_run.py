@@ -9,11 +9,11 @@ import pandas as pd
 import streamlit as st
 
 from core.card import SPLIT_TITLES
+from core.classifiers.answers import answers
 from core.datasets import READERS, find_folder, read_mask, read_pixels
 from core.datasets.phantoms import PHANTOM_CLASSES, phantom_table
-from core.evaluation.answers import answers
 from core.evaluation.mistakes import Judged, fit, judge
-from core.evaluation.neighbours import nearest, training_images
+from core.evaluation.neighbours import nearest
 from core.recipe import Recipe, load_recipe
 from pages._maps import see
 from pages._tables import rows_of
@@ -200,4 +200,4 @@ def _phantom_rows() -> dict[str, object]:
 
 @st.cache_resource(max_entries=MAX_SYSTEMS, show_spinner=False)
 def _trained_on(recipe_id: str) -> tuple[pd.DataFrame, np.ndarray]:
-    return training_images(checkpoint(recipe_id))
+    return checkpoint(recipe_id).training_images()

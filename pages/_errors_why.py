@@ -18,8 +18,8 @@ from core.evaluation.attributes import (
     rates_by_bin,
 )
 from core.evaluation.mistakes import Judged
-from core.evaluation.wilson import wilson
 from core.spreadsheet import safe_csv
+from core.statistics.wilson import wilson
 from pages._downloads import Offer, show_downloads
 from pages._errors_run import Question, images, judged, missing
 from pages._frame import plain, quiet, themed

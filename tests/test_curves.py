@@ -8,9 +8,9 @@ import pytest
 from sklearn import metrics as sk
 
 from core.evaluation import EvaluationError, evaluate
-from core.evaluation.bootstrap import resample_weights
 from core.evaluation.curves import precision_recall_curve, reliability, roc_curve
 from core.evaluation.sample import Sample, read_sample
+from core.statistics.bootstrap import resample_weights
 
 CLASSES = ("benign", "malignant", "normal")
 CURVES = pytest.mark.parametrize("curve", [roc_curve, precision_recall_curve])

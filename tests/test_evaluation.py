@@ -17,8 +17,8 @@ from imblearn.metrics import (
 from sklearn import metrics as sk
 
 from core.evaluation import EvaluationError, evaluate
-from core.evaluation.bootstrap import interval, resample_weights
 from core.recipe import list_recipes
+from core.statistics.bootstrap import interval, resample_weights
 
 CLASSES = ("benign", "malignant", "normal")
 
@@ -291,7 +291,7 @@ def test_the_order_of_rows_does_not_matter_and_the_seed_does():
 def test_large_tables_are_resampled_in_parts_with_the_same_result(monkeypatch):
     groups = pd.factorize(simulated(n=50)["group"])[0]
     (whole,) = resample_weights(groups, 40, seed=0)
-    monkeypatch.setattr("core.evaluation.bootstrap._CHUNK", 50 * 7)
+    monkeypatch.setattr("core.statistics.bootstrap._CHUNK", 50 * 7)
     parts = list(resample_weights(groups, 40, seed=0))
     assert [len(part) for part in parts] == [7] * 5 + [5]
     np.testing.assert_array_equal(np.concatenate(parts), whole)

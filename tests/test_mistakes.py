@@ -10,10 +10,10 @@ from sklearn.metrics import confusion_matrix, log_loss, roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
 from core.checkpoints import list_trained, open_checkpoint
+from core.classifiers.answers import answers
 from core.datasets import find_folder, read_mask, read_pixels
 from core.datasets.phantoms import phantom
 from core.evaluation import EvaluationError
-from core.evaluation.answers import answers
 from core.evaluation.attributes import (
     ATTRIBUTES,
     associations,
@@ -22,9 +22,9 @@ from core.evaluation.attributes import (
 )
 from core.evaluation.label_errors import KEPT_LABEL, likely_labels
 from core.evaluation.mistakes import confusion_counts, fit, judge, mistakes_table, most_confused
-from core.evaluation.neighbours import nearest, similarities, training_images
-from core.evaluation.wilson import wilson
+from core.evaluation.neighbours import nearest, similarities
 from core.spreadsheet import safe_csv
+from core.statistics.wilson import wilson
 
 CLASSES = ("benign", "malignant", "normal")
 ROWS = [
@@ -176,7 +176,7 @@ def test_similarity_is_known_of_test_images_alone():
 @pytest.mark.skipif(not TRAINED, reason="no trained system is shipped")
 @pytest.mark.parametrize("recipe_id", TRAINED)
 def test_training_images_stand_in_the_order_of_their_features(recipe_id):
-    rows, features = training_images(open_checkpoint(recipe_id))
+    rows, features = open_checkpoint(recipe_id).training_images()
     assert set(rows["split"]) == {"train"}
     assert features.shape[0] == len(rows)
     assert features.dtype == np.float32
@@ -204,7 +204,7 @@ def with_data(tables):
 
 def test_an_image_is_its_own_nearest_training_image(with_data):
     checkpoint, classifier, pictures = with_data
-    rows, features = training_images(checkpoint)
+    rows, features = checkpoint.training_images()
     chosen = rows.sample(3, random_state=1)
     shares, pooled = answers(classifier, pictures(chosen["image_id"]))
     found, similarity = nearest(pooled, features, 1)
@@ -218,7 +218,7 @@ def test_the_kept_similarity_is_that_of_the_shipped_weights(with_data):
     checkpoint, classifier, pictures = with_data
     chosen = checkpoint.shipped_run("test").sample(3, random_state=1)
     _, pooled = answers(classifier, pictures(chosen["image_id"]))
-    _, similarity = nearest(pooled, training_images(checkpoint)[1], 1)
+    _, similarity = nearest(pooled, checkpoint.training_images()[1], 1)
     assert np.allclose(similarity[:, 0], chosen["similarity"], atol=0.005)
 
 

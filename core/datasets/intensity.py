@@ -15,7 +15,7 @@ from scipy import stats
 
 from core.datasets.base import DatasetError
 from core.datasets.duplicates import to_grey
-from core.evaluation.ranking import auc_interval
+from core.statistics.areas import auc_interval
 
 LEVELS = 256
 REPORTED_SOURCE = "Surya et al., arXiv 2312.03020, section X"

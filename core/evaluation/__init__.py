@@ -12,11 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from core.evaluation.bootstrap import interval, resample_weights
 from core.evaluation.classification import classification_figures, confusion
 from core.evaluation.errors import error_figures
 from core.evaluation.ranking import ranking_figures
 from core.evaluation.sample import EvaluationError, Sample, read_sample
+from core.statistics.bootstrap import interval, resample_weights
 
 __all__ = ["EvaluationError", "evaluate"]
 

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control, mannwhitneyu
 
-from core.evaluation.ranking import auc_interval
-from core.evaluation.wilson import wilson
+from core.statistics.areas import auc_interval
+from core.statistics.wilson import wilson
 
 BINS = 4
 _RING = 0.1  # width of the surroundings of a lesion, as a share of the image's shorter side

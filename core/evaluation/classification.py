@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from core.evaluation.ratio import ratio
 from core.evaluation.sample import Sample
+from core.statistics.ratio import ratio
 
 _DOMINANCE = 0.1  # alpha of the index of balanced accuracy, as in imbalanced-learn
 

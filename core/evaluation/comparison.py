@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest, norm, rankdata
 
-from core.evaluation.bootstrap import LEVEL, interval, resample_weights
 from core.evaluation.classification import classification_figures, confusion
 from core.evaluation.ranking import ranking_figures
 from core.evaluation.sample import EvaluationError, Sample, read_sample
+from core.statistics.bootstrap import LEVEL, interval, resample_weights
 
 _KEY = ["image_id", "label"]
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from core.evaluation.bootstrap import LEVEL, resample_weights
 from core.evaluation.errors import BINS
-from core.evaluation.ratio import ratio
 from core.evaluation.sample import EvaluationError, Sample
-from core.evaluation.wilson import wilson
+from core.statistics.bootstrap import LEVEL, resample_weights
+from core.statistics.ratio import ratio
+from core.statistics.wilson import wilson
 
 _GRID = np.linspace(0, 1, 101)
 _TAILS = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.evaluation.ratio import ratio
 from core.evaluation.sample import Sample
+from core.statistics.ratio import ratio
 
 BINS = 15
 

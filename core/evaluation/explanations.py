@@ -37,10 +37,10 @@ from core.checkpoints import (
     update_checkpoint,
 )
 from core.datasets import DatasetError, find_folder, fingerprint, load_table, read_mask
-from core.evaluation.bootstrap import mean_interval
 from core.evaluation.examination import SIGNS, System, Task, measure, tasks
 from core.evaluation.journal import Journal
 from core.explain import METHODS, Method
+from core.statistics.bootstrap import mean_interval
 
 COLUMNS = ["image_id", "group", "method", "metric", "value"]
 PHANTOMS = "phantoms"

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from core.classifiers.base import Classifier, probabilities
-from core.evaluation.ratio import ratio
+from core.statistics.ratio import ratio
 
 LEVELS = 16
 """Steps from the whole image to nothing of it."""

@@ -7,9 +7,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from core.evaluation.bootstrap import RESAMPLES, interval, resample_weights
 from core.evaluation.calibration import operating_point
-from core.evaluation.wilson import wilson
+from core.statistics.bootstrap import RESAMPLES, interval, resample_weights
+from core.statistics.wilson import wilson
 
 DETECTED = 0.95
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from core.evaluation.ratio import ratio
 from core.explain.heatmap import Heatmap
+from core.statistics.ratio import ratio
 
 THRESHOLD = 0.5
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from core.evaluation.bootstrap import interval, resample_weights
 from core.evaluation.calibration import apply_temperature, fit_temperature, operating_point
 from core.evaluation.label_errors import KEPT_LABEL, likely_labels
 from core.evaluation.sample import read_sample
 from core.recipe import Recipe
+from core.statistics.bootstrap import interval, resample_weights
 
 RESAMPLES = 1000
 

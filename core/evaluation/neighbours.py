@@ -3,27 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
-
-from core.checkpoints import Checkpoint
-from core.evaluation.sample import EvaluationError
-
-
-def training_images(checkpoint: Checkpoint) -> tuple[pd.DataFrame, np.ndarray]:
-    """Rows of the predictions that the shipped weights were trained on, and their features.
-
-    The features, float32 (N, K), are pooled over the picture, in the order of the rows. Raises
-    EvaluationError if the two do not belong together, CheckpointError for a damaged file.
-    """
-    rows = checkpoint.shipped_run("train")
-    guard = checkpoint.guard()
-    codes = pd.Index(checkpoint.recipe.classes).get_indexer(rows["label"])
-    if not np.array_equal(codes, guard["labels"]):
-        raise EvaluationError(
-            f"The guard features of {checkpoint.recipe.id} are not those of its training images. "
-            "Train the system again."
-        )
-    return rows, guard["features"].astype(np.float32)
 
 
 def nearest(queries: np.ndarray, features: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

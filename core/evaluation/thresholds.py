@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from core.evaluation.ratio import ratio
-from core.evaluation.wilson import wilson
+from core.statistics.ratio import ratio
+from core.statistics.wilson import wilson
 
 GRID = np.linspace(0, 1, 201)
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from core.evaluation.bootstrap import mean_interval
 from core.explain import METHODS
+from core.statistics.bootstrap import mean_interval
 
 METRICS = {"iou": "IoU", "dice": "Dice", "energy_inside": "energy inside the lesion"}
 PAPER_ORDER = ("grad-cam", "score-cam", "eigen-cam", "dt-grad-cam")

@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 
 from core.checkpoints import Checkpoint, update_checkpoint
+from core.classifiers.answers import answers
 from core.datasets import DatasetError, fingerprint, load_table, read_mask, read_pixels
-from core.evaluation.answers import answers
-from core.evaluation.neighbours import training_images
 from core.guard import looks
 from core.recipe import Recipe
 
@@ -73,7 +72,7 @@ def remake(checkpoint: Checkpoint, data: Path | None) -> dict[str, np.ndarray]:
     The training features stay as they are. Raises DatasetError or CheckpointError.
     """
     recipe, table = checkpoint.recipe, images_of(checkpoint, data)
-    _, features = training_images(checkpoint)
+    _, features = checkpoint.training_images()
     training, validation = (table[table["split"] == split] for split in ("train", "validation"))
     held = validation[held_out(validation)]
     pictures = [lambda row=row: (read_pixels(row), read_mask(row)) for row in held.itertuples()]

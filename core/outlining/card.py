@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from core.card import INTENDED_USE, bullets, cell, sentence_case
+from core.card import INTENDED_USE, cell
+from core.markdown import bullets, markdown_table, sentence_case
 from core.outlining.recipe import OutlineRecipe
 from core.recipe import Source
-from core.results.tables import markdown_table
 
 GOAL = 0.78
 _LESION = {

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from core.datasets import read_mask, read_pixels
-from core.evaluation.bootstrap import mean_interval
 from core.evaluation.localisation import localisation
-from core.evaluation.wilson import wilson
 from core.outlining.proposal import Outliner
+from core.statistics.bootstrap import mean_interval
+from core.statistics.wilson import wilson
 
 FOUND = 0.5  # intersection over union from which a lesion counts as found
 SCANS = 30

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from core.card import cell
 from core.checkpoints import Checkpoint
 from core.evaluation.calibration import ENOUGH, SENSITIVITY
-from core.results.tables import NAMES, markdown_table
+from core.markdown import markdown_table
+from core.results.tables import NAMES
 
 _READING = (
     "Probabilities are divided by one temperature in the logits (Guo et al., 2017), fitted on "

@@ -10,9 +10,9 @@ import pandas as pd
 
 from core.checkpoints import Checkpoint
 from core.conformal import COVERAGE, Conformal, of_checkpoint
-from core.evaluation.bootstrap import mean_interval
 from core.evaluation.calibration import scaled
-from core.results.tables import markdown_table
+from core.markdown import markdown_table
+from core.statistics.bootstrap import mean_interval
 
 _READING = (
     f"Sets of classes that are to hold the true one in {COVERAGE:.0%} of scans: split conformal "

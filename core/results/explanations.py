@@ -11,7 +11,8 @@ from core.evaluation.explanations import summarise
 from core.evaluation.robustness import SURVIVES
 from core.evaluation.verdicts import verdict
 from core.explain import METHODS
-from core.results.tables import MISSING, markdown_table
+from core.markdown import markdown_table
+from core.results.tables import MISSING
 
 # The DALAResNet50 paper, table 14: BreakHis at 40X, its own network and masks.
 PUBLISHED = {

@@ -11,7 +11,7 @@ from core.evaluation.corruptions import CORRUPTIONS
 from core.evaluation.guard_images import BARE, HARMED, MADE, OTHER, OWN, SAME
 from core.evaluation.guard_ranking import Figure, area, false_alarms, separation, share
 from core.guard import ENOUGH, FOREIGN
-from core.results.tables import markdown_table
+from core.markdown import markdown_table
 
 GOAL_AREA, GOAL_ALARMS = 0.98, 0.05
 _OTHERS = (OTHER, MADE, SAME, BARE)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from core.checkpoints import CHECKPOINTS
+from core.markdown import markdown_table
 from core.predict import BATCH
-from core.results.tables import MISSING, markdown_table
+from core.results.tables import MISSING
 from core.timing import read_timings
 
 _HEADS = {

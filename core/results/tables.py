@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table
 
 from core.card import PROTOCOLS
+from core.markdown import markdown_table
 
 if TYPE_CHECKING:
     from core.results.rows import Row
@@ -201,12 +202,6 @@ def _matrix(row: Row) -> str:
     ]
     head = f"Confusion matrix, {NAMES[row.figures]} (rows true, columns predicted):"
     return f"{head}\n\n{markdown_table(['', *classes], lines)}"
-
-
-def markdown_table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    rule = ["---"] * len(heads)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, rule, *lines))
 
 
 def _images(row: Row) -> str:

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from core.evaluation.ratio import ratio
+from core.statistics.ratio import ratio
 
 LEVEL = 0.95
 RESAMPLES = 1000

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import norm
 
-from core.evaluation.bootstrap import LEVEL
-from core.evaluation.ratio import ratio
+from core.statistics.bootstrap import LEVEL
+from core.statistics.ratio import ratio
 
 
 def wilson(part: np.ndarray, whole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
