@@ -84,23 +84,6 @@ class Archive:
         """Content of a file. Raises ArchiveError if it is damaged or longer than it claims."""
         return b"".join(self._blocks(member))
 
-    def extract(self, folder: Path) -> None:
-        """Write all files below ``folder``, which must not hold any of them yet.
-
-        Raises ArchiveError; what was written before stays, for the caller to remove.
-        """
-        for member in self.members:
-            path = folder / member.path
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with path.open("xb") as file:
-                    file.writelines(self._blocks(member))
-            except OSError as error:
-                raise ArchiveError(
-                    f"The archive cannot be unpacked ({error.strerror}). Check the space on the "
-                    "disk and that you may write there."
-                ) from error
-
     def _blocks(self, member: Member) -> Iterator[bytes]:
         left = member.size
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from PIL import ImageColor
 
 OUTLINE = "#35e0f2"
 
@@ -27,3 +28,11 @@ def border_trace(mask: np.ndarray | None, width: float = 1.4) -> dict | None:
         "hoverinfo": "skip",
         "showlegend": False,
     }
+
+
+def draw_border(picture: np.ndarray, mask: np.ndarray, width: int) -> None:
+    """Draw the border of a mask, bool of any size, into a picture uint8 (H, W, 3) of its scan."""
+    size = picture.shape[1::-1]
+    fitted = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_LINEAR) >= 0.5
+    found, _ = cv2.findContours(fitted.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(picture, found, -1, ImageColor.getrgb(OUTLINE), width, cv2.LINE_AA)

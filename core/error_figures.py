@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.colors import hex_to_rgb
 
 from core.explain.heatmap import Heatmap
 from core.explain.overlay import overlay
@@ -223,7 +224,7 @@ def _plain(figure: go.Figure, height: int) -> go.Figure:
 
 def _clear(colour: str, opacity: float) -> str:
     """A hexadecimal colour that lets the page shine through."""
-    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    red, green, blue = hex_to_rgb(colour)
     return f"rgba({red},{green},{blue},{opacity:.3f})"
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from plotly.colors import unlabel_rgb
 
-from core.borders import OUTLINE
+from core.borders import draw_border
 from core.figures import COLOUR_MAPS, opaque_scale
 from core.panel_grid import Panel, PanelRow, bands, caption_lines, wrapped
 
@@ -56,7 +56,8 @@ def grid_png(
         for column, panel in enumerate((Panel("Scan", None), *band.panels)):
             left = _EDGE + column * (CELL + _GAP)
             picture = _blend(band.pixels, panel.values, colour_map, opacity, (CELL, tall))
-            _draw_outline(picture, outline)
+            if outline is not None:
+                draw_border(picture, outline, 2)
             sheet.paste(Image.fromarray(picture), (left, top + 2 * _LINE))
             draw.text((left, top + _LINE), panel.name, _INK, _font(17))
             draw.text((left, top + 2 * _LINE + tall + 3), panel.caption, _GREY, _font(15))
@@ -96,16 +97,6 @@ def _blend(
     colours = _colours(colour_map)[np.rint(255 * grid).astype(int)]
     weight = opacity * grid[..., None]
     return np.rint(picture * (1 - weight) + colours * weight).astype(np.uint8)
-
-
-def _draw_outline(picture: np.ndarray, mask: np.ndarray | None) -> None:
-    if mask is None:
-        return
-    size = picture.shape[1::-1]
-    fitted = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_LINEAR) >= 0.5
-    found, _ = cv2.findContours(fitted.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    colour = tuple(int(OUTLINE[at : at + 2], 16) for at in (1, 3, 5))
-    cv2.drawContours(picture, found, -1, colour, 2, cv2.LINE_AA)
 
 
 def _draw_note(draw: ImageDraw.ImageDraw, note: str, middle: tuple[int, int]) -> None:

@@ -21,6 +21,11 @@ ABOVE = {
     "core.architectures": ("core.classifiers", "core.explain", "core.training", "core.evaluation"),
     "core.classifiers": ("core.explain", "core.training", "core.evaluation"),
     "core.explain": ("core.training", "core.evaluation"),
+    "core.statistics": ("core.datasets", "core.classifiers", "core.evaluation"),
+    "core.datasets": ("core.classifiers", "core.evaluation", "core.guard", "core.training"),
+    "core.guard": ("core.evaluation", "core.predict", "core.training"),
+    "core.evaluation": ("core.predict", "core.results", "core.training"),
+    "core.outlining": ("core.predict", "core.results"),
 }
 
 

@@ -24,7 +24,6 @@ class Attribute:
     heading: str
     unit: str
     help: str
-    from_pixels: bool = True
 
 
 ATTRIBUTES: tuple[Attribute, ...] = (
@@ -33,7 +32,6 @@ ATTRIBUTES: tuple[Attribute, ...] = (
         "Group size",
         "images",
         "How many images its group (patient, source or near-duplicates) holds in the whole set.",
-        from_pixels=False,
     ),
     Attribute(
         "lesion_area",

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from plotly.colors import unlabel_rgb
 
-from core.borders import OUTLINE
+from core.borders import draw_border
 from core.explain.overlay import overlay
 from core.explain.registry import METHODS
 from core.figures import COLOUR_MAPS, opaque_scale, peak_place
@@ -38,7 +38,7 @@ class Picture:
 def pictures_of(findings: Findings) -> tuple[Picture, ...]:
     """The scan, the outline on it if there is one, and the overlays in the order chosen."""
     scan = _fitted(findings.opinion.pixels)
-    outline = None if findings.region is None else _fitted_mask(findings.region, scan.shape)
+    outline = findings.region
     found = [_picture(scan, "Scan", "", "The scan as it was examined.")]
     if outline is not None:
         place = f"The scan with the outline of the region, {_middle(outline)} of the picture."
@@ -90,17 +90,10 @@ def _fitted(pixels: np.ndarray) -> np.ndarray:
     return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
 
 
-def _fitted_mask(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    soft = cv2.resize(mask.astype(np.float32), shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    return soft >= 0.5
-
-
 def _outlined(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    found, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    colour = tuple(int(OUTLINE[at : at + 2], 16) for at in (1, 3, 5))
-    width = max(1, round(max(pixels.shape) / 300))
     drawn = np.ascontiguousarray(pixels).copy()
-    return cv2.drawContours(drawn, found, -1, colour, width, cv2.LINE_AA)
+    draw_border(drawn, mask, max(1, round(max(pixels.shape) / 300)))
+    return drawn
 
 
 def _middle(mask: np.ndarray) -> str:
