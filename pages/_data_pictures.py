@@ -17,14 +17,13 @@ OPEN = "data open"
 
 
 def show_picture(source: Source, image_id: str, told: str, size: str = "card") -> None:
-    """A thumbnail with a button below it that enlarges it."""
+    """A thumbnail with a button below it that enlarges it, or says why it cannot be read."""
     row = row_of(source, image_id)
     try:
         picture, alt = _small(source.key, image_id, row), f"{image_id}, {told}"
         st.image(picture, width="stretch", output_format="PNG", alt=alt)
-    except DatasetError as error:
-        st.error(plain(str(error)), icon=":material/broken_image:")
-        return
+    except DatasetError:
+        st.markdown(":red[:material/broken_image: Cannot be read]")
     st.markdown(told)
     st.button(
         plain(image_id),

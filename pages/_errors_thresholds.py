@@ -127,12 +127,20 @@ def _show_metrics(row: pd.Series, prevalence: float) -> None:
     for column, (name, value, low, high), text in zip(columns, figures, told, strict=True):
         column.metric(
             name,
-            "–" if np.isnan(value) else percent(value),
-            "" if np.isnan([low, high]).any() else f"95 % CI {100 * low:.0f}–{100 * high:.0f} %",
+            *_told(value, low, high),
             delta_color="off",
             delta_arrow="off",
             help=text,
         )
+
+
+def _told(value: float, low: float, high: float) -> tuple[str, str]:
+    """A share and its interval in percent, with a decimal where whole ones would say too little, as
+    of predictive values where few are ill."""
+    digits = 1 if value < 0.02 or value > 0.98 else 0
+    share, low, high = (f"{round(100 * one, digits):g}" for one in (value, low, high))
+    told = "–" if np.isnan(value) else f"{share} %"
+    return told, "" if "nan" in (low, high) else f"95 % CI {low}–{high} %"
 
 
 def _images(row: pd.Series) -> float:

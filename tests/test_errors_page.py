@@ -269,6 +269,10 @@ def test_the_threshold_starts_at_the_operating_point_and_updates_all_figures(pag
     values = predictive_values(found, spared, 0.02)
     expected = [f"{100 * value:.0f} %" for value in (found, spared, values[0])]
     assert [one.value for one in page.metric][:3] == expected
+    page.number_input[0].set_value(0.6).run()
+    positive, negative = predictive_values(found, spared, 0.006)
+    assert positive < 0.05 < 0.98 < negative < 0.999
+    assert page.metric[3].value == f"{100 * negative:.1f} %"
 
 
 def test_why_needs_no_pixels_for_the_size_of_groups(page):

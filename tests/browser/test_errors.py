@@ -135,7 +135,7 @@ def test_the_threshold_answers_the_keyboard_at_once(errors):
     settled(errors)
     slider.focus()
     errors.keyboard.press("End")
-    expect(errors.get_by_test_id("stMetricValue").nth(1)).to_have_text("> 99 %")
+    expect(errors.get_by_test_id("stMetricValue").nth(1)).to_have_text("100 %")
     errors.get_by_role("button", name="Operating point").click()
     expect(errors.get_by_role("button", name="Operating point")).to_be_disabled()
 
