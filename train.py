@@ -34,6 +34,7 @@ from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
+from core import command
 from core.checkpoints import CHECKPOINTS, COMPARISONS, list_trained, open_checkpoint
 from core.networks import networks
 from core.recipe import COMPARED, list_recipes, load_recipe
@@ -50,24 +51,21 @@ def main(arguments: list[str] | None = None) -> int:
     if options.list:
         console.print(_recipes_table())
         return 0
+    stopped = "Interrupted. The last full epoch is kept; go on with --resume."
+    return command.run(lambda: _act(options), stopped)
+
+
+def _act(options: argparse.Namespace) -> None:
     from core.training.run import shorten
 
-    try:
-        recipe = load_recipe(options.recipe)
-        if options.epochs:
-            recipe = shorten(recipe, options.epochs)
-        if options.tune:
-            _tune(recipe, options)
-            return 0
-        folder = _refresh(recipe, options) if options.refresh else _train(recipe, options)
-    except ValueError as error:
-        console.print(f"[red]{error}[/red]", highlight=False)
-        return 2
-    except KeyboardInterrupt:
-        console.print("Interrupted. The last full epoch is kept; go on with --resume.")
-        return 130
+    recipe = load_recipe(options.recipe)
+    if options.epochs:
+        recipe = shorten(recipe, options.epochs)
+    if options.tune:
+        _tune(recipe, options)
+        return
+    folder = _refresh(recipe, options) if options.refresh else _train(recipe, options)
     console.print(f"Checkpoint written: {folder.name}")
-    return 0
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:

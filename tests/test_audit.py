@@ -197,7 +197,7 @@ def test_the_command_prints_the_audit_and_writes_every_pair(tmp_path, capsys):
 
 
 def test_the_command_refuses_what_is_no_data_set_with_a_sentence(tmp_path, capsys):
-    assert __main__.main(["audit", str(tmp_path / "nowhere")]) == 1
+    assert __main__.main(["audit", str(tmp_path / "nowhere")]) == 2
     assert "is not a folder" in capsys.readouterr().err
 
 

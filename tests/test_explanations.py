@@ -262,4 +262,4 @@ def test_images_without_outlines_are_refused_with_a_sentence(data_folder):
 )
 def test_the_command_refuses_what_is_not_there(command, said, capsys):
     assert explanations.main(command) == 2
-    assert said in " ".join(capsys.readouterr().out.split())
+    assert said in " ".join(capsys.readouterr().err.split())

@@ -95,7 +95,7 @@ def test_too_few_images_are_told(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     folder = write_breakhis(tmp_path / "few", patients=4)
     assert train.main([RECIPE, "--data", str(folder), "--from-scratch"]) == 2
-    said = " ".join(capsys.readouterr().out.split())
+    said = " ".join(capsys.readouterr().err.split())
     assert "8 images in 4 groups are too few to split: none is left for validation" in said
 
 
@@ -108,7 +108,7 @@ def test_too_few_images_are_told(monkeypatch, tmp_path, capsys):
 )
 def test_mistakes_are_told_in_a_sentence(arguments, message, capsys):
     assert train.main(arguments) == 2
-    assert message in " ".join(capsys.readouterr().out.split())
+    assert message in " ".join(capsys.readouterr().err.split())
 
 
 def test_an_unknown_network_lists_the_known_ones(capsys):

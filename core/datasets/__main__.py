@@ -18,7 +18,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from core.datasets import READERS, DatasetError, folder, load_table, read_pixels
+from core import command
+from core.datasets import READERS, folder, load_table, read_pixels
 from core.datasets.audit import Audit, audit, crossings, nearest_neighbour
 from core.datasets.known_splits import known_splits
 
@@ -28,6 +29,11 @@ SHOWN = 20
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line; the exit status: 0 if the audit was made, whatever it found."""
+    options = _parse(arguments)
+    return command.run(lambda: _audit(options))
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m core.datasets",
         description=__doc__,
@@ -36,21 +42,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("action", choices=["audit"])
     parser.add_argument("dataset", metavar="DIR", help="a folder of classes, or a data set's id")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write every pair there")
-    options = parser.parse_args(arguments)
+    return parser.parse_args(arguments)
+
+
+def _audit(options: argparse.Namespace) -> None:
     console = Console(stderr=False, soft_wrap=True)
-    try:
-        known = options.dataset in READERS
-        table = load_table(options.dataset) if known else folder.read(Path(options.dataset))
-        splits = known_splits(table, options.dataset if known else None)
-        found = _watched(table)
-        _report(console, found, splits)
-        if options.csv:
-            with_sides(found.pairs, splits).to_csv(options.csv, index=False)
-            console.print(f"All {len(found.pairs)} pairs: {options.csv}")
-    except (DatasetError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    known = options.dataset in READERS
+    table = load_table(options.dataset) if known else folder.read(Path(options.dataset))
+    splits = known_splits(table, options.dataset if known else None)
+    found = _watched(table)
+    _report(console, found, splits)
+    if options.csv:
+        with_sides(found.pairs, splits).to_csv(options.csv, index=False)
+        console.print(f"All {len(found.pairs)} pairs: {options.csv}")
 
 
 def with_sides(pairs: pd.DataFrame, splits: pd.DataFrame) -> pd.DataFrame:

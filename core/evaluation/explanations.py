@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from core import command
 from core.checkpoints import (
     CHECKPOINTS,
     EXPLANATIONS,
@@ -150,26 +151,22 @@ def _mean(rows: pd.DataFrame) -> tuple[float, float, float]:
 def main(arguments: list[str] | None = None) -> int:
     """Command line; the exit status."""
     options = _parse(arguments)
-    console = Console()
-    try:
-        methods = _chosen(options.methods)
-        checkpoint = open_checkpoint(options.recipe, options.output)
-        dataset, table = images_of(checkpoint, options.data)
-        journal = journal_of(checkpoint, dataset)
-        wanted = tasks(table.head(options.limit or len(table)), methods, options.full)
-        known = {} if options.again else _known(checkpoint, journal)
-        _run(checkpoint, [one for one in wanted if one.key not in known], journal)
-        measured = long_table(list(journal.read().values()))
-        if dataset != PHANTOMS:
-            measured = write(checkpoint, measured)
-    except ValueError as error:
-        console.print(f"[red]{error}[/red]", highlight=False)
-        return 2
-    except KeyboardInterrupt:
-        console.print("Interrupted. Every finished map is kept; the same command goes on.")
-        return 130
-    console.print(_overview(summarise(measured), dataset))
-    return 0
+    stopped = "Interrupted. Every finished map is kept; the same command goes on."
+    return command.run(lambda: _measure(options), stopped)
+
+
+def _measure(options: argparse.Namespace) -> None:
+    methods = _chosen(options.methods)
+    checkpoint = open_checkpoint(options.recipe, options.output)
+    dataset, table = images_of(checkpoint, options.data)
+    journal = journal_of(checkpoint, dataset)
+    wanted = tasks(table.head(options.limit or len(table)), methods, options.full)
+    known = {} if options.again else _known(checkpoint, journal)
+    _run(checkpoint, [one for one in wanted if one.key not in known], journal)
+    measured = long_table(list(journal.read().values()))
+    if dataset != PHANTOMS:
+        measured = write(checkpoint, measured)
+    Console().print(_overview(summarise(measured), dataset))
 
 
 def _known(checkpoint: Checkpoint, journal: Journal) -> set[tuple[str, str, str]]:

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from core import command
 from core.checkpoints import (
     CHECKPOINTS,
     Checkpoint,
@@ -82,20 +83,16 @@ def write(checkpoint: Checkpoint, figures: pd.DataFrame) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Command line; the exit status."""
     options = _parse(arguments)
+    return command.run(lambda: _measure(options), "Interrupted. Nothing was kept.")
+
+
+def _measure(options: argparse.Namespace) -> None:
     started = time.monotonic()
-    try:
-        checkpoint = open_checkpoint(options.recipe, options.output)
-        figures = measure(checkpoint, options.data, options.limit)
-        write(checkpoint, figures)
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Interrupted. Nothing was kept.", file=sys.stderr)
-        return 130
+    checkpoint = open_checkpoint(options.recipe, options.output)
+    figures = measure(checkpoint, options.data, options.limit)
+    write(checkpoint, figures)
     shares = pd.crosstab(figures["set"], figures["level"])
     print(f"{options.recipe}, {len(figures)} images, {time.monotonic() - started:.0f} s\n{shares}")
-    return 0
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:

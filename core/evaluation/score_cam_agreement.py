@@ -11,12 +11,14 @@ explained is the predicted one. The figure that a page shows is the mean.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from core import command
 from core.checkpoints import (
     SCORE_CAM_AGREEMENT,
     Checkpoint,
@@ -168,14 +170,19 @@ def _measured(checkpoint: Checkpoint) -> pd.DataFrame:
     return checkpoint.table(SCORE_CAM_AGREEMENT)
 
 
-def main() -> None:
-    """Command line."""
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--recipe", action="append", help="default: all trained systems")
     parser.add_argument("--scans", type=int, default=SCANS)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
+    stopped = "Interrupted. Every finished scan is kept; the same command goes on."
+    return command.run(lambda: _measure(options), stopped)
+
+
+def _measure(options: argparse.Namespace) -> None:
     for recipe_id in options.recipe or list_trained():
         for line in measure(recipe_id, options.scans):
             print(line, flush=True)
@@ -183,4 +190,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -11,6 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from core import command
 from core.checkpoints import CHECKPOINTS, list_trained, open_checkpoint
 from core.guard import load_guard
 from core.guard.making import remake
@@ -19,18 +20,16 @@ from core.guard.making import remake
 def main(arguments: list[str] | None = None) -> int:
     """Command line; the exit status."""
     options = _parse(arguments)
-    try:
-        checkpoint = open_checkpoint(options.recipe, options.output)
-        arrays = remake(checkpoint, options.data)
-        guard = load_guard(open_checkpoint(options.recipe, options.output))
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return command.run(lambda: _remake(options))
+
+
+def _remake(options: argparse.Namespace) -> None:
+    arrays = remake(open_checkpoint(options.recipe, options.output), options.data)
+    guard = load_guard(open_checkpoint(options.recipe, options.output))
     print(
         f"{options.recipe}: {guard.trained} training images, calibrated on {len(guard.unseen)} "
         f"unseen ones, {sum(a.nbytes for a in arrays.values()) / 1e6:.1f} MB."
     )
-    return 0
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:

@@ -23,6 +23,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from core import command
 from core.checkpoints import CHECKPOINTS, RUNS
 from core.outlining.recipe import load_outline_recipe
 
@@ -33,15 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Command line; the exit status."""
     options = _parse(arguments)
     action = {"train": _train, "evaluate": _evaluate}[options.action]
-    try:
-        action(options)
-    except ValueError as error:
-        console.print(f"[red]{error}[/red]", highlight=False)
-        return 2
-    except KeyboardInterrupt:
-        console.print("Interrupted. The last full epoch is kept; go on with --resume.")
-        return 130
-    return 0
+    stopped = "Interrupted. The last full epoch is kept; go on with --resume."
+    return command.run(lambda: action(options), stopped)
 
 
 def _train(options: argparse.Namespace) -> None:

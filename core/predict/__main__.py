@@ -18,7 +18,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.checkpoints import CheckpointError, list_trained, open_checkpoint, sha256
+from core import command
+from core.checkpoints import list_trained, open_checkpoint, sha256
 from core.classifiers.base import Classifier
 from core.doubt import doubt
 from core.findings import EvidenceMap, Findings, weights_of
@@ -80,11 +81,7 @@ def as_sentence(record: dict) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Command line; the exit status."""
     options = _parse(arguments)
-    try:
-        return _replay(options) if options.replay else _predict(options)
-    except (CheckpointError, ManifestError) as error:
-        print(error, file=sys.stderr)
-        return 2
+    return command.run(lambda: _replay(options) if options.replay else _predict(options))
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:

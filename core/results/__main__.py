@@ -16,6 +16,7 @@ import sys
 
 from rich.console import Console
 
+from core import command
 from core.checkpoints import list_trained
 from core.results import tables
 from core.results.page import PAGE, markdown
@@ -61,12 +62,14 @@ def _write() -> None:
     print(f"Written: {PAGE.parent.name}/{PAGE.name}")
 
 
-def _check() -> None:
+def _check() -> int | None:
     problems = check()
     if problems:
-        raise ValueError("\n".join(problems))
+        print("\n".join(problems), file=sys.stderr)
+        return 1
     checked = ", ".join(list_trained()) or "no trained system is here"
     print(f"Predictions reproduce all figures: {checked}.")
+    return None
 
 
 def _time() -> None:
@@ -97,12 +100,7 @@ def main(arguments: list[str] | None = None) -> int:
             f"--{name}", dest="action", action="store_const", const=action, help=text
         )
     parser.set_defaults(action=_print_table)
-    try:
-        parser.parse_args(arguments).action()
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return command.run(parser.parse_args(arguments).action)
 
 
 if __name__ == "__main__":
