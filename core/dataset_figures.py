@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from core.borders import border_trace
 from core.datasets.intensity import box_numbers
-from core.figures import TEXT_SIZE, panel_axis, picture_trace
+from core.figures import CLEAR, TEXT_SIZE, panel_axis, picture_trace
 
 CLASS_COLOURS = (
     "#2f7fc1",
@@ -25,7 +25,6 @@ CLASS_COLOURS = (
 )
 DASHES = ("solid", "dash", "dot", "dashdot")
 SPLIT_ORDER = ("train", "validation", "test")
-_CLEAR = "rgba(0,0,0,0)"
 _GRID = "rgba(127,140,151,0.25)"
 _HEIGHT = 300
 _STEPS = 40  # of a histogram
@@ -213,8 +212,8 @@ def _plain(
         font_size=TEXT_SIZE - 1,
         showlegend=legend,
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-        paper_bgcolor=_CLEAR,
-        plot_bgcolor=_CLEAR,
+        paper_bgcolor=CLEAR,
+        plot_bgcolor=CLEAR,
     )
 
 
@@ -231,8 +230,8 @@ def enlarged(pixels: np.ndarray, mask: np.ndarray | None) -> go.Figure:
         margin={"l": 0, "r": 0, "t": 28, "b": 0},
         dragmode="pan",
         showlegend=False,
-        paper_bgcolor=_CLEAR,
-        plot_bgcolor=_CLEAR,
-        modebar={"bgcolor": _CLEAR},
+        paper_bgcolor=CLEAR,
+        plot_bgcolor=CLEAR,
+        modebar={"bgcolor": CLEAR},
     )
     return figure

@@ -12,6 +12,10 @@ from core.borders import OUTLINE, border_trace
 from core.figures import panel_axis, picture_trace
 
 HEIGHT = 380
+HOW_TO_DRAW = (
+    "Drag around the lesion. Box and lasso are chosen above the scan, Shift adds a region, and a "
+    "double-click takes all away."
+)
 
 Shape = Mapping[str, Sequence[float]]
 """Corners of a box, or points of a closed line, in pixels: the lists "x" and "y"."""

@@ -12,7 +12,7 @@ from plotly.colors import hex_to_rgb
 
 from core.explain.heatmap import Heatmap
 from core.explain.overlay import overlay
-from core.figures import OTHER_SCALE, TEXT_SIZE, png
+from core.figures import CLEAR, OTHER_SCALE, TEXT_SIZE, png
 
 COUNTS, OF_LABEL, OF_ANSWER = "Counts", "Of each label", "Of each answer"
 NORMALISED = {COUNTS: None, OF_LABEL: 1, OF_ANSWER: 0}
@@ -27,7 +27,6 @@ FIGURE_CONFIG = {
 }
 """Plotly configuration: the camera saves a vector picture."""
 
-_CLEAR = "rgba(0,0,0,0)"
 _CELL = 72
 _EMPTY, _FAINTEST, _STRONGEST = 0.05, 0.12, 0.6  # opacity; text of both themes stays readable
 _MOST_CELLS = 420
@@ -215,10 +214,10 @@ def _plain(figure: go.Figure, height: int) -> go.Figure:
     return figure.update_layout(
         height=height,
         margin={"l": 0, "r": 8, "t": 8, "b": 0},
-        paper_bgcolor=_CLEAR,
-        plot_bgcolor=_CLEAR,
+        paper_bgcolor=CLEAR,
+        plot_bgcolor=CLEAR,
         font_size=TEXT_SIZE,
-        modebar={"bgcolor": _CLEAR},
+        modebar={"bgcolor": CLEAR},
     )
 
 

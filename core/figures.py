@@ -7,7 +7,7 @@ light and the dark theme.
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 import cv2
@@ -40,7 +40,17 @@ MAX_HEATMAP_SIDE = 128
 OPACITY_STEP = 0.05
 OVERLAY_TRACE = 3
 
-_CLEAR = "rgba(0,0,0,0)"
+CLEAR = "rgba(0,0,0,0)"
+
+
+def malignant_legend(
+    classes: Sequence[str], probabilities: np.ndarray, malignant: Collection[str]
+) -> str:
+    """What the sign beside a class means; with several malignant classes, also their sum."""
+    marked = np.isin(classes, list(malignant))
+    together = percent(float(probabilities[marked].sum()))
+    total = f", together {together}" if marked.sum() > 1 else ""
+    return f"{MALIGNANT_SIGN} counts as malignant{total}."
 
 
 def percent(probability: float) -> str:
@@ -115,8 +125,8 @@ def probability_bars(
         margin={"l": 0, "r": 56, "t": 4, "b": 4},
         font_size=TEXT_SIZE,
         showlegend=False,
-        paper_bgcolor=_CLEAR,
-        plot_bgcolor=_CLEAR,
+        paper_bgcolor=CLEAR,
+        plot_bgcolor=CLEAR,
     )
     return figure
 
@@ -184,9 +194,9 @@ def evidence_panels(
         ],
         dragmode="pan",
         sliders=[opacity_slider(opacity, [OVERLAY_TRACE], _PANELS[2][0] + 0.08)],
-        modebar={"bgcolor": _CLEAR, "orientation": "h"},
-        paper_bgcolor=_CLEAR,
-        plot_bgcolor=_CLEAR,
+        modebar={"bgcolor": CLEAR, "orientation": "h"},
+        paper_bgcolor=CLEAR,
+        plot_bgcolor=CLEAR,
     )
     return figure
 
@@ -354,7 +364,7 @@ def opacity_slider(opacity: float, traces: list[int], x: float) -> dict:
         "yanchor": "bottom",
         "pad": {"l": 0, "r": 0, "t": 0, "b": 0},
         "currentvalue": {"visible": False},
-        "font": {"size": 1, "color": _CLEAR},
+        "font": {"size": 1, "color": CLEAR},
         "ticklen": 0,
         "minorticklen": 0,
         "bgcolor": "#7f8c97",

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 
-from core.figures import MALIGNANT_SCALE, OTHER_SCALE, TEXT_SIZE
+from core.figures import CLEAR, MALIGNANT_SCALE, OTHER_SCALE, TEXT_SIZE
 from core.lessons import Bars, Trial
 from core.lessons.drawing import AGAINST, FOR
 
 CONFIG = {"displayModeBar": False}
-_CLEAR = "rgba(0,0,0,0)"
 _HEIGHT = 260
 
 
@@ -85,7 +84,7 @@ def _framed(figure: go.Figure, across: str, up: str) -> go.Figure:
         height=_HEIGHT,
         margin={"l": 0, "r": 8, "t": 28, "b": 0},
         font_size=TEXT_SIZE,
-        paper_bgcolor=_CLEAR,
-        plot_bgcolor=_CLEAR,
+        paper_bgcolor=CLEAR,
+        plot_bgcolor=CLEAR,
     )
     return figure

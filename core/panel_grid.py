@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from core.borders import border_trace
 from core.figures import (
+    CLEAR,
     COLOUR_MAPS,
     MAX_PICTURE_SIDE,
     TEXT_SIZE,
@@ -91,9 +92,9 @@ def panel_grid(
         "dragmode": "pan",
         "showlegend": False,
         "sliders": [opacity_slider(opacity, overlays, _SLIDER_AT) | {"pad": {"b": 10}}],
-        "modebar": {"bgcolor": _CLEAR, "orientation": "h"},
-        "paper_bgcolor": _CLEAR,
-        "plot_bgcolor": _CLEAR,
+        "modebar": {"bgcolor": CLEAR, "orientation": "h"},
+        "paper_bgcolor": CLEAR,
+        "plot_bgcolor": CLEAR,
     }
     # One construction: each add_trace or add_annotation would check all the others again.
     return go.Figure({"data": [*traces, _colour_key(look.scale, explained)], "layout": layout})
@@ -139,7 +140,6 @@ def bands(rows: Sequence[PanelRow]) -> list[PanelRow]:
 
 # ---------------------------------------------------------------- geometry
 
-_CLEAR = "rgba(0,0,0,0)"
 _SCAN = Panel("Scan", None)
 _TOP = 42  # colour key and opacity slider
 _HEAD, _LINE, _BELOW, _GAP = 46, 16, 10, 0.008

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import plotly.graph_objects as go
 
-from core.figures import axis_suffix, panel_axis, panel_title, picture_trace, size_within
+from core.figures import CLEAR, axis_suffix, panel_axis, panel_title, picture_trace, size_within
 from core.scan_types import Scan
 from core.windowing import WHOLE_BYTE, Window, window_between
 
@@ -18,7 +18,6 @@ LARGEST_CINE_SIDE = 640
 DEFAULT_FRAME_MS = 60.0
 _PANELS = ((0.0, 0.496, "right"), (0.504, 1.0, "left"))
 _MARGIN = {"l": 0, "r": 0, "t": 30, "b": 4}
-_CLEAR = "rgba(0,0,0,0)"
 _LINE = {"color": "#ffd21f", "width": 2}
 
 TOOLS = {"Move": "pan", "Ruler": "drawline", "Box": "select", "Lasso": "lasso"}
@@ -106,9 +105,9 @@ def viewing_panels(
         newselection={"line": _LINE},
         showlegend=False,
         uirevision=f"{width} {height} {spacing_mm}",
-        modebar={"bgcolor": _CLEAR, "orientation": "h"},
-        paper_bgcolor=_CLEAR,
-        plot_bgcolor=_CLEAR,
+        modebar={"bgcolor": CLEAR, "orientation": "h"},
+        paper_bgcolor=CLEAR,
+        plot_bgcolor=CLEAR,
     )
     return figure
 

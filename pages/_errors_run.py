@@ -12,7 +12,8 @@ from core.card import SPLIT_TITLES
 from core.classifiers.answers import answers
 from core.datasets import READERS, find_folder, read_mask, read_pixels
 from core.datasets.phantoms import PHANTOM_CLASSES, phantom_table
-from core.evaluation.mistakes import Judged, fit, judge
+from core.evaluation.calibration import fit
+from core.evaluation.mistakes import Judged, judge
 from core.evaluation.neighbours import nearest
 from core.recipe import Recipe, load_recipe
 from pages._maps import see
@@ -112,7 +113,8 @@ def knows_phantoms(recipe: Recipe) -> bool:
 def judged(question: Question) -> Judged:
     """The test images of the run. Raises CheckpointError or EvaluationError."""
     recipe, run = question.recipe, _run(question.recipe_id, question.protocol, question.seed)
-    fitted = fit(run, recipe)
+    validation = run[run["split"] == "validation"]
+    fitted = fit(validation, recipe.classes, recipe.malignant_classes)
     if question.synthetic:
         run = _answered_phantoms(question.recipe_id)
     return judge(run, recipe, fitted)

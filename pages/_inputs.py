@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.drawn_region import DRAWING_CONFIG, drawing_figure, drawn_mask
+from core.drawn_region import DRAWING_CONFIG, HOW_TO_DRAW, drawing_figure, drawn_mask
 from core.explain import METHODS, Parameter
 from core.recipe import load_recipe
 from core.scans import ScanError
@@ -22,10 +22,6 @@ FIRST_SAMPLE = "Malignant phantom 1"
 DEFAULT_SYSTEMS = 3
 FIRST_METHODS = 3
 """One line of maps a system; the other instant ones are often the same map by their definitions."""
-HOW_TO_DRAW = (
-    "Drag around the lesion. Box and lasso are chosen above the scan, Shift adds a region, and a "
-    "double-click takes all away."
-)
 
 
 def choose_scan(page: str, systems: tuple[str, ...]) -> tuple[work.Item, work.Outline | None]:

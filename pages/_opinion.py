@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import streamlit as st
 
 from core.explain import Heatmap
@@ -13,6 +12,7 @@ from core.figures import (
     describe_evidence,
     describe_probabilities,
     evidence_panels,
+    malignant_legend,
     percent,
     probability_bars,
     size_within,
@@ -80,14 +80,15 @@ def show_verdict(view: work.View, opinion: Opinion, trust: str, abstain: str | N
         delta_color="off",
         delta_arrow="off",
     )
+    shares = (opinion.classes, opinion.probabilities, recipe.malignant_classes)
     right.plotly_chart(
-        themed(probability_bars(opinion.classes, opinion.probabilities, recipe.malignant_classes)),
+        themed(probability_bars(*shares)),
         config={"displayModeBar": False},
         key="bars",
         alt=describe_probabilities(opinion.classes, opinion.probabilities),
     )
     with right:
-        quiet(" ".join(filter(None, [_legend(opinion, recipe), trust])))
+        quiet(f"{malignant_legend(*shares)} {trust}".strip())
 
 
 def show_evidence(view: work.View, first: Opinion, colour_map: str) -> Opinion:
@@ -139,11 +140,3 @@ def show_evidence(view: work.View, first: Opinion, colour_map: str) -> Opinion:
 
 def _malignant(opinion: Opinion, recipe: Recipe) -> bool:
     return opinion.label in recipe.malignant_classes
-
-
-def _legend(opinion: Opinion, recipe: Recipe) -> str:
-    """What the sign beside a class means; with several malignant classes, also their sum."""
-    marked = np.isin(opinion.classes, recipe.malignant_classes)
-    together = percent(float(opinion.probabilities[marked].sum()))
-    total = f", together {together}" if marked.sum() > 1 else ""
-    return f"{MALIGNANT_SIGN} counts as malignant{total}."

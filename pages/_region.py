@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from core.drawn_region import DRAWING_CONFIG, drawing_figure, drawn_mask
+from core.drawn_region import DRAWING_CONFIG, HOW_TO_DRAW, drawing_figure, drawn_mask
 from core.figures import percent
 from core.findings import RegionSource
 from core.scans import ScanError
@@ -21,10 +21,6 @@ ONLY, ADD, TAKE = "Only what I draw", "Add to the proposal", "Take from the prop
 HELP = (
     "Where the lesion is. Systems that were trained on outlined lesions see nothing else; for the "
     "others it is measured how much of their evidence lies inside."
-)
-HOW_TO_DRAW = (
-    "Drag around the lesion. Box and lasso are chosen above the scan, Shift adds a region, and a "
-    "double-click takes all away."
 )
 CHECK = "A network drew this outline. Is it right? If not, draw it yourself or take none."
 NO_LESION = "The network sees no lesion to outline here. That does not mean that there is none."

@@ -20,8 +20,9 @@ from core.evaluation.attributes import (
     image_attributes,
     rates_by_bin,
 )
+from core.evaluation.calibration import fit
 from core.evaluation.label_errors import KEPT_LABEL, likely_labels
-from core.evaluation.mistakes import confusion_counts, fit, judge, mistakes_table, most_confused
+from core.evaluation.mistakes import confusion_counts, judge, mistakes_table, most_confused
 from core.evaluation.neighbours import nearest, similarities
 from core.spreadsheet import safe_csv
 from core.statistics.wilson import wilson
@@ -102,7 +103,8 @@ def test_shipped_systems_are_judged_as_their_metrics_say(recipe_id):
     known, recipe = checkpoint.predictions(), checkpoint.recipe
     for protocol, metrics in checkpoint.metrics.items():
         run = known[(known["protocol"] == protocol) & (known["seed"] == metrics["seed"])]
-        fitted = fit(run, recipe)
+        validation = run[run["split"] == "validation"]
+        fitted = fit(validation, recipe.classes, recipe.malignant_classes)
         calibration = metrics["calibration"]
         assert fitted.temperature == pytest.approx(calibration["temperature"])
         point = calibration.get("operating_point", {"threshold": None})

@@ -6,6 +6,7 @@ Both are fitted on validation images and judged on test images.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from core.evaluation import evaluate
+from core.evaluation.sample import read_sample
 
 SENSITIVITY = 0.95
 """Share of malignant validation images that the operating point must find."""
@@ -65,6 +67,26 @@ def operating_point(
     return float(found[max(needed, 1) - 1])
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """What was found on the validation images of a run: the temperature, and the threshold of the
+    scaled malignant probability (None without malignant classes)."""
+
+    temperature: float
+    threshold: float | None
+
+
+def fit(validation: pd.DataFrame, classes: Sequence[str], malignant: Sequence[str]) -> Fitted:
+    """Temperature and operating point of one run. Raises EvaluationError without images."""
+    sample = read_sample(validation, classes)
+    logits = np.log(np.clip(sample.probabilities, 1e-12, None))
+    temperature = fit_temperature(logits, sample.truth)
+    if not malignant:
+        return Fitted(temperature, None)
+    scores = scaled(validation, classes, temperature)[list(malignant)].sum(axis=1)
+    return Fitted(temperature, operating_point(scores, validation["label"].isin(malignant)))
+
+
 def calibrate(
     validation: pd.DataFrame, test: pd.DataFrame, classes: Sequence[str], malignant: Sequence[str]
 ) -> dict:
@@ -75,19 +97,16 @@ def calibrate(
     ``operating_point``: the ``threshold`` on the scaled malignant probability, and the test
     ``sensitivity`` and ``specificity`` at it, each with its 95 % interval.
     """
-    temperature = fit_temperature(
-        np.log(np.clip(validation[list(classes)].to_numpy(float), 1e-12, None)),
-        validation["label"].map(list(classes).index).to_numpy(),
-    )
-    validation, test = (scaled(t, classes, temperature) for t in (validation, test))
+    fitted = fit(validation, classes, malignant)
+    test = scaled(test, classes, fitted.temperature)
     values = evaluate(test, classes)["values"]
     result = {
-        "temperature": temperature,
+        "temperature": fitted.temperature,
         "n_fitted": len(validation),
         "values": {name: values[name] for name in ("ece", "log_loss", "brier")},
     }
-    if malignant:
-        result["operating_point"] = _judge_point(validation, test, list(malignant))
+    if fitted.threshold is not None:
+        result["operating_point"] = _judge_point(fitted.threshold, test, list(malignant))
     return result
 
 
@@ -98,10 +117,7 @@ def scaled(table: pd.DataFrame, classes: Sequence[str], temperature: float) -> p
     return table
 
 
-def _judge_point(validation: pd.DataFrame, test: pd.DataFrame, malignant: list[str]) -> dict:
-    threshold = operating_point(
-        validation[malignant].sum(axis=1), validation["label"].isin(malignant)
-    )
+def _judge_point(threshold: float, test: pd.DataFrame, malignant: list[str]) -> dict:
     called = (test[malignant].sum(axis=1) >= threshold).to_numpy(float)
     decisions = pd.DataFrame(
         {

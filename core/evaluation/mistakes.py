@@ -11,22 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from core.evaluation.calibration import apply_temperature, fit_temperature, operating_point
+from core.evaluation.calibration import Fitted, apply_temperature
 from core.evaluation.label_errors import KEPT_LABEL, likely_labels
 from core.evaluation.sample import read_sample
 from core.recipe import Recipe
 from core.statistics.bootstrap import interval, resample_weights
 
 RESAMPLES = 1000
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """What was found on the validation images of a run: the temperature, and the threshold of the
-    calibrated malignant probability (None without malignant classes)."""
-
-    temperature: float
-    threshold: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,24 +32,6 @@ class Judged:
     error: float
     low: float
     high: float
-
-
-def fit(run: pd.DataFrame, recipe: Recipe) -> Fitted:
-    """Temperature and operating point of a run, as training finds them for ``metrics.json``.
-
-    ``run`` holds the predictions of one protocol and seed. Raises EvaluationError without
-    validation images.
-    """
-    validation = run[run["split"] == "validation"]
-    sample = read_sample(validation, recipe.classes)
-    logits = np.log(np.clip(sample.probabilities, 1e-12, None))
-    temperature = fit_temperature(logits, sample.truth)
-    if not recipe.malignant_classes:
-        return Fitted(temperature, None)
-    shares = apply_temperature(sample.probabilities, temperature)
-    malignant = [recipe.classes.index(name) for name in recipe.malignant_classes]
-    positive = np.isin(sample.truth, malignant)
-    return Fitted(temperature, operating_point(shares[:, malignant].sum(axis=1), positive))
 
 
 def judge(run: pd.DataFrame, recipe: Recipe, fitted: Fitted) -> Judged:

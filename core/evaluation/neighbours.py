@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from core.statistics.cosine import unit_rows
+
 
 def nearest(queries: np.ndarray, features: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """The ``count`` most similar of N features for each of Q queries, the most similar first.
@@ -11,7 +13,7 @@ def nearest(queries: np.ndarray, features: np.ndarray, count: int) -> tuple[np.n
     ``queries`` (Q, K), ``features`` (N, K). Returns their indices, int (Q, count), and their cosine
     similarity, float32 (Q, count), in [-1, 1].
     """
-    similarity = _unit(queries) @ _unit(features).T
+    similarity = unit_rows(queries) @ unit_rows(features).T
     order = np.argsort(-similarity, axis=1, kind="stable")[:, :count]
     return order, np.take_along_axis(similarity, order, axis=1)
 
@@ -25,8 +27,3 @@ def similarities(features: np.ndarray, split: np.ndarray) -> np.ndarray:
     test = split == "test"
     found[test] = nearest(features[test], features[split == "train"], 1)[1][:, 0]
     return found
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    rows = np.asarray(rows, np.float32)
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)

@@ -28,6 +28,7 @@ import numpy as np
 from core.checkpoints import Checkpoint, CheckpointError
 from core.guard.pictures import FLOORS, statistics
 from core.polarity import normalise_polarity
+from core.statistics.cosine import unit_rows
 
 COVERED = 0.95
 """Share of unseen scans of the own kind that count as like the training images."""
@@ -88,7 +89,7 @@ class Reference:
 
     def distances(self, views: Views) -> np.ndarray:
         """Distances of N images in both views, float64 (N, 2)."""
-        nearness = _unit(views.features) @ self.units.T
+        nearness = unit_rows(views.features) @ self.units.T
         nth = min(NEIGHBOURS, nearness.shape[1])
         cosine = 1 - np.partition(nearness, -nth, axis=1)[:, -nth]
         standard = (views.pictures - self.mean) / self.spread
@@ -105,7 +106,7 @@ def reference(training: Views) -> Reference:
     covariance, _ = ledoit_wolf((pictures - mean) / spread, assume_centered=True)
     # x C^-1 x = |x W|^2 with W W^T = C^-1.
     values, vectors = np.linalg.eigh(covariance)
-    return Reference(_unit(training.features), mean, spread, vectors / np.sqrt(values))
+    return Reference(unit_rows(training.features), mean, spread, vectors / np.sqrt(values))
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,11 +239,6 @@ def _limit(distances: np.ndarray) -> float:
     (split conformal: the ``ceil((n + 1) COVERED)``-th smallest of n); the largest if n < 19."""
     rank = math.ceil((len(distances) + 1) * COVERED - 1e-9)
     return max(float(np.sort(distances)[min(rank, len(distances)) - 1]), _LEAST)
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    rows = np.asarray(rows, np.float32)
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
 def _percent(share: float) -> str:

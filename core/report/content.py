@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from core.card import INTENDED_USE, PROTOCOLS, SPLIT_TITLES, scaling
 from core.explain.registry import METHODS
-from core.figures import MALIGNANT_SIGN, percent
+from core.figures import MALIGNANT_SIGN, malignant_legend, percent
 from core.findings import NO_REGION, Findings
 from core.report.pictures import Picture, pictures_of
 from core.results.tables import CLASS_TITLES, TITLES
@@ -86,7 +84,7 @@ class Content:
 
 def content_of(findings: Findings) -> Content:
     """The content of the report on one scan."""
-    recipe = findings.recipe
+    recipe, opinion = findings.recipe, findings.opinion
     notes = tuple(_notes(findings))
     bars = tuple(_bars(findings))
     best = next(bar for bar in bars if bar.likeliest)
@@ -98,7 +96,9 @@ def content_of(findings: Findings) -> Content:
         verdict=NO_DECISION if findings.abstention else _named(best),
         verdict_text=findings.abstention or f"{best.text} estimated",
         bars=bars,
-        bars_note=_legend(findings),
+        bars_note=malignant_legend(
+            opinion.classes, opinion.probabilities, recipe.malignant_classes
+        ),
         alarms=tuple(note for note in notes if note.level != "plain"),
         notes=tuple(note for note in notes if note.level == "plain"),
         pictures=pictures,
@@ -127,14 +127,6 @@ def _bars(findings: Findings) -> Iterator[Bar]:
 
 def _named(bar: Bar) -> str:
     return f"{bar.name} {MALIGNANT_SIGN}" if bar.malignant else bar.name
-
-
-def _legend(findings: Findings) -> str:
-    classes, malignant = findings.opinion.classes, findings.recipe.malignant_classes
-    marked = np.isin(classes, malignant)
-    together = percent(float(findings.opinion.probabilities[marked].sum()))
-    total = f", together {together}" if marked.sum() > 1 else ""
-    return f"{MALIGNANT_SIGN} counts as malignant{total}."
 
 
 # ---------------------------------------------------------------- how far to trust it

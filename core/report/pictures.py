@@ -98,4 +98,5 @@ def _outlined(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 def _middle(mask: np.ndarray) -> str:
     """Where the middle of a region is, in words."""
-    return peak_place(cv2.GaussianBlur(mask.astype(np.float32), (0, 0), max(mask.shape) / 8))
+    coarse = cv2.resize(mask.astype(np.float32), (48, 48), interpolation=cv2.INTER_AREA)
+    return peak_place(cv2.GaussianBlur(coarse, (0, 0), 6))
