@@ -195,3 +195,13 @@ def _placed(plane: np.ndarray, origin: list[int], first: int, shape: tuple) -> n
     target = field[first : first + len(part), top : top + part.shape[1], left:]
     target[:, :, : part.shape[2]] = part[: len(target)]
     return field
+
+
+def or_else(told, default: int) -> int:
+    """A number of the header, or what is meant where it is missing or empty."""
+    return default if told is None else int(told)
+
+
+def little_endian(item: Dataset) -> bool:
+    """Whether the words of a data set, as it was read, begin with their low byte."""
+    return item.original_encoding[1] is not False

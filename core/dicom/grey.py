@@ -1,0 +1,140 @@
+"""Grey values of a DICOM picture and what is shown of them, after C.11 of PS3.3."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from pydicom import Dataset
+
+from core.dicom.header import frame_header, is_enhanced, little_endian, or_else
+from core.scan_types import Grey, rgb
+from core.windowing import TABLE_SIZE, Window, apply_window, window_between
+
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+def grey_scan(stored: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, Grey]:
+    """Pixels and grey values: Modality LUT, then VOI LUT or window, then the polarity (C.11)."""
+    if stored.ndim != 3:
+        raise ValueError("several samples a pixel are no grey")
+    headers = [frame_header(dataset, 0)]
+    if is_enhanced(dataset):
+        headers = [frame_header(dataset, frame) for frame in range(len(stored))]
+    parts = np.split(stored, len(headers))
+    values = [_rescaled(part, header) for part, header in zip(parts, headers, strict=True)]
+    low, high = _extent(parts, values, dataset)
+    whole = window_between(low, high)
+    inverted = _inverted(dataset)
+    pixels = [
+        _shown(part, header, whole, inverted) for part, header in zip(values, headers, strict=True)
+    ]
+    windows = _windows(headers[0]) or (whole,)
+    unit = str(headers[0].get("RescaleType") or "")
+    grey = Grey(np.concatenate(values), windows, inverted, "" if unit == "US" else unit)
+    return rgb(np.concatenate(pixels)), grey
+
+
+def _inverted(dataset: Dataset) -> bool:
+    """Whether low values are white. A presentation LUT shape says the same in other words."""
+    shape = dataset.get("PresentationLUTShape")
+    return dataset.PhotometricInterpretation == "MONOCHROME1" or shape == "INVERSE"
+
+
+def _rescaled(stored: np.ndarray, header: Dataset) -> np.ndarray:
+    """Values after the Modality LUT (C.11.1), in the smallest type that holds them exactly.
+
+    That is int16 or uint16 where it can be, and float32 else.
+    """
+    sequence = header.get("ModalityLUTSequence")
+    slope = float(header.get("RescaleSlope") or 1)
+    intercept = float(header.get("RescaleIntercept") or 0)
+    if not all(abs(one) <= _LARGEST for one in (slope, intercept)):  # or no number
+        raise ValueError("rescaled to no numbers")
+    low, high = (stored.min(), stored.max()) if stored.size else (0, 0)
+    whole = stored.dtype.kind in "iu" and int(high) - int(low) < TABLE_SIZE
+    if not sequence and not whole:
+        return (stored * slope + intercept).astype(np.float32)
+    ramp = np.arange(int(low), int(high) + 1)
+    if not sequence and (slope, intercept) == (1, 0):
+        return stored.astype(_smallest_type(ramp), copy=False)
+    table = _looked_up(ramp, sequence[0]) if sequence else ramp * slope + intercept
+    table = table.astype(_smallest_type(table))
+    return table[stored.astype(np.int32) - int(low)]
+
+
+def _smallest_type(values: np.ndarray) -> type:
+    if not np.array_equal(values, np.rint(values)):
+        return np.float32
+    for kind in (np.uint8, np.uint16, np.int16):
+        limits = np.iinfo(kind)
+        if limits.min <= values.min() and values.max() <= limits.max:
+            return kind
+    return np.float32
+
+
+def _looked_up(values: np.ndarray, item: Dataset) -> np.ndarray:
+    """Values through a table whose descriptor tells its length, first value and bits (C.11.1.1)."""
+    count, first, bits = (int(one) for one in item.LUTDescriptor)
+    count = count or 2**16
+    if not 0 < bits <= 16:
+        raise ValueError("a table of no bits")
+    data = item.LUTData
+    if isinstance(data, bytes):
+        order = "<" if little_endian(item) else ">"
+        words = np.frombuffer(data, f"{order}u2").astype("<u2")
+        # As C.11.1.1.1 tells entries of a byte from those of a word.
+        data = words if len(data) >= 2 * count else words.view(np.uint8)
+    table = np.atleast_1d(np.asarray(data, np.int64))[:count]
+    if first >= 2**15 and values.min() < 0:  # a negative number that was written as unsigned
+        first -= 2**16
+    return table[np.clip(np.asarray(values, np.int64) - first, 0, len(table) - 1)]
+
+
+def _extent(stored: list[np.ndarray], values: list[np.ndarray], dataset: Dataset) -> tuple:
+    """Smallest and largest value of all frames, of what is picture and not padding (C.7.5.1.1)."""
+    padding = dataset.get("PixelPaddingValue")
+    kept = []
+    for raw, value in zip(stored, values, strict=True):
+        part = value if padding is None else value[~_padded(raw, dataset, int(padding))]
+        part = part[np.isfinite(part)] if part.dtype.kind == "f" else part
+        kept.extend([part.min(), part.max()] if part.size else [])
+    return (float(min(kept)), float(max(kept))) if kept else (0.0, 0.0)
+
+
+def _padded(stored: np.ndarray, dataset: Dataset, padding: int) -> np.ndarray:
+    limits = (padding, or_else(dataset.get("PixelPaddingRangeLimit"), padding))
+    # Negative numbers are now and then written as unsigned.
+    signed = stored.dtype.kind == "i"
+    low, high = sorted(one - 2**16 if signed and one >= 2**15 else one for one in limits)
+    return (stored >= low) & (stored <= high)
+
+
+def _windows(header: Dataset) -> tuple[Window, ...]:
+    """The windows that a file proposes; those without any width are left out."""
+    centers, widths = _numbers(header.get("WindowCenter")), _numbers(header.get("WindowWidth"))
+    names = header.get("WindowCenterWidthExplanation") or ()
+    names = [names] if isinstance(names, str) else list(names)
+    names += [""] * (len(centers) - len(names))
+    shape = str(header.get("VOILUTFunction") or "LINEAR")
+    found = zip(centers, widths, names, strict=False)
+    return tuple(
+        Window(c, w, shape, str(name))
+        for c, w, name in found
+        if w > 0 and math.isfinite(c) and math.isfinite(w)
+    )
+
+
+def _numbers(told) -> list[float]:
+    if told is None or told == "":
+        return []
+    return [float(told)] if np.isscalar(told) else [float(one) for one in told]
+
+
+def _shown(values: np.ndarray, header: Dataset, whole: Window, inverted: bool) -> np.ndarray:
+    """Greys of values as the file wants them shown: by its table, its first window, or whole."""
+    sequence = header.get("VOILUTSequence")
+    if not sequence:
+        return apply_window(values, (_windows(header) or (whole,))[0], inverted)
+    bits = int(sequence[0].LUTDescriptor[2])
+    return apply_window(_looked_up(values, sequence[0]), window_between(0, 2**bits - 1), inverted)

@@ -1,0 +1,226 @@
+"""The stored values of a DICOM picture: what its header promises, checked, and its frames unpacked.
+
+pydicom takes the file apart; gdcm, OpenJPEG and Pillow unpack what is compressed. Section numbers
+are those of PS3.3 of the DICOM standard.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from pydicom import Dataset, config
+from pydicom.encaps import generate_frames
+from pydicom.pixels import convert_color_space, get_decoder, pixel_array
+from pydicom.pixels.utils import get_expected_length
+from pydicom.uid import (
+    UID,
+    AllTransferSyntaxes,
+    JPEG2000TransferSyntaxes,
+    JPEGLSTransferSyntaxes,
+)
+
+from core.dicom.header import or_else
+from core.dicom.unpacking import WORTH_A_PROCESS, unpack_apart
+from core.scan_types import MAX_FRAMES, MAX_PIXELS, TOO_LARGE, TOO_MANY, ScanError
+
+# A warning may quote what stands in the file, and a log must not hold a patient's name.
+config.settings.reading_validation_mode = config.IGNORE
+
+_DESCRIBING = ("SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated")
+_DESCRIBING_WHOLE_NUMBERS = ("BitsStored", "PixelRepresentation")
+_PLUGINS = ("pylibjpeg", "pillow", "gdcm")
+_THREADS = min(4, os.cpu_count() or 1)
+_J2K_START = b"\xff\x4f\xff\x51"
+# Start of frame, of every process; and that of JPEG-LS.
+_JPEG_SIZES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
+
+
+def check_size(dataset: Dataset) -> None:
+    """Raise ScanError if the header promises more than the limits, or what cannot be unpacked."""
+    frames = frame_count(dataset)
+    pixels = frames * _number(dataset, "Rows") * _number(dataset, "Columns")
+    if frames > MAX_FRAMES:
+        raise ScanError(TOO_MANY)
+    if pixels > MAX_PIXELS:
+        raise ScanError(TOO_LARGE)
+    syntax = UID(dataset.file_meta.TransferSyntaxUID)
+    if not _readable(syntax):
+        name = syntax.name if syntax in AllTransferSyntaxes else "an unknown transfer syntax"
+        raise ScanError(
+            f"The picture in this DICOM file is packed as {name}, which cannot be read here. "
+            "Export it without compression, or single frames of it as PNG."
+        )
+    _check_description(dataset)
+    if "PixelData" in dataset and not syntax.is_encapsulated:
+        there, needed = len(dataset.PixelData), get_expected_length(dataset)
+        if there < needed:
+            raise ScanError(
+                f"The picture in this DICOM file is cut short: {there} of {needed} bytes are "
+                "there. Copy or export it again."
+            )
+
+
+def _check_description(dataset: Dataset) -> None:
+    """Raise ScanError, with its name, if an element is missing without which no byte has a
+    meaning: to guess it might show a wrong picture."""
+    whole = _DESCRIBING_WHOLE_NUMBERS if "PixelData" in dataset else ()
+    for keyword in (*_DESCRIBING, *whole):
+        if dataset.get(keyword) in (None, ""):
+            raise ScanError(
+                f"The header of this DICOM file is damaged: {keyword} is missing. Export the file "
+                "again."
+            )
+
+
+def frame_count(dataset: Dataset) -> int:
+    """Number of frames; one where the file does not tell. Raises ScanError if it tells nonsense."""
+    return _number(dataset, "NumberOfFrames") if dataset.get("NumberOfFrames") else 1
+
+
+def _number(dataset: Dataset, keyword: str) -> int:
+    try:
+        told = dataset[keyword].value
+        value = int(told) if float(told).is_integer() else 0
+    except Exception as error:  # missing, empty, several, or no number
+        value, cause = 0, error
+    else:
+        cause = None
+    if value < 1:
+        raise ScanError(
+            f"The header of this DICOM file is damaged: {keyword} is missing or no count. "
+            "Export the file again."
+        ) from cause
+    return value
+
+
+def _readable(syntax: UID) -> bool:
+    try:
+        return get_decoder(syntax).is_available
+    except NotImplementedError:
+        return False
+
+
+def unpacked(dataset: Dataset) -> np.ndarray:
+    """Stored values of all frames, (frames, H, W) or, as RGB, (frames, H, W, 3)."""
+    count = frame_count(dataset)
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        frames = _checked_frames(dataset, count)
+        plugin = _plugin(dataset, count)
+        stored = _by_gdcm(dataset, frames) if plugin == "gdcm" else _by(plugin, dataset, count)
+    else:
+        stored = pixel_array(dataset, correct_unused_bits=False)
+        stored = stored if count > 1 else stored[None]
+    if stored.shape[:3] != (count, dataset.Rows, dataset.Columns):
+        raise ValueError("decoders disagree")
+    return _without_unused_bits(stored, dataset)
+
+
+def _plugin(dataset: Dataset, count: int) -> str:
+    """What unpacks a compressed picture of so many frames. Pillow knows 8 bits only; OpenJPEG
+    takes one frame after the other, gdcm several at a time."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    able = get_decoder(syntax).available_plugins
+    if syntax in JPEG2000TransferSyntaxes and count > WORTH_A_PROCESS and "gdcm" in able:
+        return "gdcm"
+    deep = int(dataset.BitsStored) > 8
+    return next(one for one in _PLUGINS if one in able and not (deep and one == "pillow"))
+
+
+def _by(plugin: str, dataset: Dataset, count: int) -> np.ndarray:
+    def frame(index: int) -> np.ndarray:
+        try:
+            return pixel_array(
+                dataset, index=index, decoding_plugin=plugin, correct_unused_bits=False
+            )
+        except BaseException as error:
+            # The decoder of run lengths is written in Rust, whose panics are no Exception.
+            if type(error).__name__ == "PanicException":
+                raise ValueError("damaged run lengths") from error
+            raise
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return np.stack(list(pool.map(frame, range(count))))
+
+
+def _by_gdcm(dataset: Dataset, frames: list[bytes]) -> np.ndarray:
+    samples, allocated = int(dataset.SamplesPerPixel), int(dataset.BitsAllocated)
+    stored, signed = int(dataset.BitsStored), int(dataset.PixelRepresentation)
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if syntax in JPEGLSTransferSyntaxes:  # gdcm goes by the depth that the frame tells
+        stored = _codestream(frames[0])[0]
+        allocated = 8 if stored <= 8 else 16
+    about = {
+        "syntax": str(syntax),
+        "photometric": str(dataset.PhotometricInterpretation),
+        "width": int(dataset.Columns),
+        "height": int(dataset.Rows),
+        "samples": samples,
+        "allocated": allocated,
+        "stored": stored,
+        "signed": signed,
+        "planar": int(dataset.get("PlanarConfiguration") or 0),
+    }
+    kind = np.dtype(f"<{'i' if signed else 'u'}{allocated // 8}")
+    values = np.frombuffer(unpack_apart(frames, about), kind)
+    shape = (len(frames), dataset.Rows, dataset.Columns)
+    if samples == 1:
+        return values.reshape(shape)
+    colours = values.reshape(*shape, samples)
+    if dataset.PhotometricInterpretation.startswith("YBR_FULL"):
+        return convert_color_space(colours, "YBR_FULL", "RGB")
+    return colours
+
+
+def _without_unused_bits(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
+    """Values in the bits that are said to hold them; the others may hold an overlay (C.7.6.3).
+
+    pydicom would take the lowest bits, wherever the highest is said to be.
+    """
+    if stored.dtype.kind not in "iu" or "BitsStored" not in dataset:
+        return stored
+    size, used = 8 * stored.itemsize, int(dataset.BitsStored)
+    above = size - 1 - or_else(dataset.get("HighBit"), used - 1)
+    if not 0 < used <= size - above or size == used:
+        return stored
+    if stored.dtype.kind == "u" and above == size - used:
+        return stored & stored.dtype.type(2**used - 1)
+    return (stored << above) >> (size - used)  # of signed numbers this repeats the sign
+
+
+def _checked_frames(dataset: Dataset, count: int) -> list[bytes]:
+    """All compressed frames, if each has the size of the header: decoders reserve memory for what
+    the frame itself claims."""
+    size = (int(dataset.Rows), int(dataset.Columns))
+    frames = list(generate_frames(dataset.PixelData, number_of_frames=count))
+    if len(frames) != count:
+        raise ValueError("frames are missing")
+    for frame in frames:
+        claim = _codestream(frame)
+        if claim and claim[1:] != size:
+            raise ValueError("sizes disagree")
+    return frames
+
+
+def _codestream(frame: bytes) -> tuple[int, int, int] | None:
+    """Bits, height and width that a JPEG or JPEG 2000 frame claims; None for other kinds.
+
+    Bits are 0 for JPEG 2000.
+    """
+    start = frame.find(_J2K_START, 0, 4096)
+    if start >= 0:
+        right, bottom, left, top = struct.unpack_from(">4I", frame, start + 8)
+        return 0, bottom - top, right - left
+    place = 2 if frame.startswith(b"\xff\xd8") else len(frame)
+    while place + 9 <= len(frame):
+        if frame[place] != 0xFF:
+            place += 1
+        elif frame[place + 1] in _JPEG_SIZES:
+            return struct.unpack_from(">B2H", frame, place + 4)
+        elif frame[place + 1] in (0xFF, 0x01, *range(0xD0, 0xD9)):
+            place += 1 if frame[place + 1] == 0xFF else 2
+        else:
+            place += 2 + struct.unpack_from(">H", frame, place + 2)[0]
+    return None
