@@ -34,7 +34,7 @@ class EvidenceMap:
 
 
 @dataclass(frozen=True)
-class View:
+class Look:
     """The window through which a scan was examined in place of the file's own."""
 
     window: Window
@@ -64,7 +64,7 @@ class Findings:
     scan_digests: tuple[str, ...]
     frame: int = 0
     frames: int = 1
-    look: View | None = None
+    look: Look | None = None
     region: np.ndarray | None = None
     region_source: RegionSource | None = None
     maps: tuple[EvidenceMap, ...] = ()

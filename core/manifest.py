@@ -19,7 +19,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from core.checkpoints import sha256
-from core.findings import EvidenceMap, Findings, View
+from core.findings import EvidenceMap, Findings, Look
 from core.processor import processor_name
 
 _ALWAYS = (
@@ -52,7 +52,7 @@ class Region(_Record):
     png: str
 
 
-class Look(_Record):
+class SetWindow(_Record):
     """The window that the user set."""
 
     center: float
@@ -88,7 +88,7 @@ class Manifest(_Record):
     inputs: tuple[str, ...] = Field(min_length=1)
     path: str | None = None
     frame: int
-    look: Look | None
+    look: SetWindow | None
     pixels: Pixels
     region: Region | None
     recipe: str
@@ -122,7 +122,7 @@ def manifest(findings: Findings, path: Path | None = None) -> dict:
         inputs=findings.scan_digests,
         path=None if path is None else str(path),
         frame=findings.frame,
-        look=look and Look(**_window(look)),
+        look=look and SetWindow(**_window(look)),
         pixels=pixels_of(opinion.pixels),
         region=_region(findings),
         recipe=findings.recipe.id,
@@ -154,7 +154,7 @@ def read_manifest(text: str) -> Manifest:
 # ---------------------------------------------------------------- writing
 
 
-def _window(look: View) -> dict:
+def _window(look: Look) -> dict:
     # Not its name: that is text of the file.
     window = look.window
     return {

@@ -21,7 +21,7 @@ from core.dicom.deidentify import deidentify
 from core.dicom.series import read_series
 from core.doubt import doubt
 from core.figures import png
-from core.findings import View as Look
+from core.findings import Look
 from core.guard import Guard, load_guard
 from core.modality import contradiction
 from core.outlining.proposal import Outliner, Proposal, open_outliner

@@ -19,7 +19,7 @@ from core.checkpoints import (
 )
 from core.datasets.phantoms import phantom
 from core.explain import METHODS
-from core.findings import EvidenceMap, View
+from core.findings import EvidenceMap, Look
 from core.manifest import Manifest, ManifestError, manifest, read_manifest
 from core.preprocessing import to_batch
 from core.replay import replay
@@ -65,7 +65,7 @@ def test_numbers_are_exact(plain):
 
 
 def test_frame_and_window_are_replayed(cine):
-    look = View(WINDOW, inverted=True)
+    look = Look(WINDOW, inverted=True)
     findings = made.examined(cine, frame=1, look=look)
     stated = stored(manifest(findings))
     assert replay(stated, cine)["difference"] == 0
@@ -227,7 +227,7 @@ def test_changed_weights_are_refused_by_their_hash(plain, tmp_path):
 
 
 def test_a_manifest_names_nobody(cine):
-    text = json.dumps(manifest(made.examined(cine, frame=1, look=View(WINDOW))))
+    text = json.dumps(manifest(made.examined(cine, frame=1, look=Look(WINDOW))))
     assert not [secret for secret in SECRETS if secret.lower() in text.lower()]
 
 
