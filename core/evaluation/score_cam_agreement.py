@@ -59,7 +59,8 @@ def agreement(checkpoint: Checkpoint) -> Agreement | None:
     if rows.empty:
         return None
     fast = rows["clusters"]
-    return Agreement(fast.mean(), fast.min(), rows["without_scores"].mean(), len(rows))
+    figures = (fast.mean(), fast.min(), rows["without_scores"].mean())
+    return Agreement(*map(float, figures), len(rows))
 
 
 def compare_ways(classifier: Classifier, image: np.ndarray) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import cache
 
 import pytest
 import serving
@@ -62,13 +63,19 @@ def themed_page(browser, url, theme):
         yield opened
 
 
+@cache
+def context_of(browser, theme: str):
+    """One for all tests of a theme, so that scripts are fetched and compiled once."""
+    return browser.new_context(viewport={"width": 1366, "height": 900}, color_scheme=theme)
+
+
 @contextmanager
 def open_page(browser, url: str, theme: str = "light"):
-    context = browser.new_context(viewport={"width": 1366, "height": 900}, color_scheme=theme)
-    page = context.new_page()
+    """A new tab, which is a session of its own."""
+    page = context_of(browser, theme).new_page()
     page.set_default_timeout(PATIENCE)
     page.hosts = set()
     page.on("request", lambda request: page.hosts.add(request.url.split("/")[2]))
     page.goto(url)
     yield page
-    context.close()
+    page.close()
