@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from core.card import INTENDED_USE
-from core.checkpoints import CheckpointError, list_trained, open_checkpoint
+from core.checkpoints import CheckpointError, list_trained
 from core.datasets import DatasetError
 from core.evaluation.score_cam_agreement import agreement
 from core.explain import METHODS
@@ -164,7 +164,7 @@ def show_agreement(views: list[work.View], question: Question) -> None:
     for view in views:
         title = plain(load_recipe(view.recipe_id).title)
         comparable = as_measured and view.layer is None
-        found = agreement(open_checkpoint(view.recipe_id)) if comparable else None
+        found = agreement(work.checkpoint(view.recipe_id)) if comparable else None
         if found is None:
             unknown.append(title)
             continue

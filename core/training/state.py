@@ -65,6 +65,11 @@ class RunFolder:
             (self.folder / name).unlink(missing_ok=True)
 
 
+def parted(prefix: str, arrays: dict) -> tuple[dict, dict]:
+    """The arrays whose names begin so, without that beginning, and the others."""
+    return below(prefix, arrays), {k: v for k, v in arrays.items() if not k.startswith(prefix)}
+
+
 def below(prefix: str, arrays: dict) -> dict:
     """The arrays whose names begin so, without that beginning."""
     return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}

@@ -16,7 +16,7 @@ from core.recipe import Phase, Recipe
 from core.training.averaging import RunningMean
 from core.training.learner import Learner
 from core.training.norms import fold_norms, norms_below
-from core.training.state import below
+from core.training.state import parted
 
 _MEAN = "mean/"
 _OPTIMIZERS = {
@@ -88,10 +88,10 @@ class TorchLearner(Learner):
         return memory | {f"{_MEAN}{name}": array for name, array in mean.items()}
 
     def restore_optimizer(self, arrays: dict[str, np.ndarray]) -> None:
-        mean = below(_MEAN, arrays)
+        mean, memory = parted(_MEAN, arrays)
         if self._mean:
             self._mean.from_arrays(mean)
-        self._restore_memory({k: v for k, v in arrays.items() if not k.startswith(_MEAN)})
+        self._restore_memory(memory)
 
     def _restore_memory(self, arrays: dict[str, np.ndarray]) -> None:
         state: dict[int, dict[str, torch.Tensor]] = {}

@@ -9,7 +9,7 @@ from torch import nn
 from core.recipe import Phase, Recipe
 from core.torch_compat import import_timm
 from core.training.outline_loss import outline_loss
-from core.training.state import below
+from core.training.state import parted
 from core.training.torch_learner import TorchLearner
 
 _DECODER = "decoder/"
@@ -44,9 +44,9 @@ class TwoTaskLearner(TorchLearner):
         return super().optimizer_arrays() | kept
 
     def restore_optimizer(self, arrays: dict[str, np.ndarray]) -> None:
-        decoder = below(_DECODER, arrays)
+        decoder, others = parted(_DECODER, arrays)
         self._decoder.load_state_dict({k: torch.from_numpy(v) for k, v in decoder.items()})
-        super().restore_optimizer({k: v for k, v in arrays.items() if not k.startswith(_DECODER)})
+        super().restore_optimizer(others)
 
     def _features(self, x: torch.Tensor) -> list[torch.Tensor]:
         """What leaves the task's stages, and, last, what enters the head."""
