@@ -29,13 +29,7 @@ def show_browse(source: Source) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         sizes = table["group"].value_counts()
         group = _choose("Group", sizes[sizes > 1].index, "data group")
-        flags = st.pills(
-            "Only those with",
-            [flag for flag in FLAGS if flag in table and table[flag].any()],
-            format_func=FLAGS.get,
-            selection_mode="multi",
-            key="data flags",
-        )
+        flags = _choose_flags([flag for flag in FLAGS if flag in table and table[flag].any()])
     if known_audit(source) is None:
         quiet("Groups are those that the data set's reader knows. Open Leakage once for more.")
     show_images(source, select(table, flags, label=label, split=side, group=group))
@@ -89,6 +83,15 @@ def show_images(source: Source, table: pd.DataFrame) -> None:
 
 def _choose(name: str, options, key: str) -> str | None:
     return st.selectbox(name, options, index=None, placeholder="any", key=key, width=200)
+
+
+def _choose_flags(present: list[str]) -> list[str]:
+    """Those that all images shown must have; nothing is asked where no image has any."""
+    if not present:
+        return []
+    return st.pills(
+        "Only those with", present, format_func=FLAGS.get, selection_mode="multi", key="data flags"
+    )
 
 
 def _choose_side(source: Source) -> tuple[str | None, str | None]:
