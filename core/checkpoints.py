@@ -32,6 +32,8 @@ from core.recipe import Recipe, RecipeError, parse_recipe
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 RUNS = Path("runs")
 """Below the folder a command is run in: states of training and journals, to be gone on with."""
+DEFAULT = "busi-multitask"
+"""The system that is asked when none was chosen: the one most often right on BUSI, grouped."""
 COMPARISONS = CHECKPOINTS.parent / RUNS / "comparisons"
 """Where ``train.py RECIPE --architecture NETWORK`` leaves its checkpoints."""
 MANIFEST = "manifest.json"
@@ -44,8 +46,9 @@ class CheckpointError(ValueError):
 
 
 def list_trained(root: Path = CHECKPOINTS) -> tuple[str, ...]:
-    """Ids of the recipes that have a trained system in ``root``, sorted."""
-    return tuple(sorted(path.parent.name for path in root.glob(f"*/{MANIFEST}")))
+    """Ids of the recipes trained in ``root``: DEFAULT first, the others sorted."""
+    names = (path.parent.name for path in root.glob(f"*/{MANIFEST}"))
+    return tuple(sorted(names, key=lambda name: (name != DEFAULT, name)))
 
 
 def open_checkpoint(recipe_id: str, root: Path = CHECKPOINTS) -> Checkpoint:

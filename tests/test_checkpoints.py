@@ -9,6 +9,7 @@ import pytest
 from safetensors.numpy import load
 
 from core.checkpoints import (
+    DEFAULT,
     CheckpointError,
     list_trained,
     open_checkpoint,
@@ -31,6 +32,26 @@ def test_what_was_written_is_read_and_listed(tmp_path):
     write_checkpoint(tmp_path / "x", CONTENT, {"recipe": "x"})
     assert list_trained(tmp_path) == ("x",)
     assert open_checkpoint("x", tmp_path).card == "# Card"
+
+
+def test_the_default_comes_first_and_the_others_by_name(tmp_path):
+    for name in ("z", DEFAULT, "a"):
+        write_checkpoint(tmp_path / name, CONTENT, {"recipe": name})
+    assert list_trained(tmp_path) == (DEFAULT, "a", "z")
+
+
+@pytest.mark.skipif(DEFAULT not in list_trained(), reason="the default is not trained")
+def test_no_system_with_the_same_task_is_more_often_right_than_the_default():
+    def accuracy(checkpoint) -> float:
+        return checkpoint.metrics["grouped"]["values"]["accuracy"]["value"]
+
+    def task(checkpoint) -> tuple[str, frozenset[str]]:
+        return checkpoint.recipe.data.dataset, frozenset(checkpoint.recipe.classes)
+
+    default = open_checkpoint(DEFAULT)
+    rivals = [one for one in map(open_checkpoint, list_trained()) if task(one) == task(default)]
+    assert len(rivals) > 1
+    assert accuracy(default) == max(map(accuracy, rivals))
 
 
 @pytest.mark.parametrize("damage", [b"# Carb", b"", b"# Card "])

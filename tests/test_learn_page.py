@@ -9,7 +9,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from core.checkpoints import list_trained
+from core.checkpoints import DEFAULT, list_trained
 from core.explain import METHODS
 from core.figures import png
 from core.lessons import LESSONS
@@ -17,7 +17,7 @@ from core.recipe import load_recipe
 from pages import _lessons, _work
 
 APP = Path(__file__).parents[1] / "app.py"
-FIRST = "busi-efficientnet-b0"
+FIRST = DEFAULT
 
 pytestmark = pytest.mark.skipif(FIRST not in list_trained(), reason=f"{FIRST} is not trained")
 
@@ -105,7 +105,7 @@ def test_a_lesson_is_computed_once(page, monkeypatch):
 def test_an_earlier_layer_has_its_own_channels(page):
     page.selectbox(key=f"learn layer {FIRST}").select("block3").run()
     assert not page.exception
-    assert "40 maps of 28 × 28 numbers" in words(page)
+    assert "48 maps of 40 × 40 numbers" in words(page)
 
 
 def test_a_system_that_sees_the_outline_alone(page):

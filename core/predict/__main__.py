@@ -91,7 +91,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE")
-    parser.add_argument("--recipe", help=f"one of: {', '.join(list_trained())}")
+    trained = ", ".join(list_trained())
+    parser.add_argument("--recipe", help=f"one of: {trained} (default: the first)")
     parser.add_argument("--explain", type=Path, metavar="DIR", help="save overlays as PNG here")
     parser.add_argument("--manifest", type=Path, metavar="DIR", help="save manifests here")
     parser.add_argument("--replay", type=Path, metavar="MANIFEST", help="examine again and compare")
