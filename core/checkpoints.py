@@ -47,8 +47,12 @@ class CheckpointError(ValueError):
 
 def list_trained(root: Path = CHECKPOINTS) -> tuple[str, ...]:
     """Ids of the recipes trained in ``root``: DEFAULT first, the others sorted."""
-    names = (path.parent.name for path in root.glob(f"*/{MANIFEST}"))
-    return tuple(sorted(names, key=lambda name: (name != DEFAULT, name)))
+    return tuple(sorted((path.parent.name for path in root.glob(f"*/{MANIFEST}")), key=offered))
+
+
+def offered(recipe_id: str) -> tuple[bool, str]:
+    """Key that sorts ids as they are offered: DEFAULT first, the others by name."""
+    return recipe_id != DEFAULT, recipe_id
 
 
 def open_checkpoint(recipe_id: str, root: Path = CHECKPOINTS) -> Checkpoint:

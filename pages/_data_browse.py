@@ -8,7 +8,7 @@ import streamlit as st
 from pages._data_overview import download
 from pages._data_pictures import show_open_picture, show_picture, sides_of
 from pages._data_source import Source, known_audit
-from pages._frame import plain, quiet
+from pages._frame import counted, plain, quiet
 
 PER_PAGE = 20
 FLAGS = {
@@ -70,7 +70,7 @@ def select(table: pd.DataFrame, flags: list[str], **values: str | None) -> pd.Da
 def show_images(source: Source, table: pd.DataFrame) -> None:
     """A page of thumbnails, and the list to take away."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"{len(table):,} of {len(source.table):,} images", width="content")
+        st.markdown(f"{len(table):,} of {counted(len(source.table), 'image')}", width="content")
         download("List (CSV)", table.drop(columns=["path", "masks"]), "images")
     pages = max(1, -(-len(table) // PER_PAGE))
     page = st.pagination(pages, key=f"data page {len(table)}") if pages > 1 else 1

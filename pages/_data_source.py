@@ -20,7 +20,7 @@ from core.datasets.archive import ArchivedFolder
 from core.datasets.audit import Audit, audit
 from core.datasets.intensity import Measurements, measure
 from core.datasets.known_splits import known_splits
-from pages._frame import plain, quiet
+from pages._frame import counted, plain, quiet
 from pages._keeping import KEPT
 from pages._tables import stamp, table_of, version
 
@@ -184,15 +184,6 @@ def _remembered(key: tuple, text: str, work: Callable):
     found = work(progress)
     place.empty()
     return _kept(key, found)
-
-
-def counted(number: int, noun: str) -> str:
-    """A number of things.
-
-    >>> counted(1, "image"), counted(1200, "image")
-    ('1 image', '1,200 images')
-    """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def show_unreadable(problems: dict[str, str]) -> None:

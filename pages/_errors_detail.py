@@ -19,7 +19,7 @@ from core.figures import (
 from core.scans import ScanError
 from pages import _errors_run as runs
 from pages._errors_notes import show_note_form
-from pages._frame import guarded, plain, quiet, themed
+from pages._frame import counted, guarded, plain, quiet, themed
 from pages._maps import Aim, answer
 from pages._maps import Question as MapQuestion
 
@@ -166,7 +166,8 @@ def _show_answer(question: runs.Question, one) -> None:
         st.markdown(f":material/flag: In its group, with another label: {names}.")
     if one["trained_relatives"]:
         st.markdown(
-            f":material/flag: {one['trained_relatives']} images of its group were trained on."
+            f":material/flag: Of its group, {counted(one['trained_relatives'], 'image')} "
+            "trained the system."
         )
 
 

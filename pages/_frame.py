@@ -48,6 +48,15 @@ def plain(text: str) -> str:
     return re.sub(r"([\\`*_\[\]<>#$~:|])", r"\\\1", text)
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things.
+
+    >>> counted(1, "image"), counted(1200, "image")
+    ('1 image', '1,200 images')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def quiet(text: str) -> None:
     """A line of small grey Markdown; unlike st.caption's, the grey is dark enough to read."""
     st.markdown(f":small[:gray[{text}]]")

@@ -10,7 +10,7 @@ from pages._data_intensity import show_intensity
 from pages._data_leakage import show_leakage
 from pages._data_overview import show_overview
 from pages._data_source import Source, choose
-from pages._frame import plain, quiet, require_frame
+from pages._frame import counted, plain, quiet, require_frame
 
 TABS = {
     ":material/bar_chart: Overview": show_overview,
@@ -46,7 +46,7 @@ def show_heading(source: Source) -> None:
     counts = source.table["label"].value_counts(sort=False)
     told = ", ".join(f"{count:,} {plain(label)}" for label, count in counts.items())
     remark = SYNTHETIC if source.synthetic else plain(source.remark)
-    quiet(f"{len(source.table):,} images: {told}. {remark}")
+    quiet(f"{counted(len(source.table), 'image')}: {told}. {remark}")
 
 
 require_frame()

@@ -16,7 +16,7 @@ from pages._errors_notes import show_notes
 from pages._errors_run import Question, choose, judged, missing
 from pages._errors_thresholds import show_thresholds
 from pages._errors_why import show_why
-from pages._frame import plain, quiet, require_frame
+from pages._frame import counted, plain, quiet, require_frame
 from pages._work import NO_SYSTEM
 
 TABS = {
@@ -56,9 +56,9 @@ def show_figure(question: Question, found: Judged) -> None:
     """How often the system was wrong, on what, and how sure that is."""
     table, recipe = found.table, question.recipe
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.header(f"{int(table['wrong'].sum())} mistakes", anchor=False, width="content")
+        st.header(counted(int(table["wrong"].sum()), "mistake"), anchor=False, width="content")
         st.markdown(
-            f"on {len(table)} test images: {percent(found.error)} wrong "
+            f"on {counted(len(table), 'test image')}: {percent(found.error)} wrong "
             f"(95 % CI {100 * found.low:.0f}–{100 * found.high:.0f} %)",
             width="content",
         )

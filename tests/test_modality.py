@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
-
 import pytest
 
 from core import modality
@@ -40,7 +38,3 @@ def test_an_mri_is_not_answered_as_a_thermogram():
 @pytest.mark.parametrize("kind", [None, "", "OT", "SC", "XC"])
 def test_what_tells_nothing_does_not_contradict(kind):
     assert modality.contradiction(kind, "breast ultrasound") is None
-
-
-def test_the_examples():
-    assert doctest.testmod(modality).failed == 0

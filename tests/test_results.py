@@ -13,7 +13,7 @@ import pytest
 import tomli_w
 from rich.console import Console
 
-from core.checkpoints import list_trained, write_checkpoint
+from core.checkpoints import list_trained, offered, write_checkpoint
 from core.evaluation import evaluate
 from core.evaluation.calibration import calibrate
 from core.recipe import list_recipes, load_recipe
@@ -271,7 +271,7 @@ def test_json_holds_every_row_without_nan(capsys):
     records = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert [(r["recipe"], r["figures"]) for r in records] == [
         (recipe.id, figures)
-        for recipe in list_recipes()
+        for recipe in sorted(list_recipes(), key=lambda one: offered(one.id))
         for figures in ("paper", "published", "grouped")
     ]
     paper = next(r for r in records if r["recipe"] == RECIPE.id)

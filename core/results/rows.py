@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.card import PROTOCOLS
-from core.checkpoints import CHECKPOINTS, list_trained, open_checkpoint
+from core.checkpoints import CHECKPOINTS, list_trained, offered, open_checkpoint
 from core.recipe import Recipe, list_recipes
 
 PAPER = "paper"
@@ -45,10 +45,10 @@ def rows_of(recipe: Recipe, metrics: dict) -> list[Row]:
 
 
 def all_rows(root: Path = CHECKPOINTS) -> list[Row]:
-    """Rows of all recipes, sorted by id. Raises CheckpointError for a damaged checkpoint."""
+    """Rows of all recipes, sorted by ``offered``. Raises CheckpointError if one is damaged."""
     trained = list_trained(root)
     rows = []
-    for recipe in list_recipes():
+    for recipe in sorted(list_recipes(), key=lambda one: offered(one.id)):
         metrics = open_checkpoint(recipe.id, root).metrics if recipe.id in trained else {}
         rows += rows_of(recipe, metrics)
     return rows
