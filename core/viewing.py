@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import plotly.graph_objects as go
 
+from core.drawn_region import Shape
 from core.figures import CLEAR, axis_suffix, panel_axis, panel_title, picture_trace, size_within
 from core.scan_types import Scan
 from core.windowing import WHOLE_BYTE, Window, window_between
@@ -31,10 +32,12 @@ VIEWING_CONFIG = {
 
 @dataclass(frozen=True)
 class Measured:
-    """A marked area: its size in mm² (pixels where the spacing is unknown), and the mean and the
-    standard deviation of the values in it."""
+    """A marked area: its size in mm² (pixels where the spacing is unknown), its extent across and
+    down in mm (pixels), and the mean and the standard deviation of the values in it."""
 
     area: float
+    width: float
+    height: float
     mean: float
     deviation: float
 
@@ -70,12 +73,13 @@ def viewing_panels(
     spacing_mm: tuple[float, float] | None,
     tool: str,
     drawing: np.ndarray | None = None,
+    box: Shape | None = None,
 ) -> go.Figure:
     """The picture that the file asks for beside another view of it, with one zoom and pan.
 
     Both pictures uint8 (H, W, 3); axes in millimetres, or in pixels where the spacing is not
     known. ``tool`` is one of TOOLS; lines carry their length. ``drawing`` bool (H, W) is laid
-    over the view.
+    over the view, ``box``, in the units of the axes, over both.
     """
     height, width = original.shape[:2]
     down, across = spacing_mm or (1.0, 1.0)
@@ -94,6 +98,8 @@ def viewing_panels(
         suffix = axis_suffix(number)
         figure.layout[f"xaxis{suffix}"] = _scaled_axis(x, across)
         figure.layout[f"yaxis{suffix}"] = _scaled_axis(y, down)
+        if box:
+            figure.add_shape(_frame_of(box) | {"xref": axes["xaxis"], "yref": axes["yaxis"]})
     unit = "mm" if spacing_mm else "px"
     label = {"texttemplate": f"%{{length:.1f}} {unit}", "font": {"size": 16, "color": "#ffd21f"}}
     figure.update_layout(
@@ -112,6 +118,26 @@ def viewing_panels(
     return figure
 
 
+def in_millimetres(box: Shape, spacing_mm: tuple[float, float] | None) -> Shape:
+    """A box of pixels in the units of ``viewing_panels``.
+
+    >>> in_millimetres({"x": (2, 4), "y": (0, 10)}, (0.1, 0.5))
+    {'x': [1.0, 2.0], 'y': [0.0, 1.0]}
+    """
+    down, across = spacing_mm or (1.0, 1.0)
+    return {"x": [end * across for end in box["x"]], "y": [end * down for end in box["y"]]}
+
+
+def corners(box: Shape) -> Shape:
+    """The corners of a box, in their order around it.
+
+    >>> corners({"x": (1, 2), "y": (3, 4)})
+    {'x': [1, 2, 2, 1], 'y': [3, 3, 4, 4]}
+    """
+    (x0, x1), (y0, y1) = box["x"], box["y"]
+    return {"x": [x0, x1, x1, x0], "y": [y0, y0, y1, y1]}
+
+
 def measure(
     x: list[float], y: list[float], values: np.ndarray, spacing_mm: tuple[float, float] | None
 ) -> Measured | None:
@@ -126,7 +152,8 @@ def measure(
     inside = values[mask.astype(bool)].astype(float)
     if not inside.size:
         return None
-    return Measured(_polygon_area(x, y), float(inside.mean()), float(inside.std()))
+    extent = float(np.ptp(x)), float(np.ptp(y))
+    return Measured(_polygon_area(x, y), *extent, float(inside.mean()), float(inside.std()))
 
 
 def _polygon_area(x: list[float], y: list[float]) -> float:
@@ -157,6 +184,11 @@ def moving_picture(scan: Scan, window: Window, inverted: bool) -> bytes:
         method=0,
     )
     return file.getvalue()
+
+
+def _frame_of(box: Shape) -> dict:
+    (x0, x1), (y0, y1) = box["x"], box["y"]
+    return {"type": "rect", "x0": x0, "x1": x1, "y0": y0, "y1": y1, "line": _LINE}
 
 
 def _panel_height(width: float, height: float) -> int:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.drawn_region import DRAWING_CONFIG, HOW_TO_DRAW, drawing_figure, drawn_mask
 from core.explain import METHODS, Parameter
 from core.recipe import load_recipe
 from core.scans import ScanError
 from pages import _current as current
 from pages import _work as work
-from pages._frame import plain, quiet, themed
+from pages._drawing import draw
+from pages._frame import plain, quiet
 from pages._maps import INSTANT, Aim, see
 from pages._outlines import outline_of, read_outline, sample_outline
 from pages._test_images import as_item, held_out, offering
@@ -98,16 +98,7 @@ def draw_outline(item: work.Item, frame: int) -> work.Outline | None:
     if not st.session_state["compare draw"]:
         return None
     pixels = work.scan_of(item.digest, item.read).pixels[frame]
-    quiet(HOW_TO_DRAW)
-    drawn = st.plotly_chart(
-        themed(drawing_figure(pixels)),
-        key=f"compare drawing {item.digest} {frame}",
-        on_select="rerun",
-        selection_mode=("box", "lasso"),
-        config=DRAWING_CONFIG,
-        alt="The scan, on which the lesion can be drawn",
-    ).selection
-    return outline_of(drawn_mask(drawn.box, drawn.lasso, *pixels.shape[:2]))
+    return outline_of(draw(pixels, f"compare drawing {item.digest} {frame}"))
 
 
 def choose_systems(systems: tuple[str, ...]) -> list[str]:

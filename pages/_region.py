@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import streamlit as st
 
-from core.drawn_region import DRAWING_CONFIG, HOW_TO_DRAW, drawing_figure, drawn_mask
+from core.drawn_region import drawing_figure
 from core.figures import percent
 from core.findings import RegionSource
 from core.scans import ScanError
 from pages import _work as work
+from pages._drawing import draw
 from pages._frame import plain, quiet, themed
 from pages._outlines import outline_of, read_outline
 from pages._region_figures import outlines_text
@@ -106,16 +108,8 @@ def _draw(view: work.View) -> np.ndarray:
             key=f"how to draw {view.item.digest} {view.frame}",
             label_visibility="collapsed",
         )
-    quiet(HOW_TO_DRAW)
-    drawn = st.plotly_chart(
-        themed(drawing_figure(_pixels(view), None if how == ONLY else proposed)),
-        key=f"draw {view.item.digest} {view.frame} {how}",
-        on_select="rerun",
-        selection_mode=("box", "lasso"),
-        config=DRAWING_CONFIG,
-        alt="The scan, on which the lesion can be drawn",
-    ).selection
-    return _JOINED[how](drawn_mask(drawn.box, drawn.lasso, *nothing.shape), proposed)
+    key = f"draw {view.item.digest} {view.frame} {how}"
+    return draw(_pixels(view), key, partial(_JOINED[how], proposed=proposed))
 
 
 def _read(view: work.View) -> np.ndarray:

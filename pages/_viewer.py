@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.drawn_region import Shape
 from core.scans import Scan
 from core.viewing import (
     TOOLS,
     VIEWING_CONFIG,
+    corners,
+    in_millimetres,
     measure,
     moving_picture,
     value_range,
@@ -16,6 +19,7 @@ from core.viewing import (
 )
 from core.windowing import Window
 from pages import _work as work
+from pages._drawing import choose_box
 from pages._frame import quiet, themed
 from pages._keeping import KEPT
 
@@ -50,12 +54,13 @@ def _show_tools(item: work.Item, frame: int) -> None:
     with left:
         look = _choose_look(item, scan)
         drawn, playing = _choose_extras(item, scan)
+        box = None if playing else choose_box(f"view {item.digest}", *scan.pixels.shape[2:0:-1])
     with right:
         if playing:
             alt = f"Moving picture of {len(scan.pixels)} frames"
             st.image(_cine(item.digest, look, item.read), width="stretch", alt=alt)
         else:
-            _show_panels(item, scan, frame, look, _choose_tool(), drawn)
+            _show_panels(item, scan, frame, look, drawn, box)
     with left:
         if look != (st.session_state.get(f"look {item.digest}") or _first_look(scan)):
             quiet(FOR_LOOKING)
@@ -145,12 +150,14 @@ def _cine(digest: str, look: work.Look, _read) -> bytes:
 
 
 def _show_panels(
-    item: work.Item, scan: Scan, frame: int, look: work.Look, tool: str, drawn: bool
+    item: work.Item, scan: Scan, frame: int, look: work.Look, drawn: bool, box: Shape | None
 ) -> None:
+    tool = _choose_tool()
+    box = in_millimetres(box, scan.spacing_mm) if box else None
     view = scan.view(frame, look.window, look.inverted)
     drawing = scan.overlay[frame % len(scan.overlay)] if drawn else None
     chart = st.plotly_chart(
-        themed(viewing_panels(scan.pixels[frame], view, scan.spacing_mm, tool, drawing)),
+        themed(viewing_panels(scan.pixels[frame], view, scan.spacing_mm, tool, drawing, box)),
         config=VIEWING_CONFIG,
         key=f"view {item.digest}",
         on_select="rerun",
@@ -159,25 +166,22 @@ def _show_panels(
     )
     values = scan.pixels[frame] if scan.grey is None else scan.grey.values[frame]
     unit = scan.grey.unit if scan.grey else ""
-    marked = [measure(x, y, values, scan.spacing_mm) for x, y in _outlines(chart.selection)]
+    boxes = [*chart.selection.get("box", []), *([box] if box else [])]
+    marked = [
+        measure(one["x"], one["y"], values, scan.spacing_mm)
+        for one in (*map(corners, boxes), *chart.selection.get("lasso", []))
+    ]
     told = [_area_text(one, scan, unit) for one in marked if one]
     parts = [*told, HOW_TO_MEASURE[tool], "" if scan.spacing_mm else NO_SPACING]
     quiet(" ".join(filter(None, parts)))
 
 
-def _outlines(selection: dict) -> list[tuple[list[float], list[float]]]:
-    """Corners of the marked boxes and lassos."""
-    boxes = [
-        ([x0, x1, x1, x0], [y0, y0, y1, y1])
-        for (x0, x1), (y0, y1) in ((one["x"], one["y"]) for one in selection.get("box", []))
-    ]
-    return [*boxes, *((one["x"], one["y"]) for one in selection.get("lasso", []))]
-
-
 def _area_text(found, scan: Scan, unit: str) -> str:
+    unit_of_length, digits = ("mm", 1) if scan.spacing_mm else ("px", 0)
+    sides = f"{found.width:.{digits}f} × {found.height:.{digits}f} {unit_of_length}"
     size = f"{found.area:.1f} mm²" if scan.spacing_mm else f"{found.area:.0f} pixels"
     values = f"mean {found.mean:.1f}, SD {found.deviation:.1f}"
-    return f"**Area {size}**, {values}{f' {unit}' if unit else ''}."
+    return f"**{sides}, area {size}**, {values}{f' {unit}' if unit else ''}."
 
 
 def _examine(digest: str, look: work.Look) -> None:

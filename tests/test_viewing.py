@@ -89,6 +89,7 @@ def test_an_area_is_measured_in_millimetres():
     x, y = [5, 10, 10, 5], [5, 5, 10, 10]
     found = measure(x, y, values, (0.5, 0.25))
     assert found.area == pytest.approx(25)
+    assert (found.width, found.height) == (5, 5)
     assert (found.mean, found.deviation) == (7, 0)
     assert measure([20, 40, 40], [10, 10, 20], values, None).area == 100
     assert measure([900, 901, 901], [10, 10, 20], values, None) is None

@@ -233,7 +233,7 @@ def test_a_region_is_drawn_by_lasso(page, files):
     evidence(page).wait_for()
     page.get_by_role("combobox", name="System").click()
     page.get_by_role("option", name=re.compile("on the outlined lesion$")).click()
-    expect(page.get_by_test_id("stMain")).to_contain_text("EfficientNetV2")
+    page.get_by_text("A network drew this outline").wait_for()
     settled(page)
     page.get_by_role("radio", name="Whole image").click()
     expect(page.get_by_role("alert").filter(has_text="figures do not hold")).to_be_visible()
@@ -253,6 +253,18 @@ def test_a_region_is_drawn_by_lasso(page, files):
     expect(page.get_by_text(re.compile("The region covers .* of the picture"))).to_be_visible()
     expect(page.get_by_role("alert").filter(has_text="figures do not hold")).to_have_count(0)
     expect(page.get_by_test_id("stMetricDelta").first).not_to_have_text(before)
+
+
+def test_a_region_is_drawn_by_keyboard(page):
+    try_sample(page, "malignant")
+    page.get_by_role("radio", name="Draw", exact=True).click()
+    page.get_by_role("switch", name="Box by keyboard").focus()
+    page.keyboard.press("Space")
+    # of 256 x 256 pixels those from 64 to 192, both ways
+    expect(page.get_by_text("The region covers 25 % of the picture")).to_be_visible()
+    page.get_by_role("slider", name="Left and right edge — start").focus()
+    page.keyboard.press("Home")
+    expect(page.get_by_text("The region covers 38 % of the picture")).to_be_visible()
 
 
 def test_a_report_is_taken_away_without_the_name(page, cine):
@@ -302,7 +314,16 @@ def test_a_ruler_and_a_box_measure_in_millimetres(page, cine):
             length = float(page.evaluate(LABELS)[0].removesuffix(" mm"))
             assert 15.5 < length < 16.8
         else:
-            expect(fold.get_by_text(re.compile(r"Area \d+\.\d mm²"))).to_be_visible()
+            expect(fold.get_by_text(re.compile(r"area \d+\.\d mm²"))).to_be_visible()
+
+
+def test_a_box_is_measured_by_keyboard(page, cine):
+    """From a quarter to three quarters of 320 x 240 pixels of 0.2 mm."""
+    fold = open_viewer(page, cine)
+    fold.get_by_role("switch", name="Box by keyboard").focus()
+    page.keyboard.press("Space")
+    expect(fold.get_by_text("32.0 × 24.0 mm, area 768.0 mm²")).to_be_visible()
+    page.wait_for_function(f"() => ({VIEWER})()?._fullLayout.shapes.length === 2")
 
 
 def test_an_mri_is_not_answered_as_ultrasound(page, tmp_path):
