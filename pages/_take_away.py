@@ -78,7 +78,7 @@ def _why_no_dicom(view: work.View) -> str | None:
     """Why nothing can be filed beside the scan, a sentence; None if it can, "" if no DICOM."""
     if not work.scan_of(view.item.digest, view.item.read).dicom:
         return ""
-    from core.dicom.export import check_source  # a second to import
+    from core.report.dicom import check_source  # a second to import
 
     try:
         check_source(work.source_of(view.item, view.frame, named=True))
@@ -161,7 +161,7 @@ def _digests(item: work.Item) -> tuple[str, ...]:
 
 def _dicom(view: work.View, made: Findings, named: bool) -> bytes:
     """A ZIP of the overlay as secondary capture and of the structured report."""
-    from core.dicom.export import secondary_capture, structured_report  # a second to import
+    from core.report.dicom import secondary_capture, structured_report  # a second to import
 
     source = work.source_of(view.item, view.frame, named)
     picture = marked(made)

@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,20 @@ def test_arrows_run_one_way(package: str):
         if any(within(name, above) for above in ABOVE[package])
     }
     assert not wrong, f"{package} reaches what stands above it (name: asked for by)"
+
+
+def part_of(module: str) -> str:
+    """The part of core that a module is in: a package, or a file of its own."""
+    return ".".join(module.split(".")[:2])
+
+
+def test_no_two_parts_of_core_need_each_other():
+    needs: dict[str, set[str]] = {}
+    for module, path in FILES.items():
+        if not module.endswith("__main__"):  # a command stands above what it calls
+            asked = {part_of(name) for name in imports(path) if within(name, "core")}
+            needs.setdefault(part_of(module), set()).update(asked - {part_of(module), "core"})
+    TopologicalSorter(needs).prepare()  # raises CycleError, which names the circle
 
 
 @pytest.mark.parametrize(

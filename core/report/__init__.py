@@ -1,4 +1,4 @@
-"""What a user takes away of scans: a report as HTML or PDF, and a ZIP of many with their table."""
+"""What a user takes away of scans: a report as HTML, PDF or DICOM, and a ZIP of many."""
 
 from __future__ import annotations
 

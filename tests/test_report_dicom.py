@@ -19,7 +19,9 @@ from pydicom.uid import generate_uid
 from core.checkpoints import sha256
 from core.datasets.phantoms import phantom
 from core.dicom.deidentify import deidentify
-from core.dicom.export import (
+from core.explain.overlay import overlay
+from core.figures import png
+from core.report.dicom import (
     AREA,
     GUARD,
     IN_SET,
@@ -30,9 +32,7 @@ from core.dicom.export import (
     secondary_capture,
     structured_report,
 )
-from core.dicom.graphics import MOST_CORNERS, outlines
-from core.explain.overlay import overlay
-from core.figures import png
+from core.report.dicom_graphics import MOST_CORNERS, outlines
 from core.report.pictures import marked
 from core.scans import ScanError, read_scan
 from tests import findings as made

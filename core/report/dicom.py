@@ -21,9 +21,9 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
 from core.card import INTENDED_USE
-from core.dicom.graphics import enclosed, outlines
 from core.dicom.reading import parse
 from core.findings import Findings
+from core.report.dicom_graphics import enclosed, outlines
 from core.scan_types import ScanError
 
 SCHEME = "99LESIONLENS"
