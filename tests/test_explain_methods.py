@@ -428,6 +428,32 @@ def test_ablation_cam_equals_the_package_that_ablates_to_zero(timm_pair):
     assert compare(ours, theirs) == 1
 
 
+@pytest.mark.parametrize(
+    "shape", [(7, 7, 60), (12, 12, 300), (20, 20, 512), (40, 40, 120)], ids=str
+)
+def test_the_first_component_is_that_of_the_whole_decomposition(shape):
+    """Small grids go another way than large ones, and more places than channels another still."""
+    from core.explain.eigen_cam import first_component
+
+    features = np.random.default_rng(1).gamma(0.4, size=shape)
+    flat = features.reshape(-1, shape[-1])
+    u, s, _ = np.linalg.svd(flat - flat.mean(axis=0), full_matrices=False)
+    ours = first_component(features).ravel()
+    assert abs(ours @ u[:, 0]) == pytest.approx(s[0])
+    assert np.linalg.norm(ours) == pytest.approx(s[0])
+
+
+def test_two_components_alike_give_one_in_their_plane():
+    from core.explain.eigen_cam import first_component
+
+    rng = np.random.default_rng(2)
+    u = np.linalg.qr(np.column_stack([np.ones(144), rng.normal(size=(144, 2))]))[0][:, 1:]
+    v = np.linalg.qr(rng.normal(size=(200, 2)))[0]
+    ours = first_component((5 * u @ v.T).reshape(12, 12, 200)).ravel()
+    assert np.linalg.norm(u.T @ ours) == pytest.approx(5)
+    assert np.linalg.norm(ours) == pytest.approx(5)
+
+
 def test_eigen_cam_equals_the_package_up_to_sign(timm_pair):
     from pytorch_grad_cam.utils.svd_on_activations import get_2d_projection
 

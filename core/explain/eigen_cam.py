@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.sparse.linalg import ArpackError, eigsh
 
 from core.classifiers.base import Classifier, Target
 from core.explain.gradients import own_channels
@@ -11,8 +12,12 @@ from core.explain.method import Method, Progress, portion
 
 NO_COMPONENT = "The features are the same everywhere in the scan: there is no first component."
 
-# A first component with a smaller share of the features' energy is rounding error.
+# A smaller share of the features' energy, once they are centred, is rounding error.
 NEGLIGIBLE = 1e-12
+
+# From this side on iterations find one eigenvector sooner than LAPACK all: 400 x 400 in 0.8 ms, not
+# in 9 to 14; 49 x 49 in 0.3, not in 0.2.
+LARGE = 100
 
 
 def eigen_cam(
@@ -48,9 +53,9 @@ def first_component(features: np.ndarray) -> np.ndarray:
         return np.full(features.shape[:2], np.nan)
     flat = features.reshape(-1, features.shape[-1])
     centred = flat - flat.mean(axis=0)
-    projection = _project(centred)
-    if projection @ projection <= NEGLIGIBLE * np.square(flat).sum():
+    if np.square(centred).sum() <= NEGLIGIBLE * np.square(flat).sum():
         return np.zeros(features.shape[:2])
+    projection = _project(centred)
     return (_sign(projection, centred) * projection).reshape(features.shape[:2])
 
 
@@ -58,9 +63,22 @@ def _project(centred: np.ndarray) -> np.ndarray:
     """``A v_1`` by way of the smaller of ``A A^T`` (49 x 49 for 7 x 7 places) and ``A^T A``."""
     places, channels = centred.shape
     if places > channels:
-        return centred @ np.linalg.eigh(centred.T @ centred)[1][:, -1]
-    values, vectors = np.linalg.eigh(centred @ centred.T)
-    return np.sqrt(max(values[-1], 0)) * vectors[:, -1]
+        return centred @ _largest(centred.T @ centred)[1]
+    value, vector = _largest(centred @ centred.T)
+    return np.sqrt(max(value, 0)) * vector
+
+
+def _largest(matrix: np.ndarray) -> tuple[float, np.ndarray]:
+    """The largest eigenvalue of a symmetric matrix (N, N), and its vector (N,)."""
+    if len(matrix) >= LARGE:
+        start = np.random.default_rng(0).standard_normal(len(matrix))
+        try:
+            values, vectors = eigsh(matrix.astype(np.float64), k=1, v0=start)
+            return values[0], vectors[:, 0].astype(matrix.dtype)
+        except ArpackError:  # two eigenvalues that hardly differ
+            pass
+    values, vectors = np.linalg.eigh(matrix)
+    return values[-1], vectors[:, -1]
 
 
 def _sign(projection: np.ndarray, centred: np.ndarray) -> float:
