@@ -39,6 +39,11 @@ class Bar:
     malignant: bool
     likeliest: bool
 
+    @property
+    def title(self) -> str:
+        """The name, with the sign of a class that counts as malignant."""
+        return f"{self.name} {MALIGNANT_SIGN}" if self.malignant else self.name
+
 
 @dataclass(frozen=True)
 class Note:
@@ -93,7 +98,7 @@ def content_of(findings: Findings) -> Content:
         title=f"{recipe.modality[0].upper()}{recipe.modality[1:]}: opinion of a classifier",
         system=recipe.title,
         made_at=f"{findings.made_at:%Y-%m-%d %H:%M} {findings.made_at.tzname()}",
-        verdict=NO_DECISION if findings.abstention else _named(best),
+        verdict=NO_DECISION if findings.abstention else best.title,
         verdict_text=findings.abstention or f"{best.text} estimated",
         bars=bars,
         bars_note=malignant_legend(
@@ -123,10 +128,6 @@ def _bars(findings: Findings) -> Iterator[Bar]:
     for name, share in zip(opinion.classes, opinion.probabilities, strict=True):
         malignant = name in findings.recipe.malignant_classes
         yield Bar(name, float(share), percent(share), malignant, name == opinion.label)
-
-
-def _named(bar: Bar) -> str:
-    return f"{bar.name} {MALIGNANT_SIGN}" if bar.malignant else bar.name
 
 
 # ---------------------------------------------------------------- how far to trust it

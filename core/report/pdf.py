@@ -12,7 +12,7 @@ from fpdf import FPDF
 from fpdf.enums import XPos, YPos
 from plotly.colors import unlabel_rgb
 
-from core.figures import MALIGNANT_SIGN, likelihood_colour
+from core.figures import likelihood_colour
 from core.report.content import NOTICE, Bar, Content, Note, Table
 from core.report.pictures import Picture, colour_bar_png
 
@@ -196,7 +196,7 @@ def _opinion(sheet: _Sheet, content: Content) -> None:
     below = sheet.get_y()
     x = _EDGE + left
     sheet.pen(9, style="B")
-    names = max(sheet.get_string_width(_named(bar)) for bar in content.bars) + 3
+    names = max(sheet.get_string_width(bar.title) for bar in content.bars) + 3
     names = min(names, 48.0)
     for number, bar in enumerate(content.bars):
         _bar(sheet, bar, x, top + number * step, names)
@@ -206,15 +206,11 @@ def _opinion(sheet: _Sheet, content: Content) -> None:
     sheet.set_y(max(below, sheet.get_y()))
 
 
-def _named(bar: Bar) -> str:
-    return f"{bar.name} {MALIGNANT_SIGN}" if bar.malignant else bar.name
-
-
 def _bar(sheet: _Sheet, bar: Bar, x: float, y: float, names: float) -> None:
     width = sheet.w - _EDGE - x - names - 15
     sheet.pen(9, style="B" if bar.likeliest else "")
     sheet.set_xy(x, y)
-    sheet.cell(names, 5, _shortened(sheet, _named(bar), names - 1))
+    sheet.cell(names, 5, _shortened(sheet, bar.title, names - 1))
     sheet.set_fill_color(*_TINT)
     sheet.rect(x + names, y + 0.3, width, 4.4, style="F", round_corners=True, corner_radius=0.8)
     sheet.set_fill_color(*map(round, unlabel_rgb(likelihood_colour(bar.share, bar.malignant))))

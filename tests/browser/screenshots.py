@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import sys
 import tempfile
@@ -9,8 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import serving
+from PIL import Image
 
 SAMPLE = "Malignant phantom 1"
+QUALITY = 75  # of WebP: text stays sharp, at a quarter of the size of PNG
 
 
 def main() -> None:
@@ -33,8 +36,8 @@ def _take(browser, url: str, theme: str, name: str) -> None:
     scene(page)
     page.mouse.move(0, 0)
     page.wait_for_timeout(2000)  # fonts, and the end of every fade
-    target = serving.ROOT / "docs" / f"{name}-{theme}.png"
-    page.screenshot(path=target)
+    target = serving.ROOT / "docs" / f"{name}-{theme}.webp"
+    Image.open(io.BytesIO(page.screenshot())).save(target, quality=QUALITY, method=6)
     print(target.relative_to(serving.ROOT), f"{target.stat().st_size / 1000:.0f} kB")
     page.close()
 
