@@ -6,41 +6,35 @@ light and the dark theme.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Collection, Sequence
-from functools import lru_cache
 
-import cv2
 import numpy as np
 import plotly.graph_objects as go
-from plotly.colors import sample_colorscale, unlabel_rgb
 
 from core.borders import border_trace
+from core.figure_style import (
+    CLEAR,
+    COLOUR_MAPS,
+    MALIGNANT_SIGN,
+    TEXT_SIZE,
+    fading_scale,
+    likelihood_colour,
+    opaque_scale,
+)
+from core.panels import (
+    axis_suffix,
+    colour_bar,
+    heatmap_trace,
+    opacity_slider,
+    over_panel,
+    panel_axis,
+    panel_title,
+    picture_trace,
+)
 
-# Name shown -> Plotly colour scale. All but jet are perceptually uniform.
-COLOUR_MAPS: dict[str, str] = {
-    "Inferno": "Inferno",
-    "Magma": "Magma",
-    "Viridis": "Viridis",
-    "Cividis": "Cividis",
-    "Jet (misleading steps)": "Jet",
-}
-
-MALIGNANT_SIGN = "▲"
-# From unlikely to certain. Orange against blue survives every common colour blindness, and both
-# ends keep a contrast of 3:1 on white and on near-black.
-MALIGNANT_SCALE = ["#c58238", "#c8450a"]
-OTHER_SCALE = ["#8296a8", "#3a7ab0"]
-
-TEXT_SIZE = 14
 BAR_HEIGHT = 34
 PANEL_WIDTH = 380
-MAX_PICTURE_SIDE = 1400
-MAX_HEATMAP_SIDE = 128
-OPACITY_STEP = 0.05
 OVERLAY_TRACE = 3
-
-CLEAR = "rgba(0,0,0,0)"
 
 
 def malignant_legend(
@@ -64,20 +58,6 @@ def percent(probability: float) -> str:
     if probability < 0.01:
         return "< 1 %"
     return f"{probability:.0%}".replace("%", " %")
-
-
-def png(pixels: np.ndarray) -> bytes:
-    """Lossless PNG of a uint8 picture (H, W, 3); one channel where all three are the same."""
-    grey = pixels[..., 0]
-    same = np.array_equal(grey, pixels[..., 1]) and np.array_equal(grey, pixels[..., 2])
-    picture = grey if same else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    return cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 2])[1].tobytes()
-
-
-def likelihood_colour(probability: float, malignant: bool) -> str:
-    """Colour of a class by its probability in [0, 1]: warm if malignant, cool if not."""
-    scale = MALIGNANT_SCALE if malignant else OTHER_SCALE
-    return sample_colorscale(scale, [float(np.clip(probability, 0, 1))])[0]
 
 
 def probability_bars(
@@ -210,22 +190,6 @@ EVIDENCE_CONFIG = {
 shows everything again."""
 
 
-@lru_cache(maxsize=32)
-def opaque_scale(name: str, stops: int = 41) -> tuple[tuple[float, str], ...]:
-    """A named colour scale as positions in [0, 1] and rgb(...) colours."""
-    positions = np.linspace(0, 1, stops).tolist()
-    return tuple(zip(positions, sample_colorscale(name, positions), strict=True))
-
-
-@lru_cache(maxsize=32)
-def fading_scale(name: str) -> tuple[tuple[float, str], ...]:
-    """The same scale, clear at 0 and opaque at 1."""
-    return tuple(
-        (at, "rgba({:.0f},{:.0f},{:.0f},{:.3f})".format(*unlabel_rgb(colour), at))
-        for at, colour in opaque_scale(name)
-    )
-
-
 def describe_probabilities(classes: Sequence[str], probabilities: np.ndarray) -> str:
     """Text alternative of ``probability_bars``."""
     parts = (f"{name} {percent(p)}" for name, p in zip(classes, probabilities, strict=True))
@@ -259,157 +223,3 @@ _MARGIN = {"l": 0, "r": 0, "t": 66, "b": 4}
 
 def _panel_height(width: int, height: int) -> int:
     return int(np.clip(PANEL_WIDTH * height / width, 220, 480))
-
-
-# ---------------------------------------------------------------- what panels are made of
-
-
-def size_within(height: int, width: int, largest: int) -> tuple[int, int]:
-    """Height and width of a picture, made smaller alike until no side is above ``largest``."""
-    shrink = min(1.0, largest / max(height, width))
-    return max(1, round(height * shrink)), max(1, round(width * shrink))
-
-
-def picture_trace(pixels: np.ndarray, largest: int = MAX_PICTURE_SIDE) -> dict:
-    """A scan, uint8 (H, W, 3), as an image trace in its own pixel coordinates.
-
-    One with a side above ``largest`` is thinned out.
-    """
-    height, width = pixels.shape[:2]
-    if max(height, width) > largest:
-        size = size_within(height, width, largest)
-        pixels = cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA)
-    source = "data:image/png;base64," + base64.b64encode(png(pixels)).decode("ascii")
-    return {"source": source, "hoverinfo": "skip", **_spacing(pixels.shape, width, height)}
-
-
-def heatmap_trace(heatmap: np.ndarray, width: int, height: int) -> dict:
-    """A heatmap, float (h, w) in [0, 1], over a scan of this size, without its colours."""
-    grid = _coarse(heatmap)
-    return {
-        "z": grid,
-        "zmin": 0,
-        "zmax": 1,
-        "zsmooth": "fast",
-        "hovertemplate": "relative evidence %{z:.2f}<extra></extra>",
-        **_spacing(grid.shape, width, height),
-    }
-
-
-def axis_suffix(number: int) -> str:
-    """What Plotly writes after "x" and "y" for panel ``number``, counted from 1."""
-    return "" if number == 1 else str(number)
-
-
-def panel_axis(length: int, domain: list, toward: str, number: int, letter: str) -> dict:
-    """One axis of panel ``number`` over ``length`` pixels; all zoom and pan with the first."""
-    first, last = -0.5, length - 0.5
-    anchor = ("y" if letter == "x" else "x") + axis_suffix(number)
-    axis = {
-        "domain": domain,
-        "anchor": anchor,
-        "visible": False,
-        "range": [first, last] if letter == "x" else [last, first],
-        "minallowed": first,
-        "maxallowed": last,
-        "constrain": "domain",
-        "constraintoward": toward,
-    }
-    if number > 1:
-        axis["matches"] = letter
-    if letter == "y":
-        axis["scaleanchor"] = anchor
-    return axis
-
-
-def colour_bar(explained: str) -> dict:
-    """A colour bar in place of the heatmap's title: it stays there on every width of screen."""
-    return {
-        "orientation": "h",
-        "x": 0.5,
-        "xanchor": "center",
-        "xpad": 0,
-        "y": 1,
-        "yanchor": "bottom",
-        "ypad": 3,
-        "lenmode": "pixels",
-        "len": 270,
-        "thickness": 8,
-        "outlinewidth": 0,
-        "tickvals": [0, 0.5, 1],
-        "ticktext": ["0", f"relative evidence for {explained}", "1"],
-        "tickfont": {"size": TEXT_SIZE},
-        "ticks": "",
-    }
-
-
-def opacity_slider(opacity: float, traces: list[int], x: float) -> dict:
-    """A slider above the panels, from ``x`` on; it restyles overlays without the server."""
-    count = round(1 / OPACITY_STEP)
-    steps = [
-        {
-            "label": "",
-            "method": "restyle",
-            "args": [{"opacity": number / count}, traces],
-        }
-        for number in range(count + 1)
-    ]
-    return {
-        "active": round(opacity * count),
-        "steps": steps,
-        "x": x,
-        "lenmode": "pixels",
-        "len": 190,
-        "y": 1,
-        "yanchor": "bottom",
-        "pad": {"l": 0, "r": 0, "t": 0, "b": 0},
-        "currentvalue": {"visible": False},
-        "font": {"size": 1, "color": CLEAR},
-        "ticklen": 0,
-        "minorticklen": 0,
-        "bgcolor": "#7f8c97",
-        "borderwidth": 0,
-    }
-
-
-def panel_title(text: str, number: int) -> dict:
-    """Text above panel ``number``, at its left edge."""
-    return {
-        "text": text,
-        "xref": f"x{axis_suffix(number)} domain",
-        "x": 0,
-        "xanchor": "left",
-        "yref": "paper",
-        "y": 1,
-        "yanchor": "bottom",
-        "yshift": 2,
-        "showarrow": False,
-        "font": {"size": TEXT_SIZE},
-    }
-
-
-def over_panel(text: str, number: int) -> dict:
-    """Text over the middle of panel ``number``."""
-    return {
-        "text": text,
-        "xref": f"x{axis_suffix(number)} domain",
-        "x": 0.5,
-        "yref": f"y{axis_suffix(number)} domain",
-        "y": 0.5,
-        "showarrow": False,
-        "font": {"size": 13, "color": "#f5f5f5"},
-        "bgcolor": "rgba(20,20,20,0.75)",
-        "borderpad": 6,
-    }
-
-
-def _coarse(heatmap: np.ndarray) -> np.ndarray:
-    """The heatmap at no more than MAX_HEATMAP_SIDE a side; the browser smooths it when drawing."""
-    size = size_within(*heatmap.shape, MAX_HEATMAP_SIDE)
-    return cv2.resize(heatmap.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA)
-
-
-def _spacing(shape: tuple[int, ...], width: int, height: int) -> dict:
-    """Cell centres of a grid over the scan, whose pixel i covers [i - 0.5, i + 0.5]."""
-    dy, dx = height / shape[0], width / shape[1]
-    return {"x0": dx / 2 - 0.5, "dx": dx, "y0": dy / 2 - 0.5, "dy": dy}

@@ -10,21 +10,17 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.borders import border_trace
-from core.figures import (
-    CLEAR,
-    COLOUR_MAPS,
+from core.figure_style import CLEAR, COLOUR_MAPS, TEXT_SIZE, fading_scale, opaque_scale
+from core.figures import peak_place
+from core.panels import (
     MAX_PICTURE_SIDE,
-    TEXT_SIZE,
     axis_suffix,
     colour_bar,
-    fading_scale,
     heatmap_trace,
     opacity_slider,
-    opaque_scale,
     over_panel,
     panel_axis,
     panel_title,
-    peak_place,
     picture_trace,
 )
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from plotly.colors import unlabel_rgb
 
 from core.borders import draw_border
-from core.figures import COLOUR_MAPS, opaque_scale
+from core.figure_style import COLOUR_MAPS, opaque_scale
 from core.panel_grid import Panel, PanelRow, bands, caption_lines, wrapped
 
 CELL = 360

@@ -128,6 +128,6 @@ def _phantoms(count: int) -> list[np.ndarray]:
 
 
 def _files(pictures: list[np.ndarray]) -> list[bytes]:
-    from core.figures import png
+    from core.png import png
 
     return [png(one) for one in pictures]

@@ -10,7 +10,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.drawn_region import Shape
-from core.figures import CLEAR, axis_suffix, panel_axis, panel_title, picture_trace, size_within
+from core.figure_style import CLEAR
+from core.panels import axis_suffix, panel_axis, panel_title, picture_trace, size_within
 from core.scan_types import Scan
 from core.windowing import WHOLE_BYTE, Window, window_between
 

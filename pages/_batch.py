@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pandas as pd
 import streamlit as st
 
-from core.figures import MALIGNANT_SCALE, MALIGNANT_SIGN, OTHER_SCALE
+from core.figure_style import MALIGNANT_SCALE, MALIGNANT_SIGN, OTHER_SCALE
 from core.recipe import Recipe
 from core.scan_table import PROBLEMS, Row, scan_table, without_names
 from core.spreadsheet import safe_csv

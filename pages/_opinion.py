@@ -5,18 +5,17 @@ from __future__ import annotations
 import streamlit as st
 
 from core.explain import Heatmap
+from core.figure_style import MALIGNANT_SIGN
 from core.figures import (
     EVIDENCE_CONFIG,
-    MALIGNANT_SIGN,
-    MAX_PICTURE_SIDE,
     describe_evidence,
     describe_probabilities,
     evidence_panels,
     malignant_legend,
     percent,
     probability_bars,
-    size_within,
 )
+from core.panels import MAX_PICTURE_SIDE, size_within
 from core.predict import Opinion
 from core.recipe import Recipe, load_recipe
 from pages import _work as work

@@ -7,7 +7,7 @@ import hashlib
 import streamlit as st
 
 from core.datasets import find_folder, read_mask, read_pixels
-from core.figures import png
+from core.png import png
 from core.recipe import load_recipe
 from pages._outlines import outline_of
 from pages._tables import rows_of

@@ -20,11 +20,11 @@ from core.datasets.phantoms import PHANTOM_CLASSES, phantom
 from core.dicom.deidentify import deidentify
 from core.dicom.series import read_series
 from core.doubt import doubt
-from core.figures import png
 from core.findings import Look
 from core.guard import Guard, load_guard
 from core.modality import contradiction
 from core.outlining.proposal import Outliner, Proposal, open_outliner
+from core.png import png
 from core.predict import Opinion, classify
 from core.recipe import Recipe, load_recipe
 from core.scans import Scan, ScanError, read_scan

@@ -7,7 +7,7 @@ from dataclasses import replace
 import streamlit as st
 
 from core.checkpoints import Checkpoint, CheckpointError, list_trained
-from core.figures import COLOUR_MAPS
+from core.figure_style import COLOUR_MAPS
 from core.modality import contradiction
 from core.predict import BATCH
 from core.recipe import Recipe, load_recipe

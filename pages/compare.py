@@ -12,7 +12,8 @@ from core.checkpoints import CheckpointError, list_trained
 from core.datasets import DatasetError
 from core.evaluation.score_cam_agreement import agreement
 from core.explain import METHODS
-from core.figures import COLOUR_MAPS, EVIDENCE_CONFIG, percent
+from core.figure_style import COLOUR_MAPS
+from core.figures import EVIDENCE_CONFIG, percent
 from core.panel_grid import WIDEST, Panel, PanelRow, describe_grid, panel_grid
 from core.panel_png import grid_png
 from core.recipe import load_recipe

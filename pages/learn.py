@@ -7,7 +7,6 @@ import streamlit as st
 from core.checkpoints import CheckpointError, list_trained
 from core.datasets import DatasetError
 from core.explain import METHODS
-from core.figures import png
 from core.lesson_figures import (
     CONFIG,
     bars_figure,
@@ -16,6 +15,7 @@ from core.lesson_figures import (
     trial_figure,
 )
 from core.lessons import LESSONS, Picture, Step
+from core.png import png
 from core.recipe import load_recipe
 from core.scans import ScanError
 from pages import _inputs as inputs

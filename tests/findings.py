@@ -8,8 +8,8 @@ from functools import cache
 
 from core.checkpoints import list_trained, open_checkpoint
 from core.datasets.phantoms import phantom
-from core.figures import png
 from core.findings import EvidenceMap, Findings, weights_of
+from core.png import png
 from core.predict import classify
 from core.scans import read_scan
 

@@ -23,10 +23,10 @@ from core.archives import pack
 from core.checkpoints import CheckpointError
 from core.conformal import Conformal
 from core.explain import Heatmap
-from core.figures import png
 from core.findings import NO_REGION
 from core.guard import GuardVerdict
 from core.outlining.proposal import Proposal
+from core.png import png
 from core.predict import Opinion
 from core.recipe import load_recipe
 from core.scan_table import without_names

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.checkpoints import list_trained
 from core.datasets.phantoms import phantom
-from core.figures import png
+from core.png import png
 from pages import _work
 
 APP = Path(__file__).parents[1] / "app.py"

@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.datasets import READERS
 from core.datasets.phantoms import phantom, phantom_table
-from core.figures import png
+from core.png import png
 from pages import _data_source
 from pages._data_browse import add_flags, select
 from pages._data_overview import summary

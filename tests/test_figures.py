@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from plotly.colors import unlabel_rgb
 
-from core import figures
+from core import figure_style, figures
+from core.png import png
 
 CLASSES = ("benign", "malignant", "normal")
 LIGHT, DARK = (255, 255, 255), (17, 23, 28)
@@ -76,7 +77,7 @@ def test_a_percentage_never_claims_certainty(probability, text):
 def test_png_is_lossless(pixels, grey):
     if grey:
         pixels = np.repeat(pixels[..., :1], 3, axis=2)
-    back = cv2.imdecode(np.frombuffer(figures.png(pixels), np.uint8), cv2.IMREAD_COLOR)
+    back = cv2.imdecode(np.frombuffer(png(pixels), np.uint8), cv2.IMREAD_COLOR)
     assert np.array_equal(back[..., ::-1], pixels)
 
 
@@ -85,7 +86,7 @@ def test_bars_are_percentages_in_the_order_of_the_recipe():
     bar = figure.data[0]
     assert bar.x == pytest.approx([20, 70, 10])
     assert bar.text == ("20 %", "70 %", "10 %")
-    assert bar.y == ("benign", f"<b>malignant {figures.MALIGNANT_SIGN}</b>", "normal")
+    assert bar.y == ("benign", f"<b>malignant {figure_style.MALIGNANT_SIGN}</b>", "normal")
     assert figure.layout.yaxis.autorange == "reversed", "the first class is the uppermost bar"
 
 
@@ -99,7 +100,7 @@ def test_malignant_bars_are_warm_and_others_cool():
 @pytest.mark.parametrize("background", [LIGHT, DARK])
 def test_bars_stand_out_from_both_themes(malignant, background):
     for probability in np.linspace(0, 1, 11):
-        colour = unlabel_rgb(figures.likelihood_colour(probability, malignant))
+        colour = unlabel_rgb(figure_style.likelihood_colour(probability, malignant))
         assert contrast(colour, background) >= 3
 
 
@@ -107,7 +108,7 @@ def test_bars_stand_out_from_both_themes(malignant, background):
 def test_likely_malignant_differs_from_likely_benign_for_the_colour_blind(kind):
     seen = []
     for malignant in (True, False):
-        rgb = linear(unlabel_rgb(figures.likelihood_colour(0.9, malignant)))
+        rgb = linear(unlabel_rgb(figure_style.likelihood_colour(0.9, malignant)))
         shifted = np.clip(COLOUR_BLINDNESS[kind] @ rgb, 0, 1).astype(np.float32)
         seen.append(cv2.cvtColor(shifted[None, None], cv2.COLOR_LRGB2Lab)[0, 0])
     assert np.linalg.norm(seen[0] - seen[1]) > 30
@@ -160,16 +161,19 @@ def test_colour_bar_names_what_it_measures(pixels):
     }
 
 
-@pytest.mark.parametrize(("name", "uniform"), [(n, n[:3] != "Jet") for n in figures.COLOUR_MAPS])
+@pytest.mark.parametrize(
+    ("name", "uniform"), [(n, n[:3] != "Jet") for n in figure_style.COLOUR_MAPS]
+)
 def test_only_jet_has_no_even_lightness(name, uniform):
-    scale = figures.opaque_scale(figures.COLOUR_MAPS[name])
+    scale = figure_style.opaque_scale(figure_style.COLOUR_MAPS[name])
     steps = np.diff([lightness(unlabel_rgb(colour)) for _, colour in scale])
     assert bool((steps > 0).all()) == uniform
 
 
 def test_overlay_fades_with_the_evidence():
     alphas = [
-        float(colour.rstrip(")").split(",")[-1]) for _, colour in figures.fading_scale("Viridis")
+        float(colour.rstrip(")").split(",")[-1])
+        for _, colour in figure_style.fading_scale("Viridis")
     ]
     assert alphas[0] == 0
     assert alphas[-1] == 1
@@ -189,7 +193,7 @@ def test_opacity_slider_drives_the_overlay_and_nothing_else(pixels):
 
 def test_no_colour_is_one_that_streamlit_replaces(pixels):
     """Streamlit's chart theme swaps #000001 to #000040 for colours of its own."""
-    for name in figures.COLOUR_MAPS:
+    for name in figure_style.COLOUR_MAPS:
         figure = figures.evidence_panels(pixels, np.eye(7), "benign", name)
         figure.update_layout(template="none")  # where Streamlit means them to be
         assert "#0000" not in figure.to_json()

@@ -11,8 +11,8 @@ from streamlit.testing.v1 import AppTest
 
 from core.checkpoints import DEFAULT, list_trained
 from core.explain import METHODS
-from core.figures import png
 from core.lessons import LESSONS
+from core.png import png
 from core.recipe import load_recipe
 from pages import _lessons, _work
 

@@ -20,7 +20,7 @@ from core.checkpoints import sha256
 from core.datasets.phantoms import phantom
 from core.dicom.deidentify import deidentify
 from core.explain.overlay import overlay
-from core.figures import png
+from core.png import png
 from core.report.dicom import (
     AREA,
     GUARD,

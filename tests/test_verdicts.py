@@ -12,7 +12,7 @@ from streamlit.runtime.caching import cache_data_api, cache_resource_api
 
 from core.checkpoints import list_trained
 from core.datasets.phantoms import phantom
-from core.figures import png
+from core.png import png
 from pages import _verdicts, _work
 
 SYSTEM = "busi-efficientnet-b0"

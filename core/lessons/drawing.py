@@ -7,7 +7,7 @@ import numpy as np
 
 from core.explain.heatmap import Heatmap
 from core.explain.overlay import overlay
-from core.figures import size_within
+from core.panels import size_within
 
 FOR, AGAINST = (217, 95, 2), (44, 108, 190)
 """RGB of evidence for and against: orange and blue survive every common colour blindness."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from core.card import INTENDED_USE, PROTOCOLS, SPLIT_TITLES, scaling
 from core.explain.registry import METHODS
-from core.figures import MALIGNANT_SIGN, malignant_legend, percent
+from core.figure_style import MALIGNANT_SIGN
+from core.figures import malignant_legend, percent
 from core.findings import NO_REGION, Findings
 from core.report.pictures import Picture, pictures_of
 from core.results.tables import CLASS_TITLES, TITLES

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from core.figures import MALIGNANT_SIGN, likelihood_colour
+from core.figure_style import MALIGNANT_SIGN, likelihood_colour
 from core.report.content import NOTICE, Content
 from core.report.pictures import colour_bar_png
 

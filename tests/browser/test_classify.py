@@ -19,7 +19,7 @@ from pydicom.uid import generate_uid
 from taking import settled, taken
 
 from core.datasets.phantoms import phantom
-from core.figures import png
+from core.png import png
 
 CONTRAST = (Path(__file__).parent / "contrast.js").read_text(encoding="utf-8")
 READABLE = 4.5  # WCAG 2, level AA, for text of normal size

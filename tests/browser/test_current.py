@@ -7,7 +7,7 @@ import re
 from playwright.sync_api import expect
 
 from core.datasets.phantoms import phantom
-from core.figures import png
+from core.png import png
 
 
 def test_an_upload_is_explained_on_the_next_page_and_there_on_return(page, tmp_path):

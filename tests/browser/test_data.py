@@ -13,7 +13,7 @@ from taking import taken
 
 from core.datasets import find_folder
 from core.datasets.phantoms import phantom
-from core.figures import png
+from core.png import png
 
 CONTRAST = (Path(__file__).parent / "contrast.js").read_text(encoding="utf-8")
 READABLE = 4.5  # WCAG 2, level AA, for text of normal size
