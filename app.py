@@ -10,7 +10,7 @@ import streamlit as st
 from core.card import INTENDED_USE
 from pages._early_charts import fetch_charts
 from pages._frame import quiet, run_page
-from pages._work import warm_up
+from pages._warm_up import warm_up
 
 st.set_page_config(
     page_title="LesionLens",

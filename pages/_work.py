@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import logging
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,9 +11,8 @@ import numpy as np
 import streamlit as st
 
 from core.archives import pack
-from core.checkpoints import Checkpoint, CheckpointError, list_trained, open_checkpoint
+from core.checkpoints import Checkpoint, CheckpointError, open_checkpoint
 from core.conformal import Conformal, of_checkpoint
-from core.datasets import find_folder
 from core.datasets.phantoms import PHANTOM_CLASSES, phantom
 from core.dicom.deidentify import deidentify
 from core.dicom.series import read_series
@@ -30,7 +27,6 @@ from core.recipe import Recipe, load_recipe
 from core.scans import Scan, ScanError, read_scan
 from core.stability import Stability, stability
 from pages._keeping import KEPT, Shelf, give_back, keep
-from pages._tables import table_of
 
 MAX_SYSTEMS = 4
 NO_SYSTEM = (
@@ -295,37 +291,3 @@ def verdict(item: Item, recipe_id: str) -> Verdict:
         _log.exception("A scan could not be examined")
         return Verdict(error=UNREADABLE)
     return Verdict(found.label, tuple(float(p) for p in found.probabilities), warning=warning)
-
-
-@st.cache_resource(show_spinner=False)
-def warm_up() -> threading.Thread:
-    """Load the systems in the background, once a server, so that the first upload need not wait."""
-    thread = threading.Thread(target=_load_systems, name="warm-up", daemon=True)
-    thread.start()
-    return thread
-
-
-def _load_systems() -> None:
-    scan = read_scan(sample_png(next(iter(SAMPLES))))
-    for recipe_id in list_trained()[:MAX_SYSTEMS]:
-        try:
-            classify(classifier(recipe_id), scan)
-            for loaded in (guard, conformal, proposes):
-                loaded(recipe_id)
-        except Exception:
-            _log.exception("The system %s could not be warmed up", recipe_id)
-    # Streamlit collects garbage after every run of a page. The frameworks and systems loaded here
-    # stay; frozen, their millions of objects are not searched each time.
-    gc.collect()
-    gc.freeze()
-    _read_tables()
-
-
-def _read_tables() -> None:
-    """The data sets here that systems were tested on, so that no page need wait for them."""
-    for dataset in {load_recipe(one).data.dataset for one in list_trained()}:
-        try:
-            if find_folder(dataset):
-                table_of(dataset)
-        except Exception:
-            _log.exception("The data set %s could not be read", dataset)

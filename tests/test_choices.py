@@ -9,7 +9,6 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core.checkpoints import list_trained
-from pages import _work
 
 APP = Path(__file__).parents[1] / "app.py"
 
@@ -18,7 +17,7 @@ pytestmark = pytest.mark.skipif(not list_trained(), reason="no trained system is
 
 @pytest.fixture
 def app(monkeypatch) -> AppTest:
-    monkeypatch.setattr(_work, "warm_up", lambda: None)
+    monkeypatch.setattr("pages._warm_up.warm_up", lambda: None)
     st.cache_data.clear()
     st.cache_resource.clear()
     return AppTest.from_file(str(APP), default_timeout=120).run()

@@ -32,7 +32,7 @@ from core.recipe import load_recipe
 from core.scan_table import without_names
 from core.spreadsheet import safe_csv
 from core.stability import Stability
-from pages import _batch, _downloads, _frame, _region, _system, _work
+from pages import _batch, _downloads, _frame, _region, _system, _warm_up, _work
 
 APP = Path(__file__).parents[1] / "app.py"
 SYSTEMS = ("busi-efficientnet-b0", "busi-mobilenetv2", "busi-efficientnetv2b0")
@@ -119,7 +119,7 @@ def system(monkeypatch) -> FakeSystem:
     monkeypatch.setattr("core.checkpoints.list_trained", lambda: SYSTEMS)
     monkeypatch.setattr(_work, "open_checkpoint", fake.open_checkpoint)
     monkeypatch.setattr(_work, "classify", fake.classify)
-    monkeypatch.setattr(_work, "warm_up", lambda: None)
+    monkeypatch.setattr("pages._warm_up.warm_up", lambda: None)
     monkeypatch.setattr(_work, "load_guard", lambda checkpoint: fake)
     monkeypatch.setattr(_work, "of_checkpoint", sets)
     monkeypatch.setattr(_work, "stability", lambda *_: STEADY)
@@ -447,11 +447,11 @@ def test_no_page_can_be_seen_without_the_frame():
 def test_warm_up_answers_once_with_every_system(system, monkeypatch):
     monkeypatch.undo()
     fake = FakeSystem()
-    monkeypatch.setattr(_work, "list_trained", lambda: SYSTEMS)
+    monkeypatch.setattr(_warm_up, "list_trained", lambda: SYSTEMS)
     monkeypatch.setattr(_work, "open_checkpoint", fake.open_checkpoint)
-    monkeypatch.setattr(_work, "classify", fake.classify)
-    _work.warm_up().join(timeout=20)
-    _work.warm_up().join(timeout=20)
+    monkeypatch.setattr(_warm_up, "classify", fake.classify)
+    _warm_up.warm_up().join(timeout=20)
+    _warm_up.warm_up().join(timeout=20)
     assert [recipe_id for recipe_id, _, _ in fake.asked] == list(SYSTEMS)
 
 

@@ -122,7 +122,7 @@ def systems(monkeypatch, seen) -> list[str]:
 
     monkeypatch.setattr("core.checkpoints.list_trained", lambda: tuple(trained))
     monkeypatch.setattr(_work, "open_checkpoint", open_checkpoint)
-    monkeypatch.setattr(_work, "warm_up", lambda: None)
+    monkeypatch.setattr("pages._warm_up.warm_up", lambda: None)
     monkeypatch.setattr(_work, "guard", lambda recipe_id: FakeGuard())
     st.cache_data.clear()
     st.cache_resource.clear()

@@ -11,7 +11,6 @@ from streamlit.testing.v1 import AppTest
 from core.checkpoints import list_trained
 from core.datasets.phantoms import phantom
 from core.png import png
-from pages import _work
 
 APP = Path(__file__).parents[1] / "app.py"
 NAME = "mine.png"
@@ -28,7 +27,7 @@ def nothing_kept() -> None:
 
 @pytest.fixture
 def app(monkeypatch) -> AppTest:
-    monkeypatch.setattr(_work, "warm_up", lambda: None)
+    monkeypatch.setattr("pages._warm_up.warm_up", lambda: None)
     return AppTest.from_file(str(APP), default_timeout=120).run()
 
 

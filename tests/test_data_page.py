@@ -59,7 +59,7 @@ def zipped(files: dict[str, bytes]) -> bytes:
 @pytest.fixture
 def page(monkeypatch, tmp_path):
     monkeypatch.delenv("LESIONLENS_DATA", raising=False)
-    monkeypatch.setattr("pages._work.warm_up", lambda: None)
+    monkeypatch.setattr("pages._warm_up.warm_up", lambda: None)
     st.cache_data.clear()
     st.cache_resource.clear()
     few = READERS["phantoms"].__class__(

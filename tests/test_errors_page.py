@@ -21,7 +21,7 @@ from core.evaluation.calibration import apply_temperature
 from core.evaluation.thresholds import predictive_values
 from core.notes import Note, Notebook, database
 from core.recipe import load_recipe
-from pages import _errors_gallery, _errors_run, _maps, _work
+from pages import _errors_gallery, _errors_run, _maps
 
 APP = Path(__file__).parents[1] / "app.py"
 SYSTEM = "busi-efficientnet-b0"
@@ -59,7 +59,7 @@ def system(monkeypatch, tmp_path):
     monkeypatch.delenv("LESIONLENS_DATA", raising=False)
     monkeypatch.setenv("LESIONLENS_NOTES", str(tmp_path / "notes.sqlite"))
     monkeypatch.setattr("core.checkpoints.list_trained", lambda *root: (SYSTEM,))
-    monkeypatch.setattr(_work, "warm_up", lambda: None)
+    monkeypatch.setattr("pages._warm_up.warm_up", lambda: None)
     monkeypatch.setattr(_errors_run, "PHANTOMS_A_CLASS", 5)
     for module in (_maps, _errors_run):
         monkeypatch.setattr(module, "classifier", lambda recipe_id: known)

@@ -14,7 +14,7 @@ from core.explain import METHODS
 from core.lessons import LESSONS
 from core.png import png
 from core.recipe import load_recipe
-from pages import _lessons, _work
+from pages import _lessons
 
 APP = Path(__file__).parents[1] / "app.py"
 FIRST = DEFAULT
@@ -31,7 +31,7 @@ def nothing_kept() -> None:
 
 @pytest.fixture
 def page(monkeypatch) -> AppTest:
-    monkeypatch.setattr(_work, "warm_up", lambda: None)
+    monkeypatch.setattr("pages._warm_up.warm_up", lambda: None)
     page = AppTest.from_file(str(APP), default_timeout=120).run()
     return page.switch_page("pages/learn.py").run()
 

@@ -18,7 +18,7 @@ from core.evaluation import EvaluationError
 from core.evaluation.comparison import mcnemar
 from core.recipe import compare, list_recipes, load_recipe
 from core.systems import open_run
-from pages import _systems_data, _systems_explanations, _systems_table, _systems_tests, _work
+from pages import _systems_data, _systems_explanations, _systems_table, _systems_tests
 
 APP = Path(__file__).parents[1] / "app.py"
 CHARTS = {
@@ -53,7 +53,7 @@ def nothing_kept() -> None:
 def page(monkeypatch, comparisons) -> AppTest:
     if len(list_trained()) < 2:
         pytest.skip("fewer than two trained systems are shipped")
-    monkeypatch.setattr(_work, "warm_up", lambda: None)
+    monkeypatch.setattr("pages._warm_up.warm_up", lambda: None)
     opened = AppTest.from_file(str(APP), default_timeout=60).run()
     return opened.switch_page("pages/systems.py").run()
 
