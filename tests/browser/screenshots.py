@@ -80,6 +80,9 @@ def _systems(page) -> None:
 def _errors(page) -> None:
     page.get_by_role("button", name=re.compile("^Try the")).first.wait_for()
     page.get_by_role("link", name="Errors").click()
+    page.get_by_role("combobox", name="System").click()
+    page.get_by_role("option", name=re.compile("^EfficientNet-B0 with")).click()  # it errs more
+    page.get_by_text("EfficientNet-B0 with mask overlay on BUSI").wait_for()
     page.get_by_text("Phantoms in place of its test images").click()
     page.get_by_text("no evidence of how good it is").wait_for()
     page.get_by_role("img", name=re.compile("phantom .* labelled")).first.wait_for()
