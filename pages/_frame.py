@@ -20,6 +20,8 @@ UNEXPECTED = (
 # this one. Its default for charts is a grey too pale to read on white.
 THEME_TEXT = "#000037"
 
+NO_BREAK = "\u00a0"
+
 FRAMED, WANTED = "framed", "wanted page"
 
 _log = logging.getLogger("lesionlens")
@@ -58,8 +60,11 @@ def counted(number: int, noun: str) -> str:
 
 
 def quiet(text: str) -> None:
-    """A line of small grey Markdown; unlike st.caption's, the grey is dark enough to read."""
-    st.markdown(f":small[:gray[{text}]]")
+    """A line of small grey Markdown; unlike st.caption's, the grey is dark enough to read.
+
+    No line begins with the sign of a percentage.
+    """
+    st.markdown(f":small[:gray[{text.replace(' %', NO_BREAK + '%')}]]")
 
 
 def themed(figure: go.Figure) -> go.Figure:

@@ -33,6 +33,7 @@ from core.scan_table import without_names
 from core.spreadsheet import safe_csv
 from core.stability import Stability
 from pages import _batch, _downloads, _frame, _region, _system, _warm_up, _work
+from tests.reading import words
 
 APP = Path(__file__).parents[1] / "app.py"
 SYSTEMS = ("busi-efficientnet-b0", "busi-mobilenetv2", "busi-efficientnetv2b0")
@@ -148,12 +149,6 @@ def upload(page: AppTest, **files: bytes) -> AppTest:
     for name, data in files.items():
         page.file_uploader[0].upload(name, data)
     return page.run()
-
-
-def words(page: AppTest) -> str:
-    """All prose of the page, without the escapes of Markdown."""
-    parts = [*page.markdown, *page.header, *page.subheader, *page.error, *page.info, *page.text]
-    return "\n".join(str(part.value) for part in parts).replace("\\", "")
 
 
 def bare(name: str) -> str:

@@ -24,6 +24,7 @@ from core.explain import METHODS, Explanation, Heatmap, Method, Parameter
 from core.guard import GuardVerdict
 from core.recipe import load_recipe
 from pages import _comparison, _doubts, _inputs, _maps, _outlines, _tables, _test_images, _work
+from tests.reading import words
 
 APP = Path(__file__).parents[1] / "app.py"
 SYSTEMS = ("busi-efficientnet-b0", "busi-mobilenetv2")
@@ -153,11 +154,6 @@ def figure(page: AppTest) -> dict:
 def upon(page: AppTest) -> list[str]:
     """All words in the figure."""
     return [note["text"].replace("<br>", " ") for note in figure(page)["layout"]["annotations"]]
-
-
-def words(page: AppTest) -> str:
-    parts = [*page.markdown, *page.subheader, *page.error, *page.info, *page.text]
-    return "\n".join(str(part.value) for part in parts).replace("\\", "")
 
 
 def picture(level: int, size: tuple[int, int] = (60, 40)) -> bytes:

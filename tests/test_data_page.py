@@ -20,6 +20,7 @@ from pages import _data_source
 from pages._data_browse import add_flags, select
 from pages._data_overview import summary
 from pages._data_source import Source
+from tests.reading import words
 
 APP = Path(__file__).parents[1] / "app.py"
 OVERVIEW, INTENSITY, LEAKAGE, BROWSE = (
@@ -74,11 +75,6 @@ def opened(page: AppTest, tab: str) -> AppTest:
     return page.run()
 
 
-def texts(page: AppTest) -> str:
-    parts = [*page.markdown, *page.header, *page.subheader, *page.error, *page.info, *page.success]
-    return "\n".join(part.value for part in parts)
-
-
 def upload(page: AppTest, data: bytes) -> AppTest:
     page.file_uploader(key="data upload").upload("own.zip", data)
     return page.run()
@@ -88,7 +84,7 @@ def test_phantoms_are_always_there_and_marked_synthetic(page):
     page.run()
     assert not page.exception
     assert page.selectbox(key="data set").options == ["Phantoms (synthetic)"]
-    assert "6 images: 2 benign, 2 malignant, 2 normal" in texts(page)
+    assert "6 images: 2 benign, 2 malignant, 2 normal" in words(page)
     table = page.dataframe[0].value
     assert table["Class"].tolist() == ["benign", "malignant", "normal"]
     assert table["Outlined lesions"].tolist() == [2, 2, 0]
@@ -104,13 +100,13 @@ def test_only_the_open_tab_computes(page, monkeypatch):
 def test_intensity_has_its_numbers_and_its_test(page):
     opened(page, INTENSITY)
     assert not page.exception
-    assert "Kruskal-Wallis H" in texts(page)
+    assert "Kruskal-Wallis H" in words(page)
     compared = r"\(2\) against .* \(2\): Cliff's delta \*\*.*\*\* \(.* to .*\), [a-z]+"
-    assert len(re.findall(compared, texts(page))) == 3
+    assert len(re.findall(compared, words(page))) == 3
     assert page.dataframe[0].value["Median"].between(0.1, 0.6).all()
     inside = page.segmented_control(key="data region")
     inside.set_value("Inside the lesion").run()
-    assert len(re.findall(compared, texts(page))) == 1  # normal scans have no lesion
+    assert len(re.findall(compared, words(page))) == 1  # normal scans have no lesion
 
 
 def test_an_uploaded_folder_is_audited(page):
@@ -121,19 +117,19 @@ def test_an_uploaded_folder_is_audited(page):
     assert values[:3] == ["4", "1", "1"]
     crossing = page.dataframe[0].value.iloc[0]
     assert crossing[["Groups", "On two sides", "With a relative in it"]].tolist() == [2, 1, 1]
-    assert "2 pairs, the most alike first." in texts(page)
+    assert "2 pairs, the most alike first." in words(page)
     page.segmented_control(key="data pairs").set_value("Under two labels").run()
-    assert "1 pair, the most alike first." in texts(page)
-    assert "**exact**, correlation 1.00" in texts(page)
+    assert "1 pair, the most alike first." in words(page)
+    assert "**exact**, correlation 1.00" in words(page)
     page.segmented_control(key="data pairs").set_value("Across the split").run()
-    assert "**turned**" in texts(page)
+    assert "**turned**" in words(page)
 
 
 def test_what_cannot_be_read_is_told_and_the_rest_is_shown(page):
     files = folder_of_classes() | {"test/benign/7.png": b"\x89PNG\r\n\x1a\n and no more"}
     upload(page, zipped(files | {"readme.txt": b"hello"}))
     assert not page.exception
-    assert "1 file left out that cannot be an image" in texts(page)
+    assert "1 file left out that cannot be an image" in words(page)
     assert page.expander[0].label == "1 image cannot be read"
     assert page.dataframe[0].value["Images"].tolist() == [4, 3]
 
@@ -155,7 +151,7 @@ def test_a_folder_of_this_computer_is_read_where_server_and_browser_are_one(page
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(data)
     page.text_input(key="data folder").set_value(str(tmp_path)).run()
-    assert "6 images: 3 benign, 3 malignant" in texts(page)
+    assert "6 images: 3 benign, 3 malignant" in words(page)
     page.text_input(key="data folder").set_value(str(tmp_path / "nowhere")).run()
     assert "is not a folder" in page.error[0].value
 
@@ -169,14 +165,14 @@ def test_folders_are_not_offered_to_others(page, monkeypatch):
 def test_browse_filters_and_enlarges(page):
     upload(page, zipped(folder_of_classes()))
     opened(page, BROWSE)
-    assert "6 of 6 images" in texts(page)
+    assert "6 of 6 images" in words(page)
     page.selectbox(key="data label").set_value("benign").run()
-    assert "3 of 6 images" in texts(page)
+    assert "3 of 6 images" in words(page)
     page.selectbox(key="data side").set_value("test").run()
-    assert "1 of 6 images" in texts(page)
+    assert "1 of 6 images" in words(page)
     page.button(key="data enlarge card test/benign/5").click().run()
     assert not page.exception
-    assert "96 x 96 pixels" in texts(page)
+    assert "96 x 96 pixels" in words(page)
 
 
 def source(table: pd.DataFrame, splits: pd.DataFrame) -> Source:

@@ -22,6 +22,7 @@ from core.evaluation.thresholds import predictive_values
 from core.notes import Note, Notebook, database
 from core.recipe import load_recipe
 from pages import _errors_gallery, _errors_run, _maps
+from tests.reading import words
 
 APP = Path(__file__).parents[1] / "app.py"
 SYSTEM = "busi-efficientnet-b0"
@@ -86,11 +87,6 @@ def open_tab(page: AppTest, word: str) -> AppTest:
     titles = [tab.label for tab in page.tabs]
     page.session_state["errors tab"] = next(one for one in titles if word in one)
     return page.run()
-
-
-def words(page: AppTest) -> str:
-    parts = [*page.header, *page.markdown, *page.subheader, *page.error, *page.info]
-    return "\n".join(str(part.value) for part in parts).replace("\\", "")
 
 
 def shown(page: AppTest) -> pd.DataFrame:

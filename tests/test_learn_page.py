@@ -15,6 +15,7 @@ from core.lessons import LESSONS
 from core.png import png
 from core.recipe import load_recipe
 from pages import _lessons
+from tests.reading import words
 
 APP = Path(__file__).parents[1] / "app.py"
 FIRST = DEFAULT
@@ -34,11 +35,6 @@ def page(monkeypatch) -> AppTest:
     monkeypatch.setattr("pages._warm_up.warm_up", lambda: None)
     page = AppTest.from_file(str(APP), default_timeout=120).run()
     return page.switch_page("pages/learn.py").run()
-
-
-def words(page: AppTest) -> str:
-    parts = [*page.markdown, *page.subheader, *page.error, *page.info]
-    return "\n".join(str(part.value) for part in parts).replace("\\", "")
 
 
 def method(page: AppTest, method_id: str) -> AppTest:

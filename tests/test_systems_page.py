@@ -19,6 +19,7 @@ from core.evaluation.comparison import mcnemar
 from core.recipe import compare, list_recipes, load_recipe
 from core.systems import open_run
 from pages import _systems_data, _systems_explanations, _systems_table, _systems_tests
+from tests.reading import words
 
 APP = Path(__file__).parents[1] / "app.py"
 CHARTS = {
@@ -75,10 +76,6 @@ def alternative(page: AppTest) -> str:
     return found.proto.alt
 
 
-def told(page: AppTest) -> str:
-    return " ".join(one.value for one in [*page.markdown, *page.info])
-
-
 def runs(page: AppTest) -> list:
     chosen = page.pills(key="systems chosen").value
     return [open_run(open_checkpoint(name), "grouped") for name in chosen]
@@ -95,7 +92,7 @@ def test_every_recipe_has_a_row_and_untrained_ones_say_so(page):
         expected = "trained" if recipe.id in list_trained() else "paper only"
         assert status[recipe.title] == expected
     assert table["status"].is_monotonic_decreasing  # trained ones first
-    assert "95 % intervals" in told(page)
+    assert "95 % intervals" in words(page)
 
 
 def test_the_protocol_changes_every_figure(page):
@@ -178,7 +175,7 @@ def test_every_figure_says_its_protocol_its_images_and_its_interval(page, name):
     for one in runs(page):
         count = f"{one.n_validation} validation" if name == "Training" else f"{one.n} images in"
         assert f"grouped split, {count}" in written
-    assert ("carry no interval" if name == "Training" else "95 %") in told(page)
+    assert ("carry no interval" if name == "Training" else "95 %") in words(page)
 
 
 def test_curves_carry_the_figures_of_the_results(page):
@@ -197,7 +194,7 @@ def test_another_class_leaves_out_who_does_not_know_it(page):
         assert not page.exception and not page.error
         for one in runs(page):
             known = label in one.recipe.classes
-            assert (f"*{one.recipe.title}* does not know" not in told(page)) == known
+            assert (f"*{one.recipe.title}* does not know" not in words(page)) == known
             assert (f"{one.recipe.title}, grouped" in alternative(page)) == known
 
 
@@ -235,20 +232,20 @@ def test_mcnemar_is_that_of_the_images_both_were_tested_on(page):
         _systems_tests._check(first, second)
         both = _systems_data.pair(first, second)
     except EvaluationError as error:
-        assert str(error) in told(page)
+        assert str(error) in words(page)
         return
-    assert f"**{both.n} images in {both.n_groups} groups**" in told(page)
+    assert f"**{both.n} images in {both.n_groups} groups**" in words(page)
     counts = page.table[0].value
     assert int(counts.to_numpy().sum()) == both.n
     assert int(counts.loc["First right", "Second wrong"]) == mcnemar(both).only_first
-    assert "Images of one group are not" in told(page)
+    assert "Images of one group are not" in words(page)
 
 
 def test_one_system_cannot_be_tested_against_itself(page):
     view(page, "Tests")
     first = page.selectbox(key="systems First").value
     page.selectbox(key="systems Second").set_value(first).run()
-    assert "Choose two different systems" in told(page)
+    assert "Choose two different systems" in words(page)
 
 
 def test_images_of_other_data_sets_are_never_matched_by_name(page):
@@ -264,7 +261,7 @@ def test_images_of_other_data_sets_are_never_matched_by_name(page):
 def test_too_few_systems_get_a_sentence(page, number, sentence):
     page.pills(key="systems chosen").set_value(list(list_trained()[:number])).run()
     view(page, "Tests")
-    assert sentence in told(page)
+    assert sentence in words(page)
 
 
 def test_a_protocol_without_a_run_gets_a_sentence(page, monkeypatch):
@@ -274,7 +271,7 @@ def test_a_protocol_without_a_run_gets_a_sentence(page, monkeypatch):
     monkeypatch.setattr(_systems_data, "run", untrained)
     for name in (*CHARTS, "Tests"):
         view(page, name)
-        assert told(page).count("was not trained under this protocol") == len(runs(page))
+        assert words(page).count("was not trained under this protocol") == len(runs(page))
         assert not page.get("plotly_chart")
 
 
@@ -282,7 +279,7 @@ def test_the_card_of_every_system_can_be_read(page):
     view(page, "Cards")
     for recipe_id in list_trained():
         page.selectbox(key="systems card").set_value(recipe_id).run()
-        assert f"(`{recipe_id}`)" in told(page) and "Intended use" in told(page)
+        assert f"(`{recipe_id}`)" in words(page) and "Intended use" in words(page)
 
 
 def test_a_damaged_checkpoint_gets_a_sentence(page, monkeypatch):
@@ -303,7 +300,7 @@ def test_explanations_that_were_not_measured_name_the_command(page, monkeypatch)
     view(page, "Explanations")
     chosen = page.selectbox(key="systems explained").value
     command = f"python -m core.evaluation.explanations --recipe {chosen}"
-    assert command in told(page)
+    assert command in words(page)
 
 
 def test_explanations_stand_method_by_metric_and_sort_by_their_means():
