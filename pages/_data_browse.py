@@ -10,7 +10,7 @@ from pages._data_pictures import show_open_picture, show_picture, sides_of
 from pages._data_source import Source, known_audit
 from pages._frame import counted, plain, quiet
 
-PER_PAGE = 20
+PER_PAGE = 15
 FLAGS = {
     "near_duplicate": "Near-duplicate",
     "two_labels": "Two labels in its group",
