@@ -24,6 +24,15 @@ TEXT_SIZE = 14
 CLEAR = "rgba(0,0,0,0)"
 
 
+def unbroken(text: str) -> str:
+    """The text with percentages, and a class and its sign, kept on one line each.
+
+    >>> unbroken("malignant ▲ in 79 %").split(" ")
+    ['malignant\\xa0▲', 'in', '79\\xa0%']
+    """
+    return text.replace(" %", "\u00a0%").replace(f" {MALIGNANT_SIGN}", f"\u00a0{MALIGNANT_SIGN}")
+
+
 def likelihood_colour(probability: float, malignant: bool) -> str:
     """Colour of a class by its probability in [0, 1]: warm if malignant, cool if not."""
     scale = MALIGNANT_SCALE if malignant else OTHER_SCALE

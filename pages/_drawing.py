@@ -11,8 +11,8 @@ from core.drawn_region import DRAWING_CONFIG, HOW_TO_DRAW, Shape, drawing_figure
 from pages._frame import quiet, themed
 
 BY_KEYBOARD = (
-    "Tab goes from one of its edges to the next, the arrow keys move an "
-    "edge, Page Up and Page Down move it in leaps."
+    "Tab goes from one of its edges to the next, the arrow keys move an edge, Page Up and Page "
+    "Down move it in leaps."
 )
 
 

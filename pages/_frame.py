@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 import plotly.graph_objects as go
 import streamlit as st
 
+from core.figure_style import unbroken
+
 UNEXPECTED = (
     "Something unexpected went wrong here. Your files are untouched and nothing was stored. "
     "Reload the page and try again; the details are in the server's log."
@@ -19,8 +21,6 @@ UNEXPECTED = (
 # Streamlit's chart theme writes its strong text colour, of the light or the dark theme, in place of
 # this one. Its default for charts is a grey too pale to read on white.
 THEME_TEXT = "#000037"
-
-NO_BREAK = "\u00a0"
 
 FRAMED, WANTED = "framed", "wanted page"
 
@@ -64,7 +64,7 @@ def quiet(text: str) -> None:
 
     No line begins with the sign of a percentage.
     """
-    st.markdown(f":small[:gray[{text.replace(' %', NO_BREAK + '%')}]]")
+    st.markdown(f":small[:gray[{unbroken(text)}]]")
 
 
 def themed(figure: go.Figure) -> go.Figure:

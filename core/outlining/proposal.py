@@ -1,7 +1,5 @@
-"""The proposed outline of a lesion, from the shipped network; what a page calls::
-
-outliner = open_outliner()
-outliner.propose(scan.pixels[0]).mask
+"""The proposed outline of a lesion, from the shipped network; what a page calls:
+``open_outliner().propose(scan.pixels[0]).mask``.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from core.figure_style import MALIGNANT_SIGN, likelihood_colour
+from core.figure_style import likelihood_colour, unbroken
 from core.report.content import NOTICE, Content
 from core.report.pictures import colour_bar_png
 
@@ -22,13 +22,6 @@ def html_of(content: Content) -> str:
     )
 
 
-def _unbroken(value):
-    """Keep a percentage on one line, and a class with its sign."""
-    if not isinstance(value, str):
-        return value
-    return value.replace(" %", "\u00a0%").replace(f" {MALIGNANT_SIGN}", f"\u00a0{MALIGNANT_SIGN}")
-
-
 @cache
 def _template() -> Template:
     environment = Environment(
@@ -37,7 +30,7 @@ def _template() -> Template:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_unbroken,
+        finalize=lambda value: unbroken(value) if isinstance(value, str) else value,
     )
     environment.filters["base64"] = lambda data: base64.b64encode(data).decode("ascii")
     environment.filters["colour"] = lambda bar: likelihood_colour(bar.share, bar.malignant)
