@@ -24,6 +24,11 @@ TEXT_SIZE = 14
 CLEAR = "rgba(0,0,0,0)"
 
 
+def signed(name: str, malignant: bool) -> str:
+    """The name of a class, with the sign of those that count as malignant."""
+    return f"{name} {MALIGNANT_SIGN}" if malignant else name
+
+
 def unbroken(text: str) -> str:
     """The text with percentages, and a class and its sign, kept on one line each.
 

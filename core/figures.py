@@ -20,6 +20,7 @@ from core.figure_style import (
     fading_scale,
     likelihood_colour,
     opaque_scale,
+    signed,
 )
 from core.panels import (
     axis_suffix,
@@ -70,10 +71,7 @@ def probability_bars(
     """
     top = int(np.argmax(probabilities))
     malignant = [name in malignant_classes for name in classes]
-    names = [
-        f"{name} {MALIGNANT_SIGN}" if bad else name
-        for name, bad in zip(classes, malignant, strict=True)
-    ]
+    names = list(map(signed, classes, malignant))
     names[top] = f"<b>{names[top]}</b>"
     figure = go.Figure(
         go.Bar(

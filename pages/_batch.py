@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pandas as pd
 import streamlit as st
 
-from core.figure_style import MALIGNANT_SCALE, MALIGNANT_SIGN, OTHER_SCALE
+from core.figure_style import MALIGNANT_SCALE, OTHER_SCALE, signed
 from core.recipe import Recipe
 from core.scan_table import PROBLEMS, Row, scan_table, without_names
 from core.spreadsheet import safe_csv
@@ -109,7 +109,7 @@ def _columns(recipe: Recipe) -> dict:
     malignant = recipe.malignant_classes
     shares = {
         name: st.column_config.ProgressColumn(
-            f"{name} {MALIGNANT_SIGN}" if name in malignant else name,
+            signed(name, name in malignant),
             format="%.0f %%",
             min_value=0,
             max_value=100,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.explain import Heatmap
-from core.figure_style import MALIGNANT_SIGN
+from core.figure_style import signed
 from core.figures import (
     EVIDENCE_CONFIG,
     describe_evidence,
@@ -71,7 +71,7 @@ def show_verdict(view: work.View, opinion: Opinion, trust: str, abstain: str | N
     with left:
         show_name(view.item)
         show_personal_data(view.item)
-    label = f"{opinion.label} {MALIGNANT_SIGN}" if _malignant(opinion, recipe) else opinion.label
+    label = signed(opinion.label, _malignant(opinion, recipe))
     left.metric(
         "Most likely",
         "no decision" if abstain else label,

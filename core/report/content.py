@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from core.card import INTENDED_USE, PROTOCOLS, SPLIT_TITLES, scaling
 from core.explain.registry import METHODS
-from core.figure_style import MALIGNANT_SIGN
+from core.figure_style import signed
 from core.figures import malignant_legend, percent
 from core.findings import NO_REGION, Findings
 from core.report.pictures import Picture, pictures_of
@@ -43,7 +43,7 @@ class Bar:
     @property
     def title(self) -> str:
         """The name, with the sign of a class that counts as malignant."""
-        return f"{self.name} {MALIGNANT_SIGN}" if self.malignant else self.name
+        return signed(self.name, self.malignant)
 
 
 @dataclass(frozen=True)
