@@ -6,6 +6,7 @@
     python train.py busi-mobilenetv2 --data DIR --seed 1 --resume
     python train.py busi-mobilenetv2 --refresh
     python train.py busi-mobilenetv2 --data DIR --architecture vgg16
+    python train.py busi-efficientnetv2b0-whole --data DIR --figures-only
     python train.py busi-mobilenetv2 --data DIR --tune 30
 
 DIR is the data set's folder, or a folder that holds it. Without --data it is looked for below
@@ -13,7 +14,8 @@ LESIONLENS_DATA. ImageNet weights come from LESIONLENS_WEIGHTS, else from the hu
 timm. Ctrl-C keeps the state after the last full epoch; --resume goes on from there.
 
 --architecture trains another network by the recipe's method, for comparison. It leaves its
-checkpoint in runs/comparisons/RECIPE+NETWORK and touches no shipped system. --tune searches N
+checkpoint in runs/comparisons/RECIPE+NETWORK and touches no shipped system. --figures-only throws
+the weights away and keeps the figures in checkpoints/figures/RECIPE. --tune searches N
 settings for those with the lowest loss on validation images and prints them as they go into a
 recipe; the test images are not read. The same command goes on with an interrupted search.
 """
@@ -35,7 +37,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 
 from core import command
-from core.checkpoints import CHECKPOINTS, COMPARISONS, list_trained, open_checkpoint
+from core.checkpoints import (
+    CHECKPOINTS,
+    COMPARISONS,
+    FIGURES_ONLY,
+    list_trained,
+    open_checkpoint,
+)
 from core.networks import networks
 from core.recipe import COMPARED, list_recipes, load_recipe
 
@@ -86,6 +94,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--architecture", choices=sorted(networks()), metavar="NETWORK", help=_networks_help()
     )
+    parser.add_argument("--figures-only", action="store_true", help="keep figures, not weights")
     parser.add_argument(
         "--tune",
         type=_count,
@@ -99,8 +108,14 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     if options.architecture:
         options.recipe += f"{COMPARED}{options.architecture}"
     if options.output is None:
-        options.output = COMPARISONS if COMPARED in (options.recipe or "") else CHECKPOINTS
+        options.output = _output(options)
     return options
+
+
+def _output(options: argparse.Namespace) -> Path:
+    if COMPARED in (options.recipe or ""):
+        return COMPARISONS
+    return CHECKPOINTS / FIGURES_ONLY if options.figures_only else CHECKPOINTS
 
 
 def _count(text: str) -> int:
@@ -148,6 +163,7 @@ def _train(recipe, options: argparse.Namespace) -> Path:
             resume=options.resume,
             pretrained=not options.from_scratch,
             output=options.output,
+            figures_only=options.figures_only,
             listener=listener,
         )
 

@@ -12,6 +12,9 @@
 - ``score_cam_agreement.parquet``, once measured: how near Fast Score-CAM comes to the exact map
 - ``card.md``: the model card
 - ``manifest.json``: sha256 of each file, library versions, data fingerprint, seed
+
+``checkpoints/figures/<recipe>/`` holds the same of a recipe that was judged and is not shipped,
+without its weights and what needs them.
 """
 
 from __future__ import annotations
@@ -19,7 +22,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,11 +39,15 @@ RUNS = Path("runs")
 """Below the folder a command is run in: states of training and journals, to be gone on with."""
 DEFAULT = "busi-multitask"
 """The system that is asked when none was chosen: the one most often right on BUSI, grouped."""
+FIGURES_ONLY = "figures"
+"""Below the checkpoints: runs whose figures are kept and whose weights are not. A folder deeper
+than a system's, so that none is taken for one."""
 COMPARISONS = CHECKPOINTS.parent / RUNS / "comparisons"
 """Where ``train.py RECIPE --architecture NETWORK`` leaves its checkpoints."""
 MANIFEST = "manifest.json"
 EXPLANATIONS = "explanations.parquet"
 SCORE_CAM_AGREEMENT = "score_cam_agreement.parquet"
+_NOT_LEARNED = ("moving_mean", "moving_variance", "running_mean", "running_var")
 
 
 class CheckpointError(ValueError):
@@ -64,6 +73,16 @@ def open_checkpoint(recipe_id: str, root: Path = CHECKPOINTS) -> Checkpoint:
             f"Train it with: python train.py {recipe_id} --data DIR"
         )
     return Checkpoint(root / recipe_id)
+
+
+def judged(root: Path = CHECKPOINTS) -> dict[str, Checkpoint]:
+    """Everything in ``root`` that has figures, by recipe: the trained systems in their order, then
+    those whose figures alone are kept."""
+    trained = {name: Checkpoint(root / name) for name in list_trained(root)}
+    figures = root / FIGURES_ONLY
+    return trained | {
+        name: Checkpoint(figures / name) for name in list_trained(figures) if name not in trained
+    }
 
 
 @dataclass(frozen=True)
@@ -97,6 +116,11 @@ class Checkpoint:
     def card(self) -> str:
         """The model card, in Markdown."""
         return self._text("card.md")
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether it can answer, or is kept for its figures alone."""
+        return "weights" in self.manifest
 
     @property
     def temperature(self) -> float:
@@ -210,6 +234,12 @@ def parquet(table: pd.DataFrame) -> bytes:
     buffer = io.BytesIO()
     table.to_parquet(buffer, index=False, compression="zstd")
     return buffer.getvalue()
+
+
+def learned(shapes: Mapping[str, Sequence[int]]) -> int:
+    """How many parameters of a network were learned, of the shapes of its arrays. Running means and
+    variances of batch normalisation are not learned and do not count."""
+    return sum(math.prod(s) for name, s in shapes.items() if not name.endswith(_NOT_LEARNED))
 
 
 def shrink(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +10,12 @@ from pathlib import Path
 import pandas as pd
 
 from core.card import SPLIT_TITLES
-from core.checkpoints import CHECKPOINTS, Checkpoint, list_trained, open_checkpoint
+from core.checkpoints import (
+    CHECKPOINTS,
+    Checkpoint,
+    judged,
+    learned,
+)
 from core.evaluation.calibration import scaled
 from core.evaluation.sample import EvaluationError, Sample, read_sample
 from core.recipe import Recipe
@@ -22,10 +26,6 @@ from core.timing import read_timings
 FIGURES = TITLES | {f"{kind}_{{malignant}}": f"{t}, malignant" for kind, t in CLASS_TITLES.items()}
 """Metric -> title. {malignant} stands for each malignant class of a system; the lowest counts."""
 
-"""Protocol -> its name for readers."""
-
-_NOT_LEARNED = ("moving_mean", "moving_variance", "running_mean", "running_var")
-
 
 def systems_table(root: Path = CHECKPOINTS, comparisons: Path | None = None) -> pd.DataFrame:
     """One row a recipe and source of figures: ``paper``, ``published`` or ``grouped``. Runs in the
@@ -34,18 +34,18 @@ def systems_table(root: Path = CHECKPOINTS, comparisons: Path | None = None) -> 
     Columns: ``recipe``, ``title``, ``dataset``, ``modality``, ``classes`` (text), ``figures``,
     ``status`` (see ``core.results.rows.Row``), ``n`` images, ``n_groups``, ``seed``; every metric
     of ``FIGURES`` (without its braces) with ``_low`` and ``_high``; ``parameters``, ``megabytes``
-    and ``milliseconds`` of a trained system. What is not known is missing. Raises CheckpointError
-    for a damaged checkpoint.
+    and ``milliseconds`` of a trained system, ``parameters`` alone of one whose figures alone are
+    kept. What is not known is missing. Raises CheckpointError for a damaged checkpoint.
     """
     timings = read_timings(root).get("milliseconds", {})
     rows = all_rows(root) + (_compared(comparisons) if comparisons else [])
-    folders = [one for one in (root, comparisons) if one]
-    trained = {name: weights_facts(one / name) for one in folders for name in list_trained(one)}
+    known = judged(root) | (judged(comparisons) if comparisons else {})
+    facts = {name: weights_facts(one.folder) for name, one in known.items()}
     return pd.DataFrame(
         [
             _described(row)
             | _figures(row)
-            | trained.get(row.recipe.id, {})
+            | facts.get(row.recipe.id, {})
             | {"milliseconds": timings.get(row.recipe.id)}
             for row in rows
         ]
@@ -53,19 +53,15 @@ def systems_table(root: Path = CHECKPOINTS, comparisons: Path | None = None) -> 
 
 
 def weights_facts(folder: Path) -> dict[str, float]:
-    """``parameters`` learned and ``megabytes`` of a checkpoint's weights, from the file's header.
-
-    Running means and variances of batch normalisation are not learned and do not count.
-    """
+    """``parameters`` learned and ``megabytes`` of a checkpoint's weights, from the file's header;
+    where they were not kept their number alone, from the manifest."""
     path = folder / "weights.safetensors"
+    if not path.is_file():
+        return {"parameters": Checkpoint(folder).manifest["parameters"]}
     with path.open("rb") as file:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    learned = [
-        math.prod(entry["shape"])
-        for name, entry in header.items()
-        if name != "__metadata__" and not name.endswith(_NOT_LEARNED)
-    ]
-    return {"parameters": sum(learned), "megabytes": path.stat().st_size / 1e6}
+    shapes = {name: one["shape"] for name, one in header.items() if name != "__metadata__"}
+    return {"parameters": learned(shapes), "megabytes": path.stat().st_size / 1e6}
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +143,7 @@ def _of_run(table: pd.DataFrame, protocol: str, seed: int) -> pd.DataFrame:
 
 def _compared(root: Path) -> list[Row]:
     """The measured rows of every comparison run."""
-    runs = (open_checkpoint(name, root) for name in list_trained(root))
+    runs = judged(root).values()
     return [row for one in runs for row in rows_of(one.recipe, one.metrics) if row.figures != PAPER]
 
 

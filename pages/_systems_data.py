@@ -10,8 +10,8 @@ from core.checkpoints import (
     COMPARISONS,
     MANIFEST,
     Checkpoint,
+    judged,
     list_trained,
-    open_checkpoint,
 )
 from core.evaluation import comparison, curves
 from core.systems import Run, open_run, systems_table
@@ -22,8 +22,7 @@ _BY_CONTENT = {Run: lambda run: (run.digest, run.protocol)}
 
 def table() -> pd.DataFrame:
     """All systems, as ``core.systems.systems_table``. Raises CheckpointError."""
-    files = [*CHECKPOINTS.glob("*.json")]
-    files += [path for one in (CHECKPOINTS, COMPARISONS) for path in one.glob(f"*/{MANIFEST}")]
+    files = [*CHECKPOINTS.glob("*.json"), *(one.folder / MANIFEST for one in _known().values())]
     return _table(tuple(sorted((str(path), path.stat().st_mtime_ns) for path in files)))
 
 
@@ -33,21 +32,26 @@ def _table(files: tuple[tuple[str, int], ...]) -> pd.DataFrame:
 
 
 def trained() -> tuple[str, ...]:
-    """Ids of the shipped systems, then those of the comparison runs on this computer."""
-    return (*list_trained(), *list_trained(COMPARISONS))
+    """Ids of the shipped systems, of those whose figures alone are kept, and of comparison runs."""
+    return tuple(_known())
 
 
 def checkpoint(recipe_id: str) -> Checkpoint:
-    """The checkpoint of a system or of a comparison run. Raises CheckpointError."""
+    """The checkpoint of a system or of another run. Raises CheckpointError."""
     if recipe_id in list_trained():
         return work.checkpoint(recipe_id)
-    # A comparison run may be trained again, under the other protocol, while the server runs.
-    return _comparison(recipe_id, (COMPARISONS / recipe_id / MANIFEST).stat().st_mtime_ns)
+    # Such a run may be trained again, under the other protocol, while the server runs.
+    found = _known()[recipe_id]
+    return _other(recipe_id, (found.folder / MANIFEST).stat().st_mtime_ns, found)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def _comparison(recipe_id: str, changed: int) -> Checkpoint:
-    return open_checkpoint(recipe_id, COMPARISONS)
+def _other(recipe_id: str, changed: int, _found: Checkpoint) -> Checkpoint:
+    return _found
+
+
+def _known() -> dict[str, Checkpoint]:
+    return judged() | judged(COMPARISONS)
 
 
 def title(recipe_id: str) -> str:

@@ -24,6 +24,12 @@ READING = (
 )
 
 
+NO_WEIGHTS = (
+    "The weights of this system were not kept, so that nothing can be explained. Train it without "
+    "`--figures-only` to measure its explanations."
+)
+
+
 def show_explanations(chosen: list[str]) -> None:
     """One system at a time, since a table of all would be too wide to read."""
     recipe_id = st.selectbox(
@@ -35,6 +41,9 @@ def show_explanations(chosen: list[str]) -> None:
     )
     checkpoint = data.checkpoint(recipe_id)
     digest = checkpoint.manifest["files"].get(EXPLANATIONS)
+    if not checkpoint.has_weights:
+        st.info(NO_WEIGHTS, icon=":material/info:")
+        return
     if digest is None:
         command = f"python -m core.evaluation.explanations --recipe {recipe_id} --data DIR"
         if checkpoint.folder.parent == COMPARISONS:

@@ -16,14 +16,15 @@ from pages._frame import quiet
 
 METRICS = {name.format(malignant="malignant"): title for name, title in FIGURES.items()}
 """Column of ``systems_table`` -> its title."""
-TRAINED, COMPARISON, OTHER_SPLIT, PAPER_ONLY = STATUS = (
+TRAINED, FIGURES_ONLY, COMPARISON, OTHER_SPLIT, PAPER_ONLY = STATUS = (
     "trained",
+    "figures only",
     "comparison",
     "other split",
     "paper only",
 )
-"""What is there: a shipped system or a comparison run with figures of this split, a system with
-figures of the other, or none at all."""
+"""What is there: a shipped system, a run without its weights or a comparison run with figures of
+this split, a system with figures of the other, or none at all."""
 ROW, VISIBLE_ROWS = 33, 8
 SHOWN_FIRST = ["accuracy", "sensitivity_malignant"]
 READING = (
@@ -35,9 +36,10 @@ READING = (
 
 
 STATUS_HELP = (
-    "Paper only: the recipe is here, a trained system is not. Train it with train.py to see what "
-    "its method gives. Other split: it was trained, but not under this one. Comparison: another "
-    "network in place of the paper's, trained on this computer (train.py --architecture)."
+    "Figures only: it was trained and judged, its weights are not here. Paper only: the recipe is "
+    "here, a trained system is not. Train it with train.py to see what its method gives. Other "
+    "split: it was trained, but not under this one. Comparison: another network in place of the "
+    "paper's, trained on this computer (train.py --architecture)."
 )
 
 
@@ -109,7 +111,9 @@ def beside(table: pd.DataFrame, protocol: str, metrics: list[str]) -> pd.DataFra
 
 def _status(row) -> str:
     if row.status == "measured":
-        return COMPARISON if COMPARED in row.Index else TRAINED
+        if COMPARED in row.Index:
+            return COMPARISON
+        return FIGURES_ONLY if pd.isna(row.megabytes) else TRAINED
     return PAPER_ONLY if pd.isna(row.parameters) else OTHER_SPLIT
 
 

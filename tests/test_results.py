@@ -13,7 +13,7 @@ import pytest
 import tomli_w
 from rich.console import Console
 
-from core.checkpoints import list_trained, offered, write_checkpoint
+from core.checkpoints import FIGURES_ONLY, list_trained, offered, write_checkpoint
 from core.evaluation import evaluate
 from core.evaluation.calibration import calibrate
 from core.recipe import list_recipes, load_recipe
@@ -110,6 +110,23 @@ def test_every_recipe_has_three_rows_with_or_without_a_checkpoint(tmp_path, tabl
     assert len(rows) == 3 * len(list_recipes())
     measured = {row.recipe.id for row in rows if row.status == "measured"}
     assert measured == {RECIPE.id}
+
+
+def test_figures_that_are_kept_alone_count_unless_the_system_is_there(tmp_path, table, metrics):
+    other = copy.deepcopy(metrics)
+    other["grouped"]["values"]["accuracy"]["value"] = 0.125
+    ship(tmp_path / FIGURES_ONLY, table, other)
+    grouped = rows_by_figures(tmp_path)["grouped"]
+    assert grouped.status == "measured" and grouped.values["accuracy"]["value"] == 0.125
+    (problem,) = reproduction.check(tmp_path)
+    assert problem.startswith("busi-mobilenetv2: grouped, accuracy (value): 0.125 in metrics.json")
+    ship(tmp_path, table, metrics)
+    assert rows_by_figures(tmp_path)["grouped"].values == metrics["grouped"]["values"]
+    assert reproduction.check(tmp_path) == []
+
+
+def rows_by_figures(root) -> dict[str, Row]:
+    return {row.figures: row for row in all_rows(root) if row.recipe.id == RECIPE.id}
 
 
 # Tables

@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from core import timing
-from core.checkpoints import CHECKPOINTS, list_trained, open_checkpoint
+from core.checkpoints import CHECKPOINTS, judged, list_trained, open_checkpoint
 from core.datasets.phantoms import phantom
 from core.evaluation import EvaluationError, evaluate
 from core.recipe import list_recipes, load_recipe
@@ -53,7 +53,7 @@ def test_every_recipe_has_its_paper_and_both_protocols(table):
 
 def test_measured_figures_are_those_of_the_checkpoint(table):
     for row in table[table["status"] == "measured"].itertuples():
-        entry = open_checkpoint(row.recipe).metrics[row.figures]
+        entry = judged()[row.recipe].metrics[row.figures]
         assert (row.n, row.n_groups, row.seed) == (entry["n"], entry["n_groups"], entry["seed"])
         for name in ("accuracy", "macro_auc", "mcc"):
             found = {end: getattr(row, f"{name}{end}") for end in ("", "_low", "_high")}

@@ -13,7 +13,14 @@ import streamlit as st
 import tomli_w
 from streamlit.testing.v1 import AppTest
 
-from core.checkpoints import CheckpointError, list_trained, open_checkpoint, write_checkpoint
+from core.checkpoints import (
+    FIGURES_ONLY,
+    CheckpointError,
+    judged,
+    list_trained,
+    open_checkpoint,
+    write_checkpoint,
+)
 from core.evaluation import EvaluationError
 from core.evaluation.comparison import mcnemar
 from core.recipe import compare, list_recipes, load_recipe
@@ -89,9 +96,11 @@ def test_every_recipe_has_a_row_and_untrained_ones_say_so(page):
     assert len(table) == len(list_recipes())
     status = table.set_index("title")["status"]
     for recipe in list_recipes():
-        expected = "trained" if recipe.id in list_trained() else "paper only"
-        assert status[recipe.title] == expected
-    assert table["status"].is_monotonic_decreasing  # trained ones first
+        known = judged().get(recipe.id)
+        kept = known and ("trained" if known.has_weights else "figures only")
+        assert status[recipe.title] == (kept or "paper only")
+    places = table["status"].map(_systems_table.STATUS.index)
+    assert places.is_monotonic_increasing  # trained ones first
     assert "95 % intervals" in words(page)
 
 
@@ -158,6 +167,24 @@ def test_a_comparison_run_has_a_row_and_can_be_compared(page, comparisons):
     page.pills(key="systems chosen").set_value([recipe.id]).run()
     view(page, "Confusion")
     assert recipe.title in alternative(page)
+
+
+def test_figures_without_weights_have_a_row_and_can_be_compared(page, comparisons):
+    shipped = open_checkpoint(list_trained()[0])
+    recipe = compare(shipped.recipe, "vgg16")
+    names = ("metrics.json", "predictions.parquet", "history.csv", "card.md")
+    files = {name: shipped.verified(name) for name in names} | {
+        "recipe.toml": tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True)).encode()
+    }
+    write_checkpoint(comparisons / FIGURES_ONLY / recipe.id, files, {"parameters": 123_456_789})
+    page.run()
+    row = page.dataframe[0].value.set_index("title").loc[recipe.title]
+    assert row["parameters"] == 123.456789 and pd.isna(row["megabytes"])
+    page.pills(key="systems chosen").set_value([recipe.id]).run()
+    view(page, "Curves")
+    assert recipe.title in alternative(page)
+    view(page, "Explanations")
+    assert "weights of this system were not kept" in words(page)
 
 
 def test_what_is_compared_at_first_is_of_one_data_set(page):

@@ -6,8 +6,10 @@ import pytest
 from histology import FIELDS, PATIENTS, write_breakhis
 
 import train
-from core.checkpoints import CHECKPOINTS, list_trained, open_checkpoint
+from core.checkpoints import CHECKPOINTS, judged, list_trained, open_checkpoint
 from core.recipe import list_recipes, load_recipe
+from core.results.reproduction import check
+from core.systems import weights_facts
 
 RECIPE = "breakhis-40-dalaresnet50"
 
@@ -56,6 +58,26 @@ def test_a_histology_recipe_trains_on_the_published_layout(data, monkeypatch, tm
     assert checkpoint.metrics["grouped"]["n"] > 0
     splits = checkpoint.predictions().groupby("group")["split"].nunique()
     assert len(splits) == PATIENTS and (splits == 1).all()
+
+
+def test_figures_are_kept_without_weights(data, monkeypatch, tmp_path):
+    """One folder for both splits; the paper counts 25,611,842 parameters."""
+    small(monkeypatch)
+    monkeypatch.setattr(train, "CHECKPOINTS", tmp_path)
+    options = ["--data", str(data), "--epochs", "1", "--from-scratch", "--figures-only"]
+    for protocol in ("published", "grouped"):
+        assert train.main([RECIPE, *options, "--protocol", protocol]) == 0
+    assert list_trained(tmp_path) == ()
+    found = judged(tmp_path)[RECIPE]
+    assert found.folder.parent == tmp_path / "figures" and not found.has_weights
+    assert sorted(p.name for p in found.folder.iterdir()) == [
+        "card.md", "history.csv", "manifest.json", "metrics.json", "predictions.parquet",
+        "recipe.toml",
+    ]  # fmt: skip
+    assert set(found.metrics) == {"published", "grouped"}
+    assert weights_facts(found.folder) == {"parameters": 25_611_842}
+    assert check(tmp_path) == []
+    assert train.main([RECIPE, "--epochs", "1", "--figures-only", "--refresh"]) == 0
 
 
 def test_tuning_prints_sections_of_a_recipe(data, monkeypatch, capsys):

@@ -17,7 +17,7 @@ import sys
 from rich.console import Console
 
 from core import command
-from core.checkpoints import list_trained
+from core.checkpoints import judged
 from core.results import tables
 from core.results.page import PAGE, markdown
 from core.results.reproduction import check
@@ -67,7 +67,7 @@ def _check() -> int | None:
     if problems:
         print("\n".join(problems), file=sys.stderr)
         return 1
-    checked = ", ".join(list_trained()) or "no trained system is here"
+    checked = ", ".join(judged()) or "no trained system is here"
     print(f"Predictions reproduce all figures: {checked}.")
     return None
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from core.checkpoints import CHECKPOINTS, list_trained, open_checkpoint
+from core.checkpoints import CHECKPOINTS, judged
 from core.evaluation.run import evaluate_run
 from core.recipe import Recipe
 
@@ -16,9 +16,8 @@ TOLERANCE = 1e-6
 def check(root: Path = CHECKPOINTS) -> list[str]:
     """A sentence for every shipped figure that the shipped predictions do not give."""
     problems = []
-    for recipe_id in list_trained(root):
+    for recipe_id, checkpoint in judged(root).items():
         try:
-            checkpoint = open_checkpoint(recipe_id, root)
             recipe = checkpoint.recipe
             found = differences(checkpoint.metrics, checkpoint.predictions(), recipe)
         except ValueError as error:

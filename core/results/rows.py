@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.card import PROTOCOLS
-from core.checkpoints import CHECKPOINTS, list_trained, offered, open_checkpoint
+from core.checkpoints import CHECKPOINTS, judged, offered
 from core.recipe import Recipe, list_recipes
 
 PAPER = "paper"
@@ -46,11 +46,10 @@ def rows_of(recipe: Recipe, metrics: dict) -> list[Row]:
 
 def all_rows(root: Path = CHECKPOINTS) -> list[Row]:
     """Rows of all recipes, sorted by ``offered``. Raises CheckpointError if one is damaged."""
-    trained = list_trained(root)
+    known = judged(root)
     rows = []
     for recipe in sorted(list_recipes(), key=lambda one: offered(one.id)):
-        metrics = open_checkpoint(recipe.id, root).metrics if recipe.id in trained else {}
-        rows += rows_of(recipe, metrics)
+        rows += rows_of(recipe, known[recipe.id].metrics if recipe.id in known else {})
     return rows
 
 

@@ -19,6 +19,7 @@ from core.checkpoints import (
     MANIFEST,
     SCORE_CAM_AGREEMENT,
     Checkpoint,
+    learned,
     parquet,
     shrink,
     update_checkpoint,
@@ -116,23 +117,24 @@ def _chosen(table: pd.DataFrame, seed: int) -> np.ndarray:
     return chosen
 
 
-def add_to_checkpoint(result: Result, folder: Path, fingerprint: str) -> None:
+def add_to_checkpoint(
+    result: Result, folder: Path, fingerprint: str, figures_only: bool = False
+) -> None:
     """Write a run into a checkpoint folder beside the runs that it holds already.
 
     Runs of another method or other data are dropped: figures of one folder belong to one system
-    and one data set. Weights are those of the ``grouped`` run, or of any run until then.
+    and one data set. Weights are those of the ``grouped`` run, or of any run until then; with
+    ``figures_only`` none are kept, and their number stands in the manifest.
     """
     recipe = result.recipe
     old = _existing(folder, recipe, fingerprint)
-    arrays = {"weights.safetensors": result.weights, "guard.safetensors": result.guard}
-    if old is None or _outranks(result, old.manifest["weights"]):
-        kept = {name: save(array) for name, array in arrays.items()}
-        weights = {"protocol": result.protocol, "seed": result.seed}
+    if figures_only:
+        kept, facts = (
+            {},
+            {"parameters": learned({name: a.shape for name, a in result.weights.items()})},
+        )
     else:
-        measured = (EXPLANATIONS, SCORE_CAM_AGREEMENT, GUARD_FIGURES)
-        of_weights = [n for n in (*arrays, *measured) if n in old.manifest["files"]]
-        kept = {name: old.verified(name) for name in of_weights}
-        weights = old.manifest["weights"]
+        kept, facts = _with_weights(result, old)
     predictions = _merge(result.predictions, old and old.predictions())
     history = _merge(result.history, old and old.history())
     kept |= {
@@ -142,11 +144,23 @@ def add_to_checkpoint(result: Result, folder: Path, fingerprint: str) -> None:
     manifest = {
         "format": 1,
         "recipe": recipe.id,
-        "weights": weights,
+        **facts,
         "data": {"dataset": recipe.data.dataset, "fingerprint": fingerprint},
         "versions": _versions(recipe.architecture.framework),
     }
     write_checkpoint(folder, kept | _derived(recipe, predictions), manifest)
+
+
+def _with_weights(result: Result, old: Checkpoint | None) -> tuple[dict[str, bytes], dict]:
+    """The weights that are kept, with the files that belong to them, and which run's they are."""
+    arrays = {"weights.safetensors": result.weights, "guard.safetensors": result.guard}
+    if old is None or _outranks(result, old.manifest["weights"]):
+        kept = {name: save(array) for name, array in arrays.items()}
+        return kept, {"weights": {"protocol": result.protocol, "seed": result.seed}}
+    measured = (EXPLANATIONS, SCORE_CAM_AGREEMENT, GUARD_FIGURES)
+    of_weights = [n for n in (*arrays, *measured) if n in old.manifest["files"]]
+    kept = {name: old.verified(name) for name in of_weights}
+    return kept, {"weights": old.manifest["weights"]}
 
 
 def refresh(checkpoint: Checkpoint, recipe: Recipe) -> None:

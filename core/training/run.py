@@ -41,14 +41,16 @@ def train_recipe(
     resume: bool = False,
     pretrained: bool = True,
     output: Path = CHECKPOINTS,
+    figures_only: bool = False,
     runs: Path = RUNS,
     listener: Listener = Listener(),  # noqa: B008  (frozen)
 ) -> Path:
     """Train one recipe under one protocol and add the result to its checkpoint folder.
 
     ``data`` is the data set's folder (None: found by its setting, or generated); ``pretrained``
-    starts from ImageNet weights. Returns the checkpoint folder. Raises DatasetError or
-    ResumeError; after a KeyboardInterrupt the state of the last full epoch is in ``runs``.
+    starts from ImageNet weights; ``figures_only`` keeps no weights. Returns the checkpoint folder.
+    Raises DatasetError or ResumeError; after a KeyboardInterrupt the state of the last full epoch
+    is in ``runs``.
     """
     run = RunFolder(runs / f"{recipe.id}-{protocol}-{seed}")
     check_resumable(run, recipe.method(), resume)
@@ -64,7 +66,7 @@ def train_recipe(
     listener.message("Predicting every image with the best weights")
     result = make_result(learner.trained(), recipe, protocol, seed, history, table, images)
     folder = output / recipe.id
-    add_to_checkpoint(result, folder, fingerprint(table))
+    add_to_checkpoint(result, folder, fingerprint(table), figures_only)
     return folder
 
 
