@@ -17,6 +17,7 @@ from core.outlining.proposal import proposal_of
 from core.outlining.recipe import load_outline_recipe
 from core.outlining.regions import REGIONS, region_figures
 from core.outlining.selection import choose
+from core.outlining.splits import over_splits, with_split
 from core.training.images import ImageSet
 
 # Two parts: a ring of 8 pixels around a hole on the left, one pixel on the right.
@@ -147,6 +148,23 @@ class TestFigures:
         assert values == pytest.approx(expected)
         assert result["benign"]["values"]["dice"]["value"] == pytest.approx(5 / 7)
         assert result["malignant"]["values"]["missed"]["value"] == 1
+
+    def test_other_splits_are_averaged(self):
+        """Dice 10/21, then 6/7 twice (a second seed, whose lesions are all found so): SD of
+        (a, b, b) is |a - b| / sqrt(3)."""
+        lesions = predictions().dropna(subset="dice").assign(dice=6 / 7, proposed=True)
+        known = with_split(None, predictions(), 7)
+        for seed in (7, 3):  # the first takes the place of what was known of its seed
+            known = with_split(known, lesions, seed)
+        assert known["seed"].tolist() == [3] * 3 + [7] * 3
+        found = over_splits(predictions(), known, ("benign", "malignant"))
+        assert found["n"] == 3
+        assert found["dice"] == pytest.approx([10 / 21, 6 / 7, 6 / 7])
+        mean, sd = 46 / 63, (8 / 21) / 3**0.5
+        assert found["values"]["dice"] == pytest.approx({"mean": mean, "sd": sd})
+        assert found["values"]["missed"]["mean"] == pytest.approx(1 / 9)
+        assert "false_proposal" not in found["values"]  # two of the three had no such image
+        assert over_splits(predictions(), None, ("benign", "malignant")) is None
 
     def test_intervals_draw_groups(self):
         """Of two groups, each sample holds one of them twice or both: means of IoU are 0.75, 0.2,

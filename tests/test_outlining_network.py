@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 import torch
 
+from core.datasets import load_table
 from core.datasets.phantoms import phantom
+from core.outlining import result
 from core.outlining.images import training_batches
 from core.outlining.learner import OutlineLearner
 from core.outlining.network import build, encoder_norms
 from core.outlining.outline import Rule
-from core.outlining.proposal import Outliner
+from core.outlining.proposal import Outliner, OutlinesCheckpoint, outlines_checkpoint
 from core.outlining.recipe import load_outline_recipe
-from core.outlining.training import epochs_of, learning_rate, train, validate
+from core.outlining.splits import SPLITS
+from core.outlining.training import epochs_of, learning_rate, run_folder, train, validate
 from core.torch_compat import import_timm
 from core.training.images import ImageSet
 from core.training.norms import fold_norms
@@ -314,3 +317,51 @@ class TestOutliner:
     def test_what_is_no_frame_is_refused_with_a_sentence(self, outliner, array):
         with pytest.raises(ValueError, match="one frame of uint8 pixels"):
             outliner.propose(array)
+
+
+class TestResult:
+    """From finished runs of two seeds to a checkpoint, on a dozen phantoms."""
+
+    @pytest.fixture
+    def judged(self, tmp_path, monkeypatch):
+        """Runs of seeds 0 and 1 with random weights, the first shipped, the second added."""
+        recipe = small(epochs=1)
+        data = recipe.data.model_copy(update={"dataset": "phantoms"})
+        recipe = recipe.model_copy(update={"data": data})
+        monkeypatch.setattr(result, "read_table", lambda recipe, data, seed: self.table(seed))
+        monkeypatch.setattr(result, "milliseconds", lambda _: 1.0)
+        for seed in (0, 1):
+            torch.manual_seed(seed)
+            weights = build(recipe).to_arrays()
+            run = run_folder(recipe, seed, tmp_path / "runs")
+            run.save(Progress(epoch=1, history=[{"epoch": 0}]), weights, {})
+            run.save_best(weights)
+        where = (tmp_path / "runs", tmp_path)
+        result.write_result(recipe, None, 0, *where)
+        with pytest.raises(ValueError, match="Seed 0 is that of the shipped network"):
+            result.add_split(recipe, None, 0, *where)
+        result.add_split(recipe, None, 1, *where)
+        return outlines_checkpoint(tmp_path)
+
+    def table(self, seed: int):
+        labels = ("benign", "malignant", "normal")
+        table = load_table("phantoms").groupby("label").head(4)
+        table = table[table["label"].isin(labels)].reset_index(drop=True)
+        return table.assign(split=np.roll(["train", "validation", "test", "test"] * 3, seed))
+
+    def test_another_seed_leaves_its_figures_and_no_weights(self, judged):
+        further, spread = judged.table(SPLITS), judged.metrics["over_splits"]
+        assert set(further["seed"]) == {1} and set(further["split"]) == {"test"}
+        own = judged.metrics["test"]["lesions"]["values"]["dice"]["value"]
+        lesions = further[further["label"] != "normal"]
+        assert spread["dice"] == pytest.approx([own, lesions["dice"].mean()])
+        assert spread["values"]["dice"]["mean"] == pytest.approx(np.mean(spread["dice"]))
+        assert "Over 2 splits" in judged.card
+        assert judged.manifest["weights"]["seed"] == 0
+
+    def test_judging_again_keeps_them(self, judged):
+        before = judged.metrics
+        folder = result.judge_again(None, judged.folder.parents[1])
+        after = OutlinesCheckpoint(folder)
+        assert after.metrics == before
+        assert after.table(SPLITS).equals(judged.table(SPLITS))

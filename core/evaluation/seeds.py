@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -18,12 +18,18 @@ def over_seeds(test: pd.DataFrame, classes: Sequence[str]) -> dict | None:
     images, so that ``sd / sqrt(n)`` is no standard error.
     """
     runs = {seed: evaluate(rows, classes, resamples=1) for seed, rows in test.groupby("seed")}
+    return spread(
+        {seed: {k: v["value"] for k, v in r["values"].items()} for seed, r in runs.items()}
+    )
+
+
+def spread(runs: Mapping[int, Mapping[str, float | None]]) -> dict | None:
+    """The result of ``over_seeds`` of the figures of each seed."""
     if len(runs) < 2:
         return None
-    figures = pd.DataFrame([{k: v["value"] for k, v in r["values"].items()} for r in runs.values()])
-    figures = figures.astype(float).dropna(axis=1)
-    spread = zip(figures.columns, figures.mean(), figures.std(ddof=1), strict=True)
+    figures = pd.DataFrame(list(runs.values())).astype(float).dropna(axis=1)
+    found = zip(figures.columns, figures.mean(), figures.std(ddof=1), strict=True)
     return {
         "seeds": [int(seed) for seed in runs],
-        "values": {name: {"mean": float(mean), "sd": float(sd)} for name, mean, sd in spread},
+        "values": {name: {"mean": float(mean), "sd": float(sd)} for name, mean, sd in found},
     }

@@ -4,13 +4,15 @@
     python -m core.outlining train --data DIR --resume
     python -m core.outlining evaluate --data DIR
     python -m core.outlining evaluate --data DIR --shipped
+    python -m core.outlining evaluate --data DIR --seed 1 --figures-only
 
 DIR is the data set's folder, or a folder that holds it; without --data it is looked for below
 LESIONLENS_DATA. ImageNet weights come from LESIONLENS_WEIGHTS, else from timm's hub. train leaves
 the best weights and its state in runs/; Ctrl-C keeps the last full epoch, and --resume goes on
 from there. evaluate chooses the rule of the outline on validation images, measures all figures on
 test images, and writes the checkpoint; with --shipped it does so for the weights that are there,
-as after a system that needs an outline was trained.
+as after a system that needs an outline was trained. With --figures-only a run of another seed, and
+so of another split, leaves its figures beside the shipped network's and no weights.
 """
 
 from __future__ import annotations
@@ -86,12 +88,13 @@ def _epoch_line(record: dict, epochs: int) -> str:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from core.outlining.result import judge_again, write_result
+    from core.outlining.result import add_split, judge_again, write_result
 
     if options.shipped:
         folder = judge_again(options.data, options.output)
     else:
-        folder = write_result(
+        judge = add_split if options.figures_only else write_result
+        folder = judge(
             load_outline_recipe(), options.data, options.seed, options.runs, options.output
         )
     console.print(f"Checkpoint written: {folder.name}")
@@ -109,6 +112,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     parser.add_argument("--from-scratch", action="store_true", help="start from random weights")
     parser.add_argument("--shipped", action="store_true", help="judge the shipped weights anew")
+    parser.add_argument(
+        "--figures-only", action="store_true", help="keep figures beside the shipped network's"
+    )
     parser.add_argument("--runs", type=Path, default=RUNS, help="folder of runs")
     parser.add_argument("--output", type=Path, default=CHECKPOINTS, help="folder of checkpoints")
     return parser.parse_args(arguments)

@@ -14,6 +14,7 @@ _LESION = {
     "found": "Found (IoU at least 0.5)",
     "missed": "Nothing proposed",
 }
+_OTHERS = {"false_proposal": "Proposed where there is no lesion"}
 _WHOSE = {
     "plain": "the scan's",
     "mirrored": "the mean of the scan's and its mirror image's",
@@ -64,6 +65,7 @@ def figure_parts(metrics: dict) -> list[str]:
         _lesion_table(metrics["test"]),
         f"With 95 % bootstrap intervals over groups of near-duplicates. {_goal(metrics['test'])} "
         + _others(metrics["test"]),
+        *_split_parts(metrics.get("over_splits")),
         rule_sentence(metrics),
         *(part for name, one in metrics["regions"].items() for part in _region_parts(name, one)),
     ]
@@ -114,6 +116,22 @@ def _others(test: dict) -> str:
         f"Of the {one['n']} test images without a lesion, {cell(figure)} get an outline all the "
         "same (Wilson's interval)."
     )
+
+
+def _split_parts(spread: dict | None) -> list[str]:
+    """What other splits and trainings gave, if there were any."""
+    if not spread:
+        return []
+    parts = [
+        f"{title} {one['mean']:.3f} ± {one['sd']:.3f}"
+        for name, title in (_LESION | _OTHERS).items()
+        if (one := spread["values"].get(name))
+    ]
+    return [
+        f"Over {spread['n']} splits, with a training and a rule for each (mean ± standard "
+        f"deviation): {', '.join(parts)}. Mean Dice by split, the first that of the table: "
+        f"{', '.join(f'{one:.3f}' for one in spread['dice'])}."
+    ]
 
 
 def _region_parts(name: str, one: dict) -> list[str]:

@@ -13,7 +13,15 @@ import tomli_w
 import torch
 from safetensors.numpy import save
 
-from core.checkpoints import CHECKPOINTS, RUNS, parquet, shrink, write_checkpoint
+from core.checkpoints import (
+    CHECKPOINTS,
+    RUNS,
+    Checkpoint,
+    parquet,
+    shrink,
+    update_checkpoint,
+    write_checkpoint,
+)
 from core.datasets import DatasetError, fingerprint, read_pixels
 from core.outlining import card
 from core.outlining.evaluation import SCANS, figures, judge, lesion_mask, milliseconds
@@ -24,6 +32,7 @@ from core.outlining.proposal import FOLDER, Outliner, outlines_checkpoint
 from core.outlining.recipe import OutlineRecipe
 from core.outlining.regions import answers, region_figures, systems_with_region
 from core.outlining.selection import Choice, choose
+from core.outlining.splits import SPLITS, further_splits, over_splits, with_split
 from core.outlining.training import epochs_of, run_folder
 from core.training.norms import fold_norms
 
@@ -50,13 +59,7 @@ def write_result(
     systems that need an outline are those below ``CHECKPOINTS``. Returns the folder. Raises
     ValueError if the run has not finished, or DatasetError.
     """
-    history, weights = _finished(recipe, seed, runs)
-    network = build(recipe)
-    network.from_arrays(weights)
-    fold_norms(
-        encoder_norms(network)
-    )  # their statistics are ImageNet's, which are not ours to ship
-    small = shrink(network.to_arrays())
+    history, small = _finished(recipe, seed, runs)
     table = read_table(recipe, data, seed)
     outliner, choice = _with_best_rule(recipe, small, table)
     manifest = {
@@ -76,6 +79,35 @@ def write_result(
     return folder
 
 
+def add_split(
+    recipe: OutlineRecipe,
+    data: Path | None,
+    seed: int,
+    runs: Path = RUNS,
+    output: Path = CHECKPOINTS,
+) -> Path:
+    """Judge a finished run of another seed as ``write_result`` does, and keep its figures beside
+    those of the shipped network, without its weights.
+
+    Returns the folder. Raises ValueError if the run has not finished or the seed is the shipped
+    network's, CheckpointError, or DatasetError.
+    """
+    checkpoint = outlines_checkpoint(output)
+    if seed == checkpoint.manifest["weights"]["seed"]:
+        raise ValueError(f"Seed {seed} is that of the shipped network. Judge another one.")
+    _, weights = _finished(recipe, seed, runs)
+    table = read_table(recipe, data, seed)
+    _same_data(checkpoint, table)
+    outliner, _ = _with_best_rule(recipe, weights, table)
+    found = judge(outliner, table[table["split"] == "test"])
+    further = with_split(further_splits(checkpoint), found, seed)
+    test = checkpoint.predictions().query("split == 'test'")
+    spread = over_splits(test, further, recipe.lesion_classes)
+    files = _told(recipe, checkpoint.metrics | {"over_splits": spread})
+    update_checkpoint(checkpoint, {SPLITS: parquet(further)} | files)
+    return checkpoint.folder
+
+
 def judge_again(data: Path | None, output: Path = CHECKPOINTS) -> Path:
     """Measure the shipped network anew, as when a system that needs an outline was trained.
 
@@ -84,24 +116,27 @@ def judge_again(data: Path | None, output: Path = CHECKPOINTS) -> Path:
     checkpoint = outlines_checkpoint(output)
     recipe, manifest = checkpoint.recipe, checkpoint.manifest
     table = read_table(recipe, data, manifest["weights"]["seed"])
-    if fingerprint(table) != manifest["data"]["fingerprint"]:
-        raise DatasetError(
-            "These are not the images that the network was trained on, so that what it learned "
-            "and what is to test it cannot be told apart. Give the same data set."
-        )
+    _same_data(checkpoint, table)
     outliner, choice = _with_best_rule(recipe, checkpoint.arrays(), table)
-    kept = ("weights.safetensors", "recipe.toml", "history.csv")
+    kept = {"weights.safetensors", "recipe.toml", "history.csv", SPLITS} & {*manifest["files"]}
     files = {name: checkpoint.verified(name) for name in kept}
-    write_checkpoint(checkpoint.folder, files | _measured(outliner, choice, table), dict(manifest))
+    measured = _measured(outliner, choice, table, further_splits(checkpoint))
+    write_checkpoint(checkpoint.folder, files | measured, dict(manifest))
     return checkpoint.folder
 
 
 def metrics_of(
-    predictions: pd.DataFrame, regions: pd.DataFrame, recipe: OutlineRecipe, systems: dict
+    predictions: pd.DataFrame,
+    regions: pd.DataFrame,
+    recipe: OutlineRecipe,
+    systems: dict,
+    further: pd.DataFrame | None = None,
 ) -> dict:
-    """The figures that the tables of a checkpoint give. ``systems``: recipe id -> its classes."""
+    """The figures that the tables of a checkpoint give. ``systems``: recipe id -> its classes;
+    ``further`` as of ``further_splits``."""
     by_split = dict(list(predictions.groupby("split")))
-    return {
+    spread = over_splits(by_split["test"], further, recipe.lesion_classes)
+    return ({"over_splits": spread} if spread else {}) | {
         "validation": figures(by_split["validation"], recipe.lesion_classes),
         "test": figures(by_split["test"], recipe.lesion_classes),
         "regions": {
@@ -111,7 +146,18 @@ def metrics_of(
     }
 
 
+def _same_data(checkpoint: Checkpoint, table: pd.DataFrame) -> None:
+    """Raises DatasetError if the images of the table are not those of the checkpoint."""
+    if fingerprint(table) != checkpoint.manifest["data"]["fingerprint"]:
+        raise DatasetError(
+            "These are not the images that the network was trained on, so that what it learned "
+            "and what is to test it cannot be told apart. Give the same data set."
+        )
+
+
 def _finished(recipe: OutlineRecipe, seed: int, runs: Path) -> tuple[list, dict]:
+    """History and best weights of a run, these as they are shipped. Raises ValueError if it has
+    not finished."""
     run = run_folder(recipe, seed, runs)
     saved = run.load()
     if saved is None or saved[0].epoch < epochs_of(recipe):
@@ -119,12 +165,16 @@ def _finished(recipe: OutlineRecipe, seed: int, runs: Path) -> tuple[list, dict]
             "There is no finished run to judge. Train the network first, or go on with: "
             "python -m core.outlining train --resume"
         )
-    return saved[0].history, run.load_best()
+    network = build(recipe)
+    network.from_arrays(run.load_best())
+    fold_norms(encoder_norms(network))  # their statistics are ImageNet's, not ours to ship
+    return saved[0].history, shrink(network.to_arrays())
 
 
 def _with_best_rule(
     recipe: OutlineRecipe, weights: dict[str, np.ndarray], table: pd.DataFrame
 ) -> tuple[Outliner, Choice]:
+    """The network with the rule that is best on the validation images of the table."""
     network = build(recipe)
     network.from_arrays(weights)
     plain = Outliner(recipe, network, Rule())
@@ -139,7 +189,9 @@ def _validation_maps(outliner: Outliner, table: pd.DataFrame):
         yield maps, lesion_mask(row, pixels.shape[:2])
 
 
-def _measured(outliner: Outliner, choice: Choice, table: pd.DataFrame) -> dict[str, bytes]:
+def _measured(
+    outliner: Outliner, choice: Choice, table: pd.DataFrame, further: pd.DataFrame | None = None
+) -> dict[str, bytes]:
     """Predictions, figures and card of the network with its rule."""
     recipe = outliner.recipe
     predictions = judge(outliner, table[table["split"] != "train"])
@@ -147,7 +199,7 @@ def _measured(outliner: Outliner, choice: Choice, table: pd.DataFrame) -> dict[s
     regions = [answers(system, outliner, table) for system in systems]
     regions = pd.concat(regions, ignore_index=True) if regions else pd.DataFrame({"recipe": []})
     classes = {system.recipe.id: system.recipe.classes for system in systems}
-    metrics = metrics_of(predictions, regions, recipe, classes) | {
+    metrics = metrics_of(predictions, regions, recipe, classes, further) | {
         "rule": choice.rule.__dict__,
         "rule_chosen_on": {"n": choice.n, "score": choice.score},
         "split": pd.crosstab(table["split"], table["label"]).to_dict("index"),
@@ -160,6 +212,13 @@ def _measured(outliner: Outliner, choice: Choice, table: pd.DataFrame) -> dict[s
     return {
         "predictions.parquet": parquet(predictions),
         "regions.parquet": parquet(regions),
+        **_told(recipe, metrics),
+    }
+
+
+def _told(recipe: OutlineRecipe, metrics: dict) -> dict[str, bytes]:
+    """The figures for programs and for people."""
+    return {
         "metrics.json": json.dumps(metrics, indent=1, sort_keys=True, allow_nan=False).encode(),
         "card.md": card.render(recipe, metrics).encode(),
     }
