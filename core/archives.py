@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from core.refusal import Refusal
+
 MAGIC = b"PK\x03\x04"
 _BLOCK = 2**20
 _ENCRYPTED = 0x1
@@ -23,7 +25,7 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _SIDE_FILES = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 
 
-class ArchiveError(ValueError):
+class ArchiveError(Refusal):
     """An archive is refused; the text is a sentence for the user: what is wrong, what to do."""
 
 

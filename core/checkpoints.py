@@ -33,6 +33,7 @@ import numpy as np
 import pandas as pd
 
 from core.recipe import Recipe, RecipeError, parse_recipe
+from core.refusal import Refusal
 
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 RUNS = Path("runs")
@@ -50,7 +51,7 @@ SCORE_CAM_AGREEMENT = "score_cam_agreement.parquet"
 _NOT_LEARNED = ("moving_mean", "moving_variance", "running_mean", "running_var")
 
 
-class CheckpointError(ValueError):
+class CheckpointError(Refusal):
     """A checkpoint is missing or damaged; the text names the file and what to do."""
 
 

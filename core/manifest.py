@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from core.checkpoints import sha256
 from core.findings import EvidenceMap, Findings, Look
 from core.processor import processor_name
+from core.refusal import Refusal
 
 _ALWAYS = (
     *("numpy", "opencv-python-headless", "pillow", "pydicom", "python-gdcm", "pylibjpeg"),
@@ -30,7 +31,7 @@ _LIBRARIES = {"torch": ("torch", "torchvision", "timm"), "keras": ("tensorflow",
 _THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
-class ManifestError(ValueError):
+class ManifestError(Refusal):
     """A manifest cannot be read or replayed; the text says why and what to do."""
 
 

@@ -22,6 +22,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.schema import CreateTable
 
+from core.refusal import Refusal
+
 SETTING = "LESIONLENS_NOTES"
 VERDICTS = ("agree", "disagree")
 MAX_READER, MAX_COMMENT, MAX_TAGS, MAX_TAG = 80, 4000, 12, 40
@@ -47,7 +49,7 @@ COLUMNS = tuple(column.name for column in _NOTES.columns)
 _ONE_OPINION = ["dataset", "recipe", "image_id", "reader"]
 
 
-class NotesError(ValueError):
+class NotesError(Refusal):
     """Notes cannot be kept or read; the text says why and what to do."""
 
 

@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from core.networks import networks
+from core.refusal import Refusal
 
 RECIPES = Path(__file__).parent / "recipes"
 COMPARED = "+"  # "<recipe>+<network>" is a comparison run
@@ -25,7 +26,7 @@ Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
 
-class RecipeError(ValueError):
+class RecipeError(Refusal):
     """A recipe is unknown or its file is not valid; the text says which and why."""
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from core.refusal import Refusal
 from core.windowing import Window, apply_window
 
 MAX_BYTES = 200 * 2**20
@@ -24,7 +25,7 @@ TOO_MANY = (
 )
 
 
-class ScanError(ValueError):
+class ScanError(Refusal):
     """A file is not accepted; the text is a sentence for the user: what is wrong, what to do."""
 
 

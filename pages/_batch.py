@@ -12,6 +12,7 @@ from core.recipe import Recipe
 from core.scan_table import PROBLEMS, Row, scan_table, without_names
 from core.spreadsheet import safe_csv
 from pages._downloads import Offer, hand_over, show_buttons
+from pages._frame import fragment
 from pages._work import Item, Verdict
 
 NAMES = "A file's name may be a patient's. Without a tick the scans are numbered as in the table."
@@ -69,7 +70,7 @@ def choose_item(table: pd.DataFrame, recipe: Recipe, reports: Callable[[bool], b
     return row
 
 
-@st.fragment
+@fragment
 def _show_files(table: pd.DataFrame, recipe: Recipe, reports: Callable[[bool], bytes]) -> None:
     """The table and the reports, to take away."""
     with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):

@@ -6,12 +6,13 @@ import pandas as pd
 import streamlit as st
 
 from core.dataset_figures import enlarged
-from core.datasets import DatasetError, read_mask, read_pixels
+from core.datasets import read_mask, read_pixels
 from core.error_figures import thumbnail
 from core.figures import EVIDENCE_CONFIG
 from pages._data_source import Source
 from pages._frame import guarded, plain, quiet
 from pages._keeping import KEPT
+from pages._pictures import show_image
 
 OPEN = "data open"
 
@@ -19,11 +20,7 @@ OPEN = "data open"
 def show_picture(source: Source, image_id: str, told: str, size: str = "card") -> None:
     """A thumbnail with a button below it that enlarges it, or says why it cannot be read."""
     row = row_of(source, image_id)
-    try:
-        picture, alt = _small(source.key, image_id, row), f"{image_id}, {told}"
-        st.image(picture, width="stretch", output_format="PNG", alt=alt)
-    except DatasetError:
-        st.markdown(":red[:material/broken_image: Cannot be read]")
+    show_image(lambda: _small(source.key, image_id, row), f"{image_id}, {told}")
     st.markdown(told)
     st.button(
         plain(image_id),
@@ -52,11 +49,7 @@ def row_of(source: Source, image_id: str):
 
 def _enlarged(source: Source, image_id: str) -> None:
     row = row_of(source, image_id)
-    try:
-        pixels, mask = read_pixels(row), read_mask(row)
-    except DatasetError as error:
-        st.error(plain(str(error)), icon=":material/broken_image:")
-        return
+    pixels, mask = read_pixels(row), read_mask(row)
     outlined = mask is not None and mask.any()
     st.plotly_chart(
         enlarged(pixels, mask),

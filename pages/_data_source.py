@@ -11,6 +11,7 @@ import streamlit as st
 
 from core.datasets import (
     READERS,
+    DatasetError,
     find_folder,
     folder,
     read_mask,
@@ -80,7 +81,7 @@ def choose() -> Callable[[], Source]:
     if upload:
         return lambda: _of_archive(upload)
     if path.strip():
-        return lambda: _of_folder(Path(path.strip()).expanduser())
+        return lambda: _of_folder(path.strip())
     return lambda: _of_reader(dataset_id)
 
 
@@ -124,8 +125,16 @@ def _of_reader(dataset_id: str) -> Source:
     )
 
 
-def _of_folder(path: Path) -> Source:
-    table = folder.read(path)
+def _of_folder(text: str) -> Source:
+    try:
+        path = Path(text).expanduser()
+        table = folder.read(path)
+    except (OSError, RuntimeError) as error:  # no such user, a name too long, no right to read
+        reason = getattr(error, "strerror", None) or error
+        raise DatasetError(
+            f"{text} cannot be opened ({reason}). Give a folder that exists on this computer and "
+            "that the server may read."
+        ) from error
     key = stamp(str(path))
     return Source(key, path.name, table, known_splits(table))
 

@@ -19,9 +19,8 @@ from uuid import uuid4
 
 import streamlit as st
 
-from core.checkpoints import CheckpointError
-from core.scans import ScanError
-from pages._frame import UNEXPECTED, plain
+from core.refusal import Refusal
+from pages._frame import UNEXPECTED, fragment, plain
 
 VIEWS_KEPT = 3
 """Of how many views the offers are kept: a click may come from one that the page just left."""
@@ -57,7 +56,7 @@ class _Desk:
     made: dict[str, tuple[float, bytes]] = field(default_factory=dict)
 
 
-@st.fragment
+@fragment
 def show_downloads(place: str, offers: Sequence[Offer], view: object = "") -> None:
     """The buttons, and below them, for a moment, what hands over their files."""
     show_buttons(place, offers, view)
@@ -117,8 +116,8 @@ def _content(offer: Offer, click: str) -> bytes | None:
     try:
         with st.spinner(f"Making {offer.file_name} …"):
             data = offer.make()
-    except (ScanError, CheckpointError) as error:
-        st.error(plain(str(error)), icon=":material/error:")
+    except Refusal as refusal:
+        st.error(plain(str(refusal)), icon=":material/error:")
         return None
     except Exception:
         _log.exception("A file could not be made")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.datasets import DatasetError, read_pixels
+from core.datasets import read_pixels
 from core.error_figures import thumbnail
 from core.evaluation.mistakes import Judged
 from core.explain import METHODS
@@ -16,12 +16,13 @@ from core.figures import (
     percent,
     probability_bars,
 )
-from core.scans import ScanError
+from core.refusal import Refusal
 from pages import _errors_run as runs
 from pages._errors_notes import show_note_form
 from pages._frame import counted, guarded, plain, quiet, themed
 from pages._maps import Aim, answer
 from pages._maps import Question as MapQuestion
+from pages._pictures import show_image
 
 OPEN, ORDER = "errors open", "errors order"
 NOT_KEPT = (
@@ -89,25 +90,23 @@ def _show_steps(image_id: str) -> None:
     quiet(f"{place + 1} of {len(order)}")
 
 
+@guarded
 def _show_evidence(question: runs.Question, one) -> None:
     if told := runs.missing(question):
         quiet(plain(told))
         return
-    try:
-        row = runs.images(question).get(one["image_id"])
-        if row is None:
-            quiet("This image is not in the data set on this computer.")
-        elif question.shipped:
-            _show_maps(question, one, row)
-        else:
-            st.image(
-                thumbnail(read_pixels(row), size=(360, 450)),
-                output_format="PNG",
-                alt=f"Scan {one['image_id']}",
-            )
-            quiet(NOT_KEPT)
-    except (DatasetError, ScanError) as error:
-        st.error(plain(str(error)), icon=":material/broken_image:")
+    row = runs.images(question).get(one["image_id"])
+    if row is None:
+        quiet("This image is not in the data set on this computer.")
+    elif question.shipped:
+        _show_maps(question, one, row)
+    else:
+        st.image(
+            thumbnail(read_pixels(row), size=(360, 450)),
+            output_format="PNG",
+            alt=f"Scan {one['image_id']}",
+        )
+        quiet(NOT_KEPT)
 
 
 def _show_maps(question: runs.Question, one, row) -> None:
@@ -184,7 +183,10 @@ def _show_similar(question: runs.Question, one) -> None:
     row = runs.images(question).get(one["image_id"])
     if row is None:
         return
-    found = runs.similar(question, row)
+    try:
+        found = runs.similar(question, row)
+    except Refusal:
+        return  # told above, where the scan would be
     st.markdown(
         "**Most alike among its training images**",
         help="Cosine similarity of the pooled features of the last layer, from which the system "
@@ -195,11 +197,11 @@ def _show_similar(question: runs.Question, one) -> None:
     for column, other in zip(columns, found.itertuples(), strict=True):
         with column, st.container(gap="xsmall"):
             if other.image_id in trained:
-                st.image(
-                    thumbnail(read_pixels(trained[other.image_id]), size=(150, 150)),
-                    width="stretch",
-                    output_format="PNG",
-                    alt=f"{other.image_id}, labelled {other.label}",
+                show_image(
+                    lambda other=other: thumbnail(
+                        read_pixels(trained[other.image_id]), size=(150, 150)
+                    ),
+                    f"{other.image_id}, labelled {other.label}",
                 )
             st.markdown(f"**{plain(other.label)}** {other.similarity:.2f}")
             quiet(plain(other.image_id))

@@ -28,6 +28,7 @@ from pages._frame import plain, quiet, themed
 from pages._keeping import KEPT
 from pages._maps import INSTANT, Aim, answer
 from pages._maps import Question as MapQuestion
+from pages._pictures import show_image
 
 PER_PAGE = 12
 PAIRS_SHOWN = 5
@@ -322,11 +323,9 @@ def _show_card(question: runs.Question, one, row, method_id: str | None) -> None
     if row is None:
         st.markdown("This image is not in the data set on this computer.")
     else:
-        st.image(
-            _thumbnail(question, row, one.predicted, method_id, one.image_id),
-            width="stretch",
-            output_format="PNG",
-            alt=f"{one.image_id}, labelled {one.label}, called {one.predicted}"
+        show_image(
+            lambda: _thumbnail(question, row, one.predicted, method_id, one.image_id),
+            f"{one.image_id}, labelled {one.label}, called {one.predicted}"
             + (f", with its heatmap for {one.predicted}" if method_id else ""),
         )
     of_label = percent(np.exp(-one.loss))

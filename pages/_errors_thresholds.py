@@ -14,7 +14,7 @@ from core.figures import percent
 from core.spreadsheet import safe_csv
 from pages._downloads import Offer, show_downloads
 from pages._errors_run import Question, judged
-from pages._frame import quiet, themed
+from pages._frame import fragment, quiet, themed
 
 NO_MALIGNANT = "No class of this system counts as malignant, so there is no threshold to choose."
 WHAT_PREVALENCE_DOES = (
@@ -42,7 +42,7 @@ def _table(question: Question) -> pd.DataFrame:
     )
 
 
-@st.fragment
+@fragment
 def _show(question: Question) -> None:
     table, key = _table(question), f"errors threshold {question.key}"
     operating = judged(question).fitted.threshold

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.datasets import read_mask, read_pixels
+from core.datasets import DatasetError, read_mask, read_pixels
 from core.error_figures import FIGURE_CONFIG, describe_rates, rate_figure
 from core.evaluation.attributes import (
     ATTRIBUTES,
@@ -22,7 +22,7 @@ from core.spreadsheet import safe_csv
 from core.statistics.wilson import wilson
 from pages._downloads import Offer, show_downloads
 from pages._errors_run import Question, images, judged, missing
-from pages._frame import plain, quiet, themed
+from pages._frame import counted, plain, quiet, themed
 
 HOW_TO_READ = (
     "Each dot is the share of wrong answers among a quarter of the images, from the smallest to "
@@ -54,7 +54,7 @@ def show_why(question: Question, found: Judged) -> None:
     table = measured(question) if pictures else found.table
     known = [one for one in ATTRIBUTES if one.name in table and table[one.name].notna().any()]
     _show_checks(_checks(question, tuple(one.name for one in known), table), known)
-    quiet(HOW_TO_READ)
+    quiet(HOW_TO_READ + _left_out(table, found.table))
     plots = [_by_label(table), *(_by_attribute(one, table) for one in known)]
     top = max(plot.rates["rate_high"].max() for plot in plots)
     grid = st.grid(3, min_column_width=250, gap="small")
@@ -80,7 +80,18 @@ def measured(question: Question) -> pd.DataFrame:
 
 
 def _attributes(row) -> dict[str, float]:
-    return image_attributes(read_pixels(row), read_mask(row))
+    """Nothing of an image that cannot be read."""
+    try:
+        return image_attributes(read_pixels(row), read_mask(row))
+    except DatasetError:
+        return {}
+
+
+def _left_out(table: pd.DataFrame, without: pd.DataFrame) -> str:
+    """How many images have none of the values that need their pixels."""
+    values = table.drop(columns=without.columns)
+    count = int(values.isna().all(axis=1).sum()) if len(values.columns) else 0
+    return f" {counted(count, 'image')} could not be read, and are not in them." if count else ""
 
 
 def _show_checks(checks: pd.DataFrame, known: list[Attribute]) -> None:

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core.figure_style import unbroken
+from core.refusal import Refusal
 
 UNEXPECTED = (
     "Something unexpected went wrong here. Your files are untouched and nothing was stored. "
@@ -28,17 +29,26 @@ _log = logging.getLogger("lesionlens")
 
 
 def guarded(body: Callable[..., None]) -> Callable[..., None]:
-    """Show a sentence and log the traceback if ``body`` fails; scripts stop and rerun as ever."""
+    """Show a sentence if ``body`` fails, and log the traceback of what is no ``Refusal``; scripts
+    stop and rerun as ever."""
 
     @wraps(body)
     def run(*args, **kwargs) -> None:
         try:
             body(*args, **kwargs)
+        except Refusal as refusal:
+            st.error(plain(str(refusal)), icon=":material/error:")
         except Exception:
             _log.exception("A page failed")
             st.error(UNEXPECTED, icon=":material/error:")
 
     return run
+
+
+def fragment(body: Callable[..., None]) -> Callable[..., None]:
+    """A part of a page that runs again alone, guarded by itself: Streamlit shows what leaves a
+    fragment in words of its own, and no page hears of it."""
+    return st.fragment(guarded(body))
 
 
 def plain(text: str) -> str:

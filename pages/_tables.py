@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -31,7 +32,7 @@ def version(dataset_id: str) -> str:
 def stamp(path: str) -> str:
     """Hash of the names, sizes and times of a folder's files."""
     digest = hashlib.sha256(path.encode())
-    for file in sorted(Path(path).rglob("*")):
+    for file in filter(os.path.exists, sorted(Path(path).rglob("*"))):  # links may lead nowhere
         status = file.stat()
         digest.update(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()

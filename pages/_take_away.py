@@ -20,7 +20,7 @@ from core.scans import ScanError
 from pages import _work as work
 from pages._assurance import Assurance, assess
 from pages._downloads import Offer, hand_over, show_buttons
-from pages._frame import plain, quiet
+from pages._frame import fragment, plain, quiet
 from pages._maps import INSTANT, Aim, Question, answer
 from pages._region import Region
 
@@ -30,7 +30,7 @@ KEPT_OUT = "Without the tick nothing that names the patient goes into these file
 FIRST_MAP = "grad-cam"
 
 
-@st.fragment
+@fragment
 def show_take_away(
     view: work.View, region: Region | None, opinion: Opinion, found: Assurance
 ) -> None:

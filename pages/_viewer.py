@@ -20,7 +20,7 @@ from core.viewing import (
 from core.windowing import Window
 from pages import _work as work
 from pages._drawing import choose_box
-from pages._frame import quiet, themed
+from pages._frame import fragment, quiet, themed
 from pages._keeping import KEPT
 
 TITLE = "Look closer: window, cine, measure"
@@ -35,7 +35,7 @@ NO_SPACING = "The file does not tell how large a pixel is, so lengths are in pix
 _STEPS = 200
 
 
-@st.fragment
+@fragment
 def show_viewer(item: work.Item, frame: int) -> None:
     """The tools and the two pictures, in a fold that costs nothing while it is closed."""
     if st.session_state.pop("view asked", False):

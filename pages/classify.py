@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from core.checkpoints import Checkpoint, CheckpointError, list_trained
+from core.checkpoints import Checkpoint, list_trained
 from core.figure_style import COLOUR_MAPS
 from core.modality import contradiction
 from core.predict import BATCH
@@ -23,7 +23,7 @@ from pages._assurance import (
     trust_in,
 )
 from pages._batch import batch_table, choose_item
-from pages._frame import plain, quiet, require_frame
+from pages._frame import guarded, plain, quiet, require_frame
 from pages._opinion import show_evidence, show_name, show_verdict
 from pages._region import Region, choose_region
 from pages._system import show_system
@@ -39,6 +39,7 @@ FORMATS = (
 STOPPED = "Not examined: you stopped before its turn."
 
 
+@guarded
 def main() -> None:
     """The page, from its inputs on the left to the system card at the end."""
     systems = list_trained()
@@ -52,10 +53,7 @@ def main() -> None:
         colour_map = st.selectbox(
             "Heatmap colours", list(COLOUR_MAPS), key="colours", persist_state="session"
         )
-    try:
-        show(items, work.checkpoint(recipe_id), colour_map)
-    except CheckpointError as error:
-        st.error(plain(str(error)), icon=":material/error:")
+    show(items, work.checkpoint(recipe_id), colour_map)
 
 
 def show(items: list[work.Item], checkpoint: Checkpoint, colour_map: str) -> None:

@@ -8,8 +8,7 @@ import numpy as np
 import streamlit as st
 
 from core.card import INTENDED_USE
-from core.checkpoints import CheckpointError, list_trained
-from core.datasets import DatasetError
+from core.checkpoints import list_trained
 from core.evaluation.score_cam_agreement import agreement
 from core.explain import METHODS
 from core.figure_style import COLOUR_MAPS
@@ -17,13 +16,12 @@ from core.figures import EVIDENCE_CONFIG, percent
 from core.panel_grid import WIDEST, Panel, PanelRow, describe_grid, panel_grid
 from core.panel_png import grid_png
 from core.recipe import load_recipe
-from core.scans import ScanError
 from pages import _inputs as inputs
 from pages import _work as work
 from pages._comparison import Entry, entry, offers, show_methods, show_table
 from pages._doubts import show_doubts, show_remarks
 from pages._downloads import Offer, show_downloads
-from pages._frame import plain, quiet, require_frame, themed
+from pages._frame import guarded, plain, quiet, require_frame, themed
 from pages._maps import (
     INSTANT,
     Aim,
@@ -56,22 +54,25 @@ def main() -> None:
     if not systems:
         st.error(work.NO_SYSTEM)
         return
-    try:
-        with st.sidebar:
-            item, outline = inputs.choose_scan(PAGE, systems)
-            st.toggle("Draw the lesion", key="compare draw", help=WHY_DRAW)
-            recipe_ids = inputs.choose_systems(systems)
-            method_ids = inputs.choose_methods()
-            colour_map = st.selectbox(
-                "Heatmap colours", list(COLOUR_MAPS), key="compare colours", persist_state="session"
-            )
-        if recipe_ids and method_ids:
-            compare(item, outline, recipe_ids, method_ids, colour_map)
-        else:
-            st.info("Choose a system and a method on the left.", icon=":material/info:")
-    except (CheckpointError, DatasetError, ScanError) as error:
-        st.error(plain(str(error)), icon=":material/error:")
+    choose_and_compare(systems)
     show_methods()
+
+
+@guarded
+def choose_and_compare(systems: tuple[str, ...]) -> None:
+    """The inputs, and the maps of what is chosen."""
+    with st.sidebar:
+        item, outline = inputs.choose_scan(PAGE, systems)
+        st.toggle("Draw the lesion", key="compare draw", help=WHY_DRAW)
+        recipe_ids = inputs.choose_systems(systems)
+        method_ids = inputs.choose_methods()
+        colour_map = st.selectbox(
+            "Heatmap colours", list(COLOUR_MAPS), key="compare colours", persist_state="session"
+        )
+    if recipe_ids and method_ids:
+        compare(item, outline, recipe_ids, method_ids, colour_map)
+    else:
+        st.info("Choose a system and a method on the left.", icon=":material/info:")
 
 
 def compare(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.datasets import DatasetError
 from pages._data_browse import show_browse
 from pages._data_intensity import show_intensity
 from pages._data_leakage import show_leakage
 from pages._data_overview import show_overview
 from pages._data_source import Source, choose
-from pages._frame import counted, plain, quiet, require_frame
+from pages._frame import counted, guarded, plain, quiet, require_frame
 
 TABS = {
     ":material/bar_chart: Overview": show_overview,
@@ -21,20 +20,18 @@ TABS = {
 SYNTHETIC = "Phantoms, drawn by a computer, to try the page without data."
 
 
+@guarded
 def main() -> None:
     """What is chosen, and the open one of the tabs."""
-    try:
-        with st.sidebar:
-            read = choose()
-        source = read()
-        show_heading(source)
-        tabs = st.tabs(list(TABS), key="data tab", on_change="rerun")
-        for tab, show in zip(tabs, TABS.values(), strict=True):
-            if tab.open:
-                with tab:
-                    show(source)
-    except DatasetError as error:
-        st.error(plain(str(error)), icon=":material/error:")
+    with st.sidebar:
+        read = choose()
+    source = read()
+    show_heading(source)
+    tabs = st.tabs(list(TABS), key="data tab", on_change="rerun")
+    for tab, show in zip(tabs, TABS.values(), strict=True):
+        if tab.open:
+            with tab:
+                show(source)
 
 
 def show_heading(source: Source) -> None:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import streamlit as st
 
 from core.card import SPLIT_TITLES
-from core.checkpoints import CheckpointError, list_trained
-from core.datasets import READERS, DatasetError
-from core.evaluation import EvaluationError
+from core.checkpoints import list_trained
+from core.datasets import READERS
 from core.evaluation.mistakes import Judged
 from core.figures import percent
-from core.notes import NotesError
 from pages._errors_gallery import show_mistakes
 from pages._errors_notes import show_notes
 from pages._errors_run import Question, choose, judged, missing
 from pages._errors_thresholds import show_thresholds
 from pages._errors_why import show_why
-from pages._frame import counted, plain, quiet, require_frame
+from pages._frame import counted, guarded, plain, quiet, require_frame
 from pages._work import NO_SYSTEM
 
 TABS = {
@@ -31,25 +29,23 @@ SYNTHETIC = (
 )
 
 
+@guarded
 def main() -> None:
     """What was asked, its figure, and the open one of the tabs."""
     systems = list_trained()
     if not systems:
         st.error(NO_SYSTEM)
         return
-    try:
-        with st.sidebar:
-            question = choose(systems)
-        found = judged(question)
-        show_figure(question, found)
-        for tab, show in zip(
-            st.tabs(list(TABS), key="errors tab", on_change="rerun"), TABS.values(), strict=True
-        ):
-            if tab.open:
-                with tab:
-                    show(question, found)
-    except (CheckpointError, DatasetError, EvaluationError, NotesError) as error:
-        st.error(plain(str(error)), icon=":material/error:")
+    with st.sidebar:
+        question = choose(systems)
+    found = judged(question)
+    show_figure(question, found)
+    for tab, show in zip(
+        st.tabs(list(TABS), key="errors tab", on_change="rerun"), TABS.values(), strict=True
+    ):
+        if tab.open:
+            with tab:
+                show(question, found)
 
 
 def show_figure(question: Question, found: Judged) -> None:

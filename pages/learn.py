@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.checkpoints import CheckpointError, list_trained
-from core.datasets import DatasetError
+from core.checkpoints import list_trained
 from core.explain import METHODS
 from core.lesson_figures import (
     CONFIG,
@@ -17,11 +16,10 @@ from core.lesson_figures import (
 from core.lessons import LESSONS, Picture, Step
 from core.png import png
 from core.recipe import load_recipe
-from core.scans import ScanError
 from pages import _inputs as inputs
 from pages import _work as work
 from pages._doubts import show_doubts, show_remarks
-from pages._frame import plain, quiet, require_frame, themed
+from pages._frame import fragment, guarded, plain, quiet, require_frame, themed
 from pages._lessons import lesson, tried
 from pages._maps import Aim, Question
 
@@ -36,31 +34,29 @@ TRIED = (
 NO_TRIAL = "There is no evidence in this map, so there is nothing to try."
 
 
+@guarded
 def main() -> None:
     """The page: what is explained on the left, the steps one below the other."""
     systems = list_trained()
     if not systems:
         st.error(work.NO_SYSTEM)
         return
-    try:
-        with st.sidebar:
-            item, outline = inputs.choose_scan(PAGE, systems)
-            recipe_id = st.selectbox(
-                "System",
-                systems,
-                format_func=lambda one: load_recipe(one).title,
-                key="learn system",
-                persist_state="session",
-            )
-            layer = inputs.choose_layer(PAGE, recipe_id)
-        frame = inputs.choose_frame(PAGE, item)
-        view = work.View(item, frame, recipe_id, layer, outline)
-        question = choose_question(view)
-        show_doubts([view])
-        show_remarks([view])
-        show_lesson(view, question)
-    except (CheckpointError, DatasetError, ScanError) as error:
-        st.error(plain(str(error)), icon=":material/error:")
+    with st.sidebar:
+        item, outline = inputs.choose_scan(PAGE, systems)
+        recipe_id = st.selectbox(
+            "System",
+            systems,
+            format_func=lambda one: load_recipe(one).title,
+            key="learn system",
+            persist_state="session",
+        )
+        layer = inputs.choose_layer(PAGE, recipe_id)
+    frame = inputs.choose_frame(PAGE, item)
+    view = work.View(item, frame, recipe_id, layer, outline)
+    question = choose_question(view)
+    show_doubts([view])
+    show_remarks([view])
+    show_lesson(view, question)
 
 
 def choose_question(view: work.View) -> Question:
@@ -120,7 +116,7 @@ def show_step(number: int, step: Step) -> None:
                 show_pictures(step.pictures)
 
 
-@st.fragment
+@fragment
 def show_one(number: int, step: Step) -> None:
     """One of the pictures, chosen by its title."""
     of_title = {one.title: one for one in step.pictures}
@@ -143,7 +139,7 @@ def show_picture(picture: Picture, words: str) -> None:
         quiet(words)
 
 
-@st.fragment
+@fragment
 def show_trial(number: int, view: work.View, question: Question) -> None:
     """Whether the system needs what the map marks."""
     with st.container(border=True, key="learn trial"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import streamlit as st
 
 from core.card import SPLIT_TITLES
-from core.checkpoints import CheckpointError
 from core.evaluation import EvaluationError
 from core.system_figures import SERIES
 from core.systems import Run
@@ -13,7 +12,7 @@ from pages import _systems_curves as figures
 from pages import _systems_data as data
 from pages import _systems_table as tables
 from pages import _work as work
-from pages._frame import plain, require_frame
+from pages._frame import guarded, plain, require_frame
 from pages._systems_cards import show_cards
 from pages._systems_explanations import show_explanations
 from pages._systems_tests import show_tests
@@ -26,17 +25,15 @@ SHOWN_AT_FIRST = 3
 TOO_MANY = f"Figures of more than {len(SERIES)} systems cannot be told apart: the first are shown."
 
 
+@guarded
 def main() -> None:
     """The table of all systems; below it the chosen ones, one view at a time."""
-    try:
-        table = data.table()
-        protocol = show_systems(table)
-        if not data.trained():
-            st.error(work.NO_SYSTEM)
-            return
-        compare(protocol)
-    except CheckpointError as error:
-        st.error(plain(str(error)), icon=":material/error:")
+    table = data.table()
+    protocol = show_systems(table)
+    if not data.trained():
+        st.error(work.NO_SYSTEM)
+        return
+    compare(protocol)
 
 
 def show_systems(table) -> str:

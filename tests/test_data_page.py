@@ -154,6 +154,12 @@ def test_a_folder_of_this_computer_is_read_where_server_and_browser_are_one(page
     assert "6 images: 3 benign, 3 malignant" in words(page)
     page.text_input(key="data folder").set_value(str(tmp_path / "nowhere")).run()
     assert "is not a folder" in page.error[0].value
+    for unheard_of in ("~nosuchuser/x", "/" + "a" * 300):
+        page.text_input(key="data folder").set_value(unheard_of).run()
+        assert "cannot be opened" in page.error[0].value and not page.exception
+    (tmp_path / "test/benign/7.png").symlink_to(tmp_path / "nowhere.png")
+    page.text_input(key="data folder").set_value(str(tmp_path)).run()
+    assert "6 images" in words(page) and not page.error  # it is no file
 
 
 def test_folders_are_not_offered_to_others(page, monkeypatch):

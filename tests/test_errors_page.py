@@ -17,11 +17,12 @@ from sklearn.metrics import confusion_matrix
 from streamlit.testing.v1 import AppTest
 
 from core.checkpoints import list_trained, open_checkpoint
+from core.datasets import DatasetError, read_pixels
 from core.evaluation.calibration import apply_temperature
 from core.evaluation.thresholds import predictive_values
 from core.notes import Note, Notebook, database
 from core.recipe import load_recipe
-from pages import _errors_gallery, _errors_run, _maps
+from pages import _errors_detail, _errors_gallery, _errors_run, _errors_why, _maps
 from tests.reading import words
 
 APP = Path(__file__).parents[1] / "app.py"
@@ -215,6 +216,29 @@ def test_an_image_is_looked_at_closely_and_noted(phantoms):
     assert kept["comment"] == "*look* <b>here</b>"
     raw = "\n".join(str(one.value) for one in phantoms.markdown)
     assert r"\*look\* \<b\>here\</b\>" in raw
+
+
+def test_an_image_that_cannot_be_read_hides_no_other(phantoms, monkeypatch):
+    first, *others = phantoms.session_state["errors order"]
+
+    def read(row):
+        if row.image_id == first:
+            raise DatasetError("It cannot be read.")
+        return read_pixels(row)
+
+    for module in (_errors_gallery, _errors_detail, _errors_run, _errors_why):
+        monkeypatch.setattr(module, "read_pixels", read)
+    _errors_gallery._thumbnail.clear()
+    phantoms.run()
+    assert words(phantoms).count("Cannot be read") == 1 and not phantoms.error
+    assert {first, *others} <= {one.label for one in phantoms.button}
+    next(one for one in phantoms.button if one.label == first).click().run()
+    assert [one.value for one in phantoms.error] == ["It cannot be read."]
+    next(one for one in phantoms.button if one.label == "Save note")  # all else is there
+    phantoms.session_state["errors open"] = None
+    open_tab(phantoms, "Why")
+    assert not phantoms.exception and not phantoms.error
+    assert "1 image could not be read" in words(phantoms)
 
 
 def test_next_goes_through_the_images_in_their_order(phantoms):

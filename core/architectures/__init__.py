@@ -11,9 +11,10 @@ from importlib import import_module
 
 from core.networks import networks
 from core.recipe import Recipe
+from core.refusal import Refusal
 
 
-class ArchitectureError(ValueError):
+class ArchitectureError(Refusal):
     """No such network; the text names those there are."""
 
 

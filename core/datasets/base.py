@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from core.refusal import Refusal
 from core.scans import ScanError, read_scan_file
 
 COLUMNS = ("image_id", "path", "label", "masks", "group")
@@ -27,7 +28,7 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 _ANY = re.compile(".+")
 
 
-class DatasetError(ValueError):
+class DatasetError(Refusal):
     """A dataset cannot be read. The text is a sentence for the user: what is wrong, what to do."""
 
 

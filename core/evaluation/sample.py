@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from core.refusal import Refusal
+
 SUM_TOLERANCE = 1e-4  # of float32 softmax outputs, generously
 _ONE_RUN = ("protocol", "seed", "split")
 
 
-class EvaluationError(ValueError):
+class EvaluationError(Refusal):
     """Predictions that cannot be judged; the text is a sentence that says why."""
 
 

@@ -13,6 +13,7 @@ from core.checkpoints import CHECKPOINTS, RUNS
 from core.datasets import DatasetError, fingerprint, load_table
 from core.datasets.splits import SPLITS, assign
 from core.recipe import Recipe
+from core.refusal import Refusal
 from core.training.images import balance, read_images, subset
 from core.training.learner import create_learner
 from core.training.loop import Report, train
@@ -20,7 +21,7 @@ from core.training.result import add_to_checkpoint, make_result
 from core.training.state import RunFolder
 
 
-class ResumeError(ValueError):
+class ResumeError(Refusal):
     """There is no state to resume, or it belongs to other settings."""
 
 

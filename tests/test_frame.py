@@ -1,0 +1,69 @@
+"""What a page shows in place of what failed: in the page itself, and in a part that runs alone."""
+
+from __future__ import annotations
+
+import ast
+import logging
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages._frame import UNEXPECTED
+
+PAGES = Path(__file__).parents[1] / "pages"
+
+
+def a_page() -> None:
+    import streamlit as st
+
+    from core.datasets import DatasetError
+    from pages._frame import fragment, guarded
+
+    def fail() -> None:
+        if st.session_state["how"] == "refusal":
+            raise DatasetError("The folder *x* is empty. Give another one.")
+        raise KeyError("a fault of ours")
+
+    @fragment
+    def part() -> None:
+        st.markdown("a part")
+        if st.button("In the part", key="part"):
+            fail()
+
+    @guarded
+    def page() -> None:
+        part()
+        if st.button("In the page", key="page"):
+            fail()
+
+    page()
+    st.markdown("below")
+
+
+@pytest.mark.parametrize("place", ["part", "page"])
+@pytest.mark.parametrize(
+    ("how", "sentence"),
+    [("refusal", r"The folder \*x\* is empty. Give another one."), ("fault", UNEXPECTED)],
+)
+def test_one_sentence_stands_for_what_failed(place, how, sentence, caplog):
+    page = AppTest.from_function(a_page)
+    page.session_state["how"] = how
+    page.run().button(key=place).click().run()
+    assert [one.value for one in page.error] == [sentence]
+    assert not page.exception
+    assert {"a part", "below"} <= {one.value for one in page.markdown}
+    logged = [one for one in caplog.records if one.levelno >= logging.ERROR]
+    assert len(logged) == (how == "fault")  # a refusal is no fault of ours
+
+
+@pytest.mark.parametrize("path", sorted(PAGES.glob("*.py")), ids=lambda path: path.name)
+def test_no_part_of_a_page_is_left_unguarded(path):
+    """Streamlit's own decorator shows what fails in words of its own."""
+    decorators = [
+        ast.unparse(decorator)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef)
+        for decorator in node.decorator_list
+    ]
+    assert "st.fragment" not in decorators and "st.dialog" not in decorators
