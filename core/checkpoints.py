@@ -5,6 +5,7 @@
 - ``weights.safetensors``: weights of the ``grouped`` run, kernels float16, the rest float32
 - ``recipe.toml``: the recipe as trained
 - ``history.csv``, ``predictions.parquet``, ``metrics.json``: of all runs, by protocol and seed
+- ``relatives.parquet``, where not every image has a prediction: those of test images' groups
 - ``guard.safetensors``: pooled features and picture statistics of the images the weights were
   trained on, and of those that calibrate the guard (``core.guard``)
 - ``guard_figures.parquet``, once measured: the guard's answers to own, foreign and damaged images
@@ -46,6 +47,7 @@ than a system's, so that none is taken for one."""
 COMPARISONS = CHECKPOINTS.parent / RUNS / "comparisons"
 """Where ``train.py RECIPE --architecture NETWORK`` leaves its checkpoints."""
 MANIFEST = "manifest.json"
+RELATIVES = "relatives.parquet"
 EXPLANATIONS = "explanations.parquet"
 SCORE_CAM_AGREEMENT = "score_cam_agreement.parquet"
 _NOT_LEARNED = ("moving_mean", "moving_variance", "running_mean", "running_var")
@@ -131,8 +133,19 @@ class Checkpoint:
 
     def predictions(self) -> pd.DataFrame:
         """One row an image and run: protocol, seed, split, image_id, label, group, ``similarity``
-        (of a test image to the training image most like it, NaN where not known), classes."""
+        (of a test image to the most similar of the training images here, NaN where not known), and
+        a column a class, its probability in [0, 1] before calibration.
+
+        Of more than 1,000 training images, 1,000 are here.
+        """
         return self.table("predictions.parquet")
+
+    def relatives(self) -> pd.DataFrame:
+        """One row an image and run: protocol, seed, split, image_id, label, group of the images of
+        test images' groups that are not among the predictions."""
+        if RELATIVES in self.manifest["files"]:
+            return self.table(RELATIVES)
+        return pd.DataFrame(columns=["protocol", "seed", "split", "image_id", "label", "group"])
 
     def table(self, name: str) -> pd.DataFrame:
         """A table of the folder, as ``parquet`` wrote it. Raises CheckpointError."""

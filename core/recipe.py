@@ -180,7 +180,7 @@ class Training(_Record):
     """
 
     optimizer: Literal["adam", "nadam", "adamw", "sgd"]
-    batch_size: Count
+    batch_size: Annotated[int, Field(ge=2)]  # batch norms cannot learn from a single image
     phases: tuple[Phase, ...] = Field(min_length=1)
     resampling: Literal["none", "random", "smote"] = "none"
     class_weights: tuple[Positive, ...] = ()

@@ -36,7 +36,7 @@ ORDERS = {
     "Confidence": ("confidence", False, "the surest answers first"),
     "Loss": ("loss", False, "those that least expected their label first"),
     "Margin": ("margin", True, "the closest calls first"),
-    "Similarity": ("similarity", True, "those least like anything trained on first"),
+    "Similarity": ("similarity", True, "those least like a training image first"),
 }
 """Name -> column, ascending, and what comes first."""
 FLAGS = {
@@ -295,7 +295,9 @@ def _columns(question: runs.Question) -> dict:
             "Loss", format="%.2f", help="-ln of the probability of the label."
         ),
         "similarity": st.column_config.NumberColumn(
-            "Similarity", format="%.3f", help="Cosine, to the training image most like it."
+            "Similarity",
+            format="%.3f",
+            help="Cosine, to the most similar of the training images kept here, at most 1,000.",
         ),
         "likely_label": st.column_config.TextColumn("Likelier label"),
         "other_labels": st.column_config.TextColumn("Other labels in its group"),

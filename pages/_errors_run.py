@@ -112,12 +112,13 @@ def knows_phantoms(recipe: Recipe) -> bool:
 @st.cache_resource(max_entries=2 * MAX_SYSTEMS, show_spinner=False)
 def judged(question: Question) -> Judged:
     """The test images of the run. Raises CheckpointError or EvaluationError."""
-    recipe, run = question.recipe, _run(question.recipe_id, question.protocol, question.seed)
+    recipe, run = question.recipe, _run(question, _predictions(question.recipe_id))
     validation = run[run["split"] == "validation"]
     fitted = fit(validation, recipe.classes, recipe.malignant_classes)
     if question.synthetic:
-        run = _answered_phantoms(question.recipe_id)
-    return judge(run, recipe, fitted)
+        return judge(_answered_phantoms(question.recipe_id), recipe, fitted)
+    relatives = _run(question, checkpoint(question.recipe_id).relatives())
+    return judge(run, recipe, fitted, relatives)
 
 
 def images(question: Question) -> dict[str, object]:
@@ -174,9 +175,9 @@ def _predictions(recipe_id: str) -> pd.DataFrame:
     return checkpoint(recipe_id).predictions()
 
 
-def _run(recipe_id: str, protocol: str, seed: int) -> pd.DataFrame:
-    known = _predictions(recipe_id)
-    return known[(known["protocol"] == protocol) & (known["seed"] == seed)]
+def _run(question: Question, known: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the question's run."""
+    return known[(known["protocol"] == question.protocol) & (known["seed"] == question.seed)]
 
 
 @st.cache_resource(max_entries=MAX_SYSTEMS, show_spinner="Asking the system about the phantoms …")

@@ -25,8 +25,9 @@ from pages._errors_run import Question, images, judged, missing
 from pages._frame import counted, plain, quiet, themed
 
 HOW_TO_READ = (
-    "Each dot is the share of wrong answers among a quarter of the images, from the smallest to "
-    "the largest value, with its 95 % interval (Wilson); the dotted line is the share among all."
+    "Each dot is the share of wrong answers among about a quarter of the images, more where many "
+    "values are equal, from the smallest to the largest value, with its 95 % interval (Wilson); "
+    "the dotted line is the share among all."
 )
 WHAT_THE_TEST_SAYS = (
     "'Larger if wrong' is the chance that a wrong image has the larger value: 50 % is no relation; "

@@ -136,6 +136,8 @@ def test_levels_follow_the_views():
     assert level_of(np.array([9.0, 0.2])) == "unusual"  # the picture is of the own kind
     assert level_of(np.array([0.2, FOREIGN])) == "unusual"
     assert level_of(np.array([0.2, FOREIGN + 0.01])) == "foreign"
+    assert level_of(np.array([np.nan, 0.2])) == "foreign"
+    assert level_of(np.array([np.inf, 0.2])) == "foreign"
     guard = guard_of(drawn(60), drawn(99, seed=1))
     sentences = {guard.verdict(d).sentence for d in np.array([[0.5, 0.5], [2, 0.5], [0.5, 2]])}
     assert len(sentences) == 3

@@ -72,6 +72,15 @@ def test_relatives_are_counted_over_all_splits(run):
     assert table["other_labels"].to_dict() == {"a": "", "b": "c; g", "c": "b; g", "d": "", "e": ""}
 
 
+def test_relatives_without_a_prediction_count_too(run):
+    of_test = run["group"].isin(run["group"][run["split"] == "test"])
+    left_out = (run["split"] == "train") & of_test
+    assert left_out.sum() >= 2
+    relatives = run.loc[left_out, ["split", "image_id", "label", "group"]]
+    found = mistakes_table(run[~left_out], CLASSES, relatives=relatives)
+    pd.testing.assert_frame_equal(found, mistakes_table(run, CLASSES))
+
+
 def test_the_temperature_changes_probabilities_but_no_decision(run):
     plain, cooled = mistakes_table(run, CLASSES), mistakes_table(run, CLASSES, 2.0)
     assert cooled["predicted"].equals(plain["predicted"])
@@ -119,6 +128,20 @@ def test_shipped_systems_are_judged_as_their_metrics_say(recipe_id):
         assert found.n_groups == metrics["n_groups"]
         if protocol == "grouped":
             assert not found.table["trained_relatives"].any()
+
+
+@pytest.mark.parametrize("recipe_id", ["mri-efficientnetv2b0", "mammography-dalaresnet50"])
+def test_groups_are_as_large_as_in_the_data_set(recipe_id, tables):
+    """Of these systems, not all training images have a prediction."""
+    if recipe_id not in TRAINED:
+        pytest.skip("it is not shipped")
+    checkpoint = open_checkpoint(recipe_id)
+    sizes = tables(checkpoint.recipe.data.dataset)["group"].value_counts()
+    for protocol, run in checkpoint.predictions().groupby("protocol"):
+        relatives = checkpoint.relatives().query("protocol == @protocol")
+        found = mistakes_table(run, checkpoint.recipe.classes, relatives=relatives)
+        assert found["group_size"].tolist() == sizes[found["group"]].tolist()
+        assert found["trained_relatives"].any() == (protocol == "published")
 
 
 def test_confident_learning_by_hand():
@@ -266,6 +289,26 @@ def test_few_values_get_a_bin_each():
     assert table["low"].tolist() == [1, 2, 5]
     assert table["n"].tolist() == [20, 3, 1]
     assert rates_by_bin(pd.Series([np.nan]), pd.Series([True])).empty
+
+
+def test_equal_values_stay_together_and_no_others_join_them():
+    once = pd.Series([1] * 20 + [2, 3, 4, 5, 6])
+    table = rates_by_bin(once, once > 1)
+    assert table.loc[0, ["low", "high", "n", "errors"]].tolist() == [1, 1, 20, 0]
+    assert table["n"].sum() == 25 and table["errors"].sum() == 5
+    copies = pd.Series([1] * 59 + [2] * 39 + [3] * 13 + [4] * 3 + [5] + [7] * 2)  # BUSI's groups
+    table = rates_by_bin(copies, copies > 2)
+    assert table[["low", "high", "n"]].to_numpy().tolist() == [
+        [1, 1, 59], [2, 2, 39], [3, 3, 13], [4, 7, 6],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("n", [5, 97, 117, 1000])
+def test_different_values_are_shared_out_evenly(n):
+    values = pd.Series(np.random.default_rng(n).permutation(n))
+    counts = rates_by_bin(values, values > 0)["n"]
+    assert len(counts) == 4 and counts.sum() == n
+    assert counts.max() - counts.min() <= 1
 
 
 def test_association_is_the_area_under_the_roc_curve():

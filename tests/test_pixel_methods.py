@@ -167,6 +167,14 @@ def test_sampled_coalitions_are_exact_for_sums_and_near_for_pairs():
     np.testing.assert_allclose(found - worth, [1 / 3] * 3 + [0] * 11, atol=0.03)
 
 
+@pytest.mark.parametrize("count", [12, 60, 348, 800])
+def test_equal_players_get_equal_shares(count: int):
+    """Also where there are more of them than pairs of coalitions."""
+    shown = coalitions(256, 0, count)
+    found = shapley_values(shown, shown.mean(axis=1))
+    np.testing.assert_allclose(found, np.full(count, 1 / count), atol=1e-9)
+
+
 @pytest.mark.parametrize("size", [3, 1], ids=["some pieces", "more than 64"])
 def test_kernel_shap_is_efficient(network: Classifier, size: int):
     steps = kernel_shap(network, NOISE, 1, size=size, samples=64).steps

@@ -18,7 +18,7 @@ from networks import (
     trained_classifier,
 )
 
-from core.checkpoints import list_trained
+from core.checkpoints import list_trained, open_checkpoint
 from core.classifiers import wrap
 from core.datasets.phantoms import phantom
 from core.explain.dt_grad_cam import dt_grad_cam
@@ -109,6 +109,17 @@ def test_dt_grad_cam_is_that_of_the_exact_network(recipe_id: str):
         found.append(np.corrcoef(*maps)[0, 1])
     assert np.mean(found) >= 0.999, found
     assert min(found) >= 0.99, found
+
+
+@pytest.mark.parametrize("recipe_id", ["busi-mobilenetv2", "busi-efficientnet-b0"])
+def test_it_is_the_same_whatever_was_explained_before(recipe_id: str):
+    if recipe_id not in list_trained():
+        pytest.skip("it is not shipped")
+    fresh, used = (open_checkpoint(recipe_id).load() for _ in range(2))
+    batch = to_batch([phantom("malignant", 0)[0]], fresh.recipe.preprocessing)
+    for layer in used.layers[:3]:
+        used.head(used.features(batch, layer), 0, layer)
+    np.testing.assert_array_equal(used.rough_features(batch), fresh.rough_features(batch))
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

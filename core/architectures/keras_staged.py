@@ -61,7 +61,7 @@ class StagedNetwork:
         """
         frozen = set()
         for layer in self.model.layers:
-            before = _inputs_of(layer)
+            before = inputs_of(layer)
             learns = bool(layer.trainable_weights)
             if not learns and all(one.name in frozen for one in before):
                 frozen.add(layer.name)
@@ -69,7 +69,7 @@ class StagedNetwork:
             one.name: one.output
             for layer in self.model.layers
             if layer.name not in frozen
-            for one in _inputs_of(layer)
+            for one in inputs_of(layer)
             if one.name in frozen
         }
         kept = (layer for layer in self.model.layers if layer.name in frozen)
@@ -107,6 +107,6 @@ def _saved(model: keras.Model) -> list:
     ]
 
 
-def _inputs_of(layer) -> list:
+def inputs_of(layer) -> list:
     """The layers whose outputs a layer of a flat graph takes."""
     return [node.operation for node in layer._inbound_nodes[0].parent_nodes]

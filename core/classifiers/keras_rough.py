@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import keras
 import numpy as np
 from keras import layers
 
-from core.architectures.keras_staged import StagedNetwork
+from core.architectures.keras_staged import StagedNetwork, inputs_of
 
 COLOURS = 3
 
@@ -44,13 +46,18 @@ def rough_copy(network: StagedNetwork, dtype: str) -> StagedNetwork:
 
 
 def _folded_norms(model: keras.Model) -> dict[str, keras.Layer]:
-    """Name of a convolution -> the batch norm that alone uses its result."""
+    """Name of a convolution -> the batch norm that alone uses its result.
+
+    Users outside the model do not count: parts of it that were cut out to explain an early layer
+    share its layers.
+    """
+    users = Counter(one.name for layer in model.layers for one in inputs_of(layer))
     found = {}
     for norm in model.layers:
         if isinstance(norm, layers.BatchNormalization):
-            before = norm.input._keras_history.operation
+            (before,) = inputs_of(norm)
             linear = getattr(before, "activation", None) is keras.activations.linear
-            alone = len(before._outbound_nodes) == 1
+            alone = users[before.name] == 1
             if isinstance(before, layers.Conv2D | layers.DepthwiseConv2D) and linear and alone:
                 found[before.name] = norm
     return found

@@ -83,7 +83,8 @@ def image_attributes(pixels: np.ndarray, mask: np.ndarray | None) -> dict[str, f
 
 
 def rates_by_bin(values: pd.Series, wrong: pd.Series, bins: int = BINS) -> pd.DataFrame:
-    """How often the system is wrong for low to high values: at most ``bins`` of equal counts.
+    """How often the system is wrong for low to high values: at most ``bins``, of counts as equal as
+    they can be where equal values stay together.
 
     Columns: low, high (the smallest and largest value in it), n, errors, rate, and the rate's
     95 % interval ``rate_low``, ``rate_high`` (Wilson). Missing values are left out; few different
@@ -93,15 +94,28 @@ def rates_by_bin(values: pd.Series, wrong: pd.Series, bins: int = BINS) -> pd.Da
     values, wrong = values[known], wrong[known]
     if not len(values):
         return pd.DataFrame(columns=["low", "high", "n", "errors", "rate", "rate_low", "rate_high"])
-    few = values.nunique() <= bins
-    bin_of = values if few else pd.qcut(values, bins, labels=False, duplicates="drop")
-    frame = pd.DataFrame({"value": values, "wrong": wrong}).groupby(bin_of.to_numpy())
+    frame = pd.DataFrame({"value": values, "wrong": wrong}).groupby(_bin_of(values, bins))
     table = frame.agg(
         low=("value", "min"), high=("value", "max"), n=("wrong", "size"), errors=("wrong", "sum")
     ).reset_index(drop=True)
     table["rate"] = table["errors"] / table["n"]
     table["rate_low"], table["rate_high"] = wilson(table["errors"], table["n"])
     return table
+
+
+def _bin_of(values: pd.Series, bins: int) -> np.ndarray:
+    """The number of each value's bin, int (N,)."""
+    counts = values.value_counts().sort_index()
+    if len(counts) <= bins:
+        return values.map(dict(zip(counts.index, range(len(counts)), strict=True))).to_numpy()
+    bin_of, number, size, left = {}, 0, 0, len(values)
+    for value, count in counts.items():
+        target = left / (bins - number)
+        if size and number < bins - 1 and size + count - target > target - size:
+            number, left, size = number + 1, left - size, 0
+        bin_of[value] = number
+        size += count
+    return values.map(bin_of).to_numpy()
 
 
 def associations(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:

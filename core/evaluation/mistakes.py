@@ -34,9 +34,11 @@ class Judged:
     high: float
 
 
-def judge(run: pd.DataFrame, recipe: Recipe, fitted: Fitted) -> Judged:
+def judge(
+    run: pd.DataFrame, recipe: Recipe, fitted: Fitted, relatives: pd.DataFrame | None = None
+) -> Judged:
     """The test images of a run. Raises EvaluationError if they cannot be judged."""
-    table = mistakes_table(run, recipe.classes, fitted.temperature)
+    table = mistakes_table(run, recipe.classes, fitted.temperature, relatives)
     wrong = table["wrong"].to_numpy(float)
     groups = pd.factorize(table["group"], sort=True)[0]
     parts = [w @ wrong / w.sum(axis=1) for w in resample_weights(groups, RESAMPLES, seed=0)]
@@ -45,17 +47,21 @@ def judge(run: pd.DataFrame, recipe: Recipe, fitted: Fitted) -> Judged:
 
 
 def mistakes_table(
-    run: pd.DataFrame, classes: Sequence[str], temperature: float = 1.0
+    run: pd.DataFrame,
+    classes: Sequence[str],
+    temperature: float = 1.0,
+    relatives: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """One row a test image of a run, in the order of ``run``.
 
-    ``run`` holds the predictions of every split of one protocol and seed. Probabilities are
+    ``run`` holds the predictions of every split of one protocol and seed, ``relatives`` the images
+    of its test images' groups that have none (``Checkpoint.relatives``). Probabilities are
     calibrated by ``temperature``, which changes no decision. Columns: image_id, label, group, then
 
     - ``predicted``: the likeliest class; ``wrong``: bool, whether it is not the label
     - ``confidence``: its probability; ``margin``: how far it is ahead of the second, both in [0, 1]
     - ``loss``: -ln of the probability of the label, in nats, at most 36
-    - ``similarity``: that to the training image most like it, NaN where the run does not tell
+    - ``similarity``: as of ``Checkpoint.predictions``
     - ``group_size``: images of its group in the whole data set; ``trained_relatives``: those of
       them that the system was trained on (0 under a grouped split)
     - ``other_labels``: ids of the images of its group with another label, joined by "; "
@@ -78,7 +84,7 @@ def mistakes_table(
         margin=two_best[:, 1] - two_best[:, 0],
         loss=-np.log(np.maximum(of_label, np.finfo(float).eps)),
         similarity=test.get("similarity", np.nan),
-        **_relatives(run, test),
+        **_relatives(run if relatives is None else pd.concat([run, relatives]), test),
         likely_label=[
             "" if code == KEPT_LABEL else classes[code] for code in likely_labels(shares, truth)
         ],
@@ -105,6 +111,7 @@ def confusion_counts(table: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
 
 
 def _relatives(run: pd.DataFrame, test: pd.DataFrame) -> dict[str, list]:
+    """``run`` holds all images of the groups of ``test``."""
     by_group = dict(list(run[run["group"].isin(test["group"])].groupby("group")))
     related = [by_group[name] for name in test["group"]]
     return {

@@ -19,7 +19,8 @@ def nearest(queries: np.ndarray, features: np.ndarray, count: int) -> tuple[np.n
 
 
 def similarities(features: np.ndarray, split: np.ndarray) -> np.ndarray:
-    """Cosine similarity of each test image to the training image most like it, float32 (N,).
+    """Cosine similarity of each test image to the most similar of the training images given,
+    float32 (N,).
 
     ``features`` (N, K) and ``split`` (N,) are those of all images; the others' is NaN.
     """

@@ -141,7 +141,7 @@ def measure(recipe_id: str, count: int) -> Iterator[str]:
     if not missing:
         return
     classifier = checkpoint.load()
-    for number, row in enumerate(missing, start=count - len(missing) + 1):
+    for number, row in enumerate(missing, start=len(rows) - len(missing) + 1):
         prep = checkpoint.recipe.preprocessing
         mask = read_mask(row) if prep.outlined else None
         image = to_batch([read_pixels(row)], prep, [mask])[0]

@@ -62,19 +62,22 @@ def coalitions(samples: int, seed: int, count: int) -> np.ndarray:
 
 
 def shapley_values(shown: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Weighted least squares, the values adding up to all minus none; for ``coalitions``."""
+    """Weighted least squares, the values adding up to all minus none; for ``coalitions``.
+
+    With fewer pairs of coalitions than parts many values fit: they are the most even of these.
+    """
     count = shown.shape[1]
     whole, nothing = scores[0], scores[1]
     gain = whole - nothing
     between, gains = shown[2:], scores[2:] - nothing
     if count == 1:
         return np.array([gain])
-    # The last value is what the others leave of the gain (Lundberg and Lee's constraint).
-    system = between[:, :-1] - between[:, -1:]
+    # Solved for how far each value is from an even share of the gain: the rows below have a mean
+    # of 0, and so has what solves them (Lundberg and Lee's constraint).
+    share = between.mean(axis=1)
     root = np.sqrt(_kernel(between))
-    right = gains - between[:, -1] * gain
-    values = np.linalg.lstsq(system * root[:, None], right * root, rcond=None)[0]
-    return np.append(values, gain - values.sum())
+    system = (between - share[:, None]) * root[:, None]
+    return gain / count + np.linalg.lstsq(system, (gains - share * gain) * root, rcond=None)[0]
 
 
 def _kernel(between: np.ndarray) -> np.ndarray:

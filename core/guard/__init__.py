@@ -214,8 +214,9 @@ def load_guard(checkpoint: Checkpoint) -> Guard:
 
 
 def level_of(distances: np.ndarray) -> str:
-    """The level of calibrated distances (2,): features, picture."""
-    if distances[1] > FOREIGN:
+    """The level of calibrated distances (2,): features, picture. Features that overflowed are like
+    nothing the system knows."""
+    if distances[1] > FOREIGN or not np.isfinite(distances).all():
         return "foreign"
     return "unusual" if np.max(distances) > 1 else "like"
 

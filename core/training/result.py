@@ -17,6 +17,7 @@ from core import card
 from core.checkpoints import (
     EXPLANATIONS,
     MANIFEST,
+    RELATIVES,
     SCORE_CAM_AGREEMENT,
     Checkpoint,
     learned,
@@ -42,14 +43,15 @@ _RUN = ["protocol", "seed"]
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What one run leaves: the tables of all its images, the weights, features of its training
-    images."""
+    """What one run leaves: the table of its predictions, that of relatives of test images which
+    have none, the weights, features of its training images."""
 
     recipe: Recipe
     protocol: str
     seed: int
     history: pd.DataFrame
     predictions: pd.DataFrame
+    relatives: pd.DataFrame
     weights: dict[str, np.ndarray]
     guard: dict[str, np.ndarray]
 
@@ -69,14 +71,15 @@ def make_result(
     weights = shrink(network.to_arrays())
     network.from_arrays(weights)
     classifier = wrap(recipe, network)
+    run = {"protocol": protocol, "seed": seed}
     chosen = _chosen(table, seed)
+    relatives = relatives_of(table, chosen).assign(**run)
     table, images = table[chosen], subset(images, chosen)
     logits, pooled = [], []
     for batch in evaluation_batches(images, recipe):
         features = classifier.features(batch)
         logits.append(classifier.head(features, 0)[0])
         pooled.append(features.mean(axis=(1, 2)))
-    run = {"protocol": protocol, "seed": seed}
     share = probabilities(np.concatenate(logits)).astype(np.float32)
     pooled = np.concatenate(pooled)
     predictions = table[["split", "image_id", "label", "group"]].assign(
@@ -89,6 +92,7 @@ def make_result(
         seed=seed,
         history=pd.DataFrame(history).assign(**run),
         predictions=predictions[[*_RUN, *[c for c in predictions if c not in _RUN]]],
+        relatives=relatives,
         weights=weights,
         guard=_guard(recipe, table, pooled),
     )
@@ -103,6 +107,13 @@ def _guard(recipe: Recipe, table: pd.DataFrame, pooled: np.ndarray) -> dict[str,
     return guard_arrays(
         recipe, table.iloc[trained], pooled[trained], table.iloc[held], pooled[held]
     )
+
+
+def relatives_of(table: pd.DataFrame, predicted: np.ndarray) -> pd.DataFrame:
+    """Rows (split, image_id, label, group) of the images in test images' groups that were not
+    predicted, bool (N,)."""
+    tested = table["group"].isin(table["group"][table["split"] == "test"])
+    return table[tested & ~predicted][["split", "image_id", "label", "group"]]
 
 
 def _chosen(table: pd.DataFrame, seed: int) -> np.ndarray:
@@ -135,8 +146,10 @@ def add_to_checkpoint(
         )
     else:
         kept, facts = _with_weights(result, old)
-    predictions = _merge(result.predictions, old and old.predictions())
-    history = _merge(result.history, old and old.history())
+    predictions = _merge(result, result.predictions, old and old.predictions())
+    history = _merge(result, result.history, old and old.history())
+    relatives = _merge(result, result.relatives, old and old.relatives())
+    kept |= {RELATIVES: parquet(relatives)} if len(relatives) else {}
     kept |= {
         "history.csv": history.to_csv(index=False).encode(),
         "predictions.parquet": parquet(predictions),
@@ -203,12 +216,11 @@ def _existing(folder: Path, recipe: Recipe, fingerprint: str) -> Checkpoint | No
     return old if same_data and old.recipe.method() == recipe.method() else None
 
 
-def _merge(new: pd.DataFrame, old: pd.DataFrame | None) -> pd.DataFrame:
-    """Both tables; a run that is in both is taken from the new one."""
-    if old is None:
+def _merge(result: Result, new: pd.DataFrame, old: pd.DataFrame | None) -> pd.DataFrame:
+    """The new table of the run, and those of the other runs."""
+    if old is None or old.empty:
         return new
-    protocol, seed = new.iloc[0][_RUN]
-    kept = old[(old["protocol"] != protocol) | (old["seed"] != seed)]
+    kept = old[(old["protocol"] != result.protocol) | (old["seed"] != result.seed)]
     return pd.concat([kept, new], ignore_index=True).sort_values(_RUN, kind="stable")
 
 
