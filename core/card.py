@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from core.markdown import bullets, sentence_case
+from core.markdown import bullets, markdown_table, sentence_case
 from core.recipe import Recipe
+from core.wording import with_interval
 
 INTENDED_USE = (
     "Research and teaching. Not a medical device: its output is no medical finding and must not "
@@ -13,7 +14,7 @@ INTENDED_USE = (
 SPLIT_TITLES = {"grouped": "Grouped split", "published": "Random split"}
 """Protocol -> how pages and reports call it."""
 PROTOCOLS = {
-    "grouped": "no near-duplicate of a test image was in training",
+    "grouped": "no near-duplicate, patient, slide or source of a test image was in training",
     "published": "a random split, image by image, in the paper's proportions",
 }
 
@@ -53,18 +54,18 @@ def _source(recipe: Recipe) -> str:
 def _figures(recipe: Recipe, metrics: dict) -> str:
     names = _FIGURES | {f"sensitivity_{c}": f"Sensitivity, {c}" for c in recipe.classes}
     protocols = [name for name in PROTOCOLS if name in metrics]
-    heads = [f"{name} (n = {metrics[name]['n']})" for name in protocols]
-    lines = ["| Figure | Paper | " + " | ".join(heads) + " |", "|---|---|" + "---|" * len(heads)]
+    heads = [f"{p} (n = {metrics[p]['n']}, {metrics[p]['n_groups']} groups)" for p in protocols]
+    lines = []
     for key, title in names.items():
         paper = recipe.published.get(key)
-        cells = [cell(metrics[name]["values"].get(key)) for name in protocols]
-        shown = "" if paper is None else f"{paper:g}"
-        lines.append(f"| {title} | {shown} | " + " | ".join(cells) + " |")
+        cells = [with_interval(metrics[name]["values"].get(key)) for name in protocols]
+        lines.append([title, "–" if paper is None else f"{paper:g}", *cells])
     notes = [f"`{name}`: {PROTOCOLS[name]}." for name in protocols]
     notes += [_spread(name, metrics[name], names) for name in protocols]
-    notes += [_calibration(name, metrics[name]["calibration"]) for name in protocols]
+    malignant = " or ".join(recipe.malignant_classes)
+    notes += [_calibration(name, metrics[name]["calibration"], malignant) for name in protocols]
     return (
-        "\n".join(lines)
+        markdown_table(["Figure", "Paper", *heads], lines)
         + "\n\nWith 95 % bootstrap intervals over groups. "
         + " ".join(filter(None, notes))
     )
@@ -84,20 +85,21 @@ def _spread(protocol: str, metrics: dict, names: dict[str, str]) -> str:
     )
 
 
-def _calibration(protocol: str, calibration: dict) -> str:
+def _calibration(protocol: str, calibration: dict, malignant: str) -> str:
     """What temperature scaling and the operating point do on the test images."""
     comes = "is" if calibration["temperature"] == 1 else "becomes"
     text = (
         f"\n\nUnder `{protocol}`, probabilities are {scaling(calibration)}. The expected "
-        f"calibration error {comes} {cell(calibration['values']['ece'])}."
+        f"calibration error {comes} {with_interval(calibration['values']['ece'])}."
     )
     point = calibration.get("operating_point")
     if point is None:
         return text
     return text + (
-        f" Calling a scan malignant from a probability of {point['threshold']:.2f}, chosen on "
-        "validation images to find 95 % of the malignant ones, gives a test sensitivity of "
-        f"{cell(point['sensitivity'])} and a specificity of {cell(point['specificity'])}."
+        f" Calling a scan {malignant} from a probability of {point['threshold']:.3f} "
+        "on, chosen on validation images to find 95 % of those, gives a test sensitivity of "
+        f"{with_interval(point['sensitivity'])} and a specificity of "
+        f"{with_interval(point['specificity'])}."
     )
 
 
@@ -107,10 +109,3 @@ def scaling(calibration: dict) -> str:
     if calibration["temperature"] == 1:
         return f"not scaled: {images}, too few or all of them right, tell no temperature"
     return f"scaled by a temperature of {calibration['temperature']:.2f}, fitted on {images}"
-
-
-def cell(figure: dict | None) -> str:
-    """A figure with its interval, as tables of a card give it."""
-    if figure is None or figure["value"] is None:
-        return "undefined"
-    return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"

@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.borders import OUTLINE, border_trace
-from core.panels import panel_axis, picture_trace
+from core.figures.panels import panel_axis, picture_trace
 
 HEIGHT = 380
 HOW_TO_DRAW = (

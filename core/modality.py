@@ -29,7 +29,7 @@ def contradiction(modality: str | None, trained_on: str) -> str | None:
     contradict.
 
     >>> contradiction("MR", "infrared thermography")[:52]
-    'The file says that this is an MRI (MR). This system '
+    'The scan is marked as an MRI (MR). This system was t'
     >>> contradiction("US", "breast ultrasound"), contradiction(None, "mammography")
     (None, None)
     """
@@ -39,6 +39,6 @@ def contradiction(modality: str | None, trained_on: str) -> str | None:
     if word in trained_on.lower():
         return None
     return (
-        f"The file says that this is {name} ({modality}). This system was trained on "
+        f"The scan is marked as {name} ({modality}). This system was trained on "
         f"{trained_on} alone: what it answers here means nothing."
     )

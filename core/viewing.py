@@ -10,8 +10,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.drawn_region import Shape
-from core.figure_style import CLEAR
-from core.panels import axis_suffix, panel_axis, panel_title, picture_trace, size_within
+from core.figures.panels import axis_suffix, panel_axis, panel_title, picture_trace
+from core.figures.style import CLEAR
+from core.picture_size import size_within
 from core.scan_types import Scan
 from core.windowing import WHOLE_BYTE, Window, window_between
 

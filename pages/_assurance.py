@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import streamlit as st
 
 from core.conformal import Conformal
-from core.figures import percent
 from core.findings import NO_REGION
 from core.guard import GuardVerdict
 from core.predict import Opinion
 from core.recipe import load_recipe
+from core.wording import percent
 from pages import _work as work
 from pages._frame import plain, quiet
 from pages._region import Region
@@ -136,7 +136,7 @@ def show_region_warning(view: work.View) -> None:
 
 
 _LIKE = {
-    "like": "Yes: {} of unseen scans of its kind lie as far out.",
-    "unusual": "Hardly: {} of unseen scans of its kind lie as far out.",
-    "foreign": "No: {} of unseen scans of its kind lie as far out.",
+    "like": "Yes: {} of the unseen scans of its own kind differ as much from them.",
+    "unusual": "Hardly: {} of the unseen scans of its own kind differ as much from them.",
+    "foreign": "No: {} of the unseen scans of its own kind differ as much from them.",
 }

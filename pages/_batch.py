@@ -7,10 +7,11 @@ from collections.abc import Callable
 import pandas as pd
 import streamlit as st
 
-from core.figure_style import MALIGNANT_SCALE, OTHER_SCALE, signed
+from core.figures.style import MALIGNANT_SCALE, OTHER_SCALE
 from core.recipe import Recipe
 from core.scan_table import PROBLEMS, Row, scan_table, without_names
 from core.spreadsheet import safe_csv
+from core.wording import signed
 from pages._downloads import Offer, hand_over, show_buttons
 from pages._frame import fragment
 from pages._work import Item, Verdict

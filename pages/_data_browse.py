@@ -5,10 +5,11 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from core.wording import counted
 from pages._data_overview import download
 from pages._data_pictures import show_open_picture, show_picture, sides_of
 from pages._data_source import Source, known_audit
-from pages._frame import counted, plain, quiet
+from pages._frame import plain, quiet
 
 PER_PAGE = 15
 FLAGS = {

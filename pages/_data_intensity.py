@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from core import dataset_figures as figures
 from core.datasets.intensity import (
     REPORTED_SOURCE,
     beside_reported,
@@ -14,6 +13,7 @@ from core.datasets.intensity import (
     kruskal_wallis,
     pooled_histogram,
 )
+from core.figures import datasets as figures
 from pages._data_overview import download, show_figure
 from pages._data_source import Source, measured
 from pages._frame import plain, quiet

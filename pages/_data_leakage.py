@@ -7,10 +7,11 @@ import pandas as pd
 import streamlit as st
 
 from core.datasets.audit import TINY, Audit, crossings, nearest_neighbour
+from core.wording import counted
 from pages._data_overview import choose_split, download
 from pages._data_pictures import show_open_picture, show_picture, sides_of
 from pages._data_source import Source, audited, show_unreadable
-from pages._frame import counted, plain, quiet
+from pages._frame import plain, quiet
 
 ALL, CONFLICTS, CROSSING = "All pairs", "Under two labels", "Across the split"
 WHAT_KINDS_MEAN = (

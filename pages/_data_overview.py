@@ -6,8 +6,9 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from core import dataset_figures as figures
+from core.figures import datasets as figures
 from core.spreadsheet import safe_csv
+from core.wording import percent
 from pages._data_source import PICTURE, Source, measured, show_unreadable
 from pages._downloads import Offer, show_downloads
 from pages._frame import plain, themed
@@ -18,9 +19,9 @@ def show_overview(source: Source) -> None:
     counts = source.table["label"].value_counts(sort=False)
     left, right = st.columns(2, gap="large")
     with left:
-        show_figure("Images a class", figures.class_bars(counts), "classes", _told(counts))
+        show_figure("Images a class", figures.class_bars(counts), "classes", _counts(counts))
     with right:
-        show_figure("Shares", figures.class_pie(counts), "shares", _told(counts / counts.sum()))
+        show_figure("Shares", figures.class_pie(counts), "shares", _shares(counts))
     show_splits(source)
     facts = measured(source).facts
     show_unreadable(facts.loc[facts["problem"] != ""].set_index("image_id")["problem"].to_dict())
@@ -39,7 +40,7 @@ def show_splits(source: Source) -> None:
     counts = pd.crosstab(sides.to_numpy(), source.table["label"].to_numpy())
     counts = counts.reindex([one for one in figures.SPLIT_ORDER if one in counts.index])
     counts = counts.reindex(columns=source.table["label"].unique())
-    told = "; ".join(f"{side}: {_told(row)}" for side, row in counts.iterrows())
+    told = "; ".join(f"{side}: {_counts(row)}" for side, row in counts.iterrows())
     draw(figures.split_bars(counts), "splits", f"Images a split and class. {told}")
 
 
@@ -129,11 +130,13 @@ def download(label: str, table: pd.DataFrame, name: str) -> None:
     show_downloads(f"data {name}", [offer])
 
 
-def _told(counts: pd.Series) -> str:
-    return ", ".join(
-        f"{plain(str(label))} {count:,.0f}" if count > 1 else f"{plain(str(label))} {count:.0%}"
-        for label, count in counts.items()
-    )
+def _counts(counts: pd.Series) -> str:
+    return ", ".join(f"{plain(str(label))} {count:,}" for label, count in counts.items())
+
+
+def _shares(counts: pd.Series) -> str:
+    shares = (counts / counts.sum()).items()
+    return ", ".join(f"{plain(str(label))} {percent(share)}" for label, share in shares)
 
 
 def _size(facts: pd.DataFrame, which: str) -> str:

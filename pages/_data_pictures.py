@@ -5,10 +5,10 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from core.dataset_figures import enlarged
 from core.datasets import read_mask, read_pixels
-from core.error_figures import thumbnail
-from core.figures import EVIDENCE_CONFIG
+from core.figures.datasets import enlarged
+from core.figures.errors import thumbnail
+from core.figures.opinion import EVIDENCE_CONFIG
 from pages._data_source import Source
 from pages._frame import guarded, plain, quiet
 from pages._keeping import KEPT

@@ -21,7 +21,8 @@ from core.datasets.archive import ArchivedFolder
 from core.datasets.audit import Audit, audit
 from core.datasets.intensity import Measurements, measure
 from core.datasets.known_splits import known_splits
-from pages._frame import counted, plain, quiet
+from core.wording import counted
+from pages._frame import plain, quiet
 from pages._keeping import KEPT
 from pages._tables import stamp, table_of, version
 
@@ -67,7 +68,7 @@ def choose() -> Callable[[], Source]:
         "Or your own, as a .zip file",
         type="zip",
         key="data upload",
-        help=f"{folder.LAYOUT} It stays in this computer's memory.",
+        help=f"{folder.LAYOUT} It stays in the server's memory.",
     )
     path = _ask_folder() if is_local() else ""
     st.segmented_control(

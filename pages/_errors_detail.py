@@ -5,21 +5,21 @@ from __future__ import annotations
 import streamlit as st
 
 from core.datasets import read_pixels
-from core.error_figures import thumbnail
 from core.evaluation.mistakes import Judged
 from core.explain import METHODS
-from core.figures import (
+from core.figures.errors import thumbnail
+from core.figures.opinion import (
     EVIDENCE_CONFIG,
     describe_evidence,
     describe_probabilities,
     evidence_panels,
-    percent,
     probability_bars,
 )
 from core.refusal import Refusal
+from core.wording import counted, percent
 from pages import _errors_run as runs
 from pages._errors_notes import show_note_form
-from pages._frame import counted, guarded, plain, quiet, themed
+from pages._frame import guarded, plain, quiet, themed
 from pages._maps import Aim, answer
 from pages._maps import Question as MapQuestion
 from pages._pictures import show_image

@@ -9,7 +9,9 @@ import pandas as pd
 import streamlit as st
 
 from core.datasets import read_pixels
-from core.error_figures import (
+from core.evaluation.mistakes import Judged, confusion_counts, most_confused
+from core.explain import METHODS
+from core.figures.errors import (
     COUNTS,
     FIGURE_CONFIG,
     NORMALISED,
@@ -17,10 +19,8 @@ from core.error_figures import (
     describe_confusion,
     thumbnail,
 )
-from core.evaluation.mistakes import Judged, confusion_counts, most_confused
-from core.explain import METHODS
-from core.figures import percent
 from core.spreadsheet import safe_csv
+from core.wording import percent
 from pages import _errors_run as runs
 from pages._downloads import Offer, show_downloads
 from pages._errors_detail import open_image, show_open_image

@@ -24,7 +24,7 @@ from pages._frame import plain, quiet
 
 READER = "errors reader name"
 WHERE = (
-    "Notes are kept in the database that LESIONLENS_NOTES names, or in a file of your user folder; "
+    "Notes are kept in the database that LESIONLENS_NOTES names, or in a file on the server; "
     "nothing is ever overwritten."
 )
 

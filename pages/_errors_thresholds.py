@@ -6,12 +6,17 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.error_figures import FIGURE_CONFIG, confusion_figure, describe_confusion, threshold_figure
 from core.evaluation.calibration import SENSITIVITY
 from core.evaluation.mistakes import Judged
 from core.evaluation.thresholds import GRID, predictive_values, threshold_table
-from core.figures import percent
+from core.figures.errors import (
+    FIGURE_CONFIG,
+    confusion_figure,
+    describe_confusion,
+    threshold_figure,
+)
 from core.spreadsheet import safe_csv
+from core.wording import percent
 from pages._downloads import Offer, show_downloads
 from pages._errors_run import Question, judged
 from pages._frame import fragment, quiet, themed

@@ -9,7 +9,6 @@ import pandas as pd
 import streamlit as st
 
 from core.datasets import DatasetError, read_mask, read_pixels
-from core.error_figures import FIGURE_CONFIG, describe_rates, rate_figure
 from core.evaluation.attributes import (
     ATTRIBUTES,
     Attribute,
@@ -18,11 +17,13 @@ from core.evaluation.attributes import (
     rates_by_bin,
 )
 from core.evaluation.mistakes import Judged
+from core.figures.errors import FIGURE_CONFIG, describe_rates, rate_figure
 from core.spreadsheet import safe_csv
 from core.statistics.wilson import wilson
+from core.wording import counted
 from pages._downloads import Offer, show_downloads
 from pages._errors_run import Question, images, judged, missing
-from pages._frame import counted, plain, quiet, themed
+from pages._frame import plain, quiet, themed
 
 HOW_TO_READ = (
     "Each dot is the share of wrong answers among about a quarter of the images, more where many "

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.figure_style import unbroken
 from core.refusal import Refusal
+from core.wording import unbroken
 
 UNEXPECTED = (
     "Something unexpected went wrong here. Your files are untouched and nothing was stored. "
@@ -58,15 +58,6 @@ def plain(text: str) -> str:
     'I\\\\*M + I\\\\*(1-M)'
     """
     return re.sub(r"([\\`*_\[\]<>#$~:|])", r"\\\1", text)
-
-
-def counted(number: int, noun: str) -> str:
-    """A number of things.
-
-    >>> counted(1, "image"), counted(1200, "image")
-    ('1 image', '1,200 images')
-    """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def quiet(text: str) -> None:

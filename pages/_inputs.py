@@ -32,7 +32,7 @@ def choose_scan(page: str, systems: tuple[str, ...]) -> tuple[work.Item, work.Ou
     upload = st.file_uploader(
         "Scan",
         key=f"{page} upload",
-        help="DICOM, PNG, JPEG, BMP, TIFF or WebP. It stays in this computer's memory.",
+        help="DICOM, NIfTI, PNG, JPEG, BMP, TIFF or WebP. It stays in the server's memory.",
     )
     if upload:
         item = work.uploaded(upload)

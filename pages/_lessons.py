@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.lessons import LESSONS, Scene, Step, Trial, trial
-from core.lessons.drawing import shrunk
+from core.picture_size import shrunk
 from pages._keeping import keep
 from pages._maps import Question, answer, see
 from pages._work import View, classifier

@@ -5,19 +5,19 @@ from __future__ import annotations
 import streamlit as st
 
 from core.explain import Heatmap
-from core.figure_style import signed
-from core.figures import (
+from core.figures.opinion import (
     EVIDENCE_CONFIG,
     describe_evidence,
     describe_probabilities,
     evidence_panels,
     malignant_legend,
-    percent,
     probability_bars,
 )
-from core.panels import MAX_PICTURE_SIDE, size_within
+from core.figures.panels import MAX_PICTURE_SIDE
+from core.picture_size import size_within
 from core.predict import Opinion
 from core.recipe import Recipe, load_recipe
+from core.wording import percent, signed
 from pages import _work as work
 from pages._downloads import Offer, show_downloads
 from pages._frame import plain, quiet, themed

@@ -9,9 +9,9 @@ import numpy as np
 import streamlit as st
 
 from core.drawn_region import drawing_figure
-from core.figures import percent
 from core.findings import RegionSource
 from core.scans import ScanError
+from core.wording import percent
 from pages import _work as work
 from pages._drawing import draw
 from pages._frame import plain, quiet, themed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.checkpoints import CheckpointError
-from core.figures import percent
+from core.wording import percent
 from pages import _work as work
 
 
@@ -13,8 +13,8 @@ def outlines_text() -> str:
     others = work.outliner().metrics["test"].get("without_lesion")
     told = (
         f"On {lesions['n']} unseen scans with a lesion such outlines overlapped the true ones with "
-        f"a Dice of {_decimals(lesions['values']['dice'])} and missed "
-        f"{percent(lesions['values']['missed']['value'])} of the lesions"
+        f"a Dice of {_decimals(lesions['values']['dice'])}, and none was proposed in "
+        f"{percent(lesions['values']['not_proposed']['value'])}"
     )
     if not others:
         return f"{told}."

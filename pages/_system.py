@@ -7,16 +7,18 @@ import streamlit as st
 
 from core.card import SPLIT_TITLES
 from core.checkpoints import Checkpoint
-from core.figures import percent
+from core.datasets import READERS
 from core.predict import Opinion
 from core.recipe import Recipe
 from core.results.tables import metric_title
+from core.wording import percent, with_interval
 from pages._frame import plain, quiet
 
 WHY_GROUPED = (
-    "The paper's kind of split is random: near-duplicates of one scan can fall on both sides, so "
-    "the system is tested on pictures it has as good as seen. Such figures flatter. The grouped "
-    "split keeps near-duplicates together; the system shown here was trained on it."
+    "The paper's kind of split is random: pictures of one patient, slide or source, or "
+    "near-duplicates, can fall on both sides, so the system is tested on pictures much like those "
+    "it learned from. Such figures flatter. The grouped split keeps every group on one side; the "
+    "system shown here was trained on it."
 )
 
 
@@ -49,8 +51,9 @@ def reliability(opinion: Opinion, metrics: dict) -> str:
     if not measured:
         return ""
     return (
-        f"On unseen scans, '{plain(opinion.label)}' was right {percent(measured['value'])} of the "
-        f"time ({_certainty(measured)})."
+        f"On {metrics['grouped']['n']} unseen scans (grouped split), '{plain(opinion.label)}' was "
+        f"right {percent(measured['value'])} of the time ({_certainty(measured)}). Where the class "
+        "is rarer than among these, it is right less often."
     )
 
 
@@ -84,7 +87,7 @@ def _show_figures(recipe: Recipe, metrics: dict) -> None:
     grouped = metrics["grouped"]
     quiet(
         f"Measured on {grouped['n']} scans it had never seen, in {grouped['n_groups']} groups "
-        "of near-duplicates, none of which it was trained on (grouped split)."
+        f"({READERS[recipe.data.dataset].groups}), none of which it was trained on (grouped split)."
         + _other_splits(grouped)
     )
 
@@ -132,6 +135,4 @@ def _number(value: float | None) -> str:
 
 
 def _interval(measured: dict | None) -> str:
-    if measured is None:
-        return "–"
-    return f"{measured['value']:.2f} ({measured['low']:.2f}–{measured['high']:.2f})"
+    return with_interval(measured, 2, "–") if measured else "–"

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.evaluation import EvaluationError
 from core.evaluation.curves import reliability
-from core.system_figures import (
+from core.figures.systems import (
     Calibration,
     Curves,
     Matrix,
@@ -18,6 +18,7 @@ from core.system_figures import (
     training_figure,
 )
 from core.systems import Run
+from core.wording import with_interval
 from pages import _systems_data as data
 from pages._frame import plain, quiet, themed
 
@@ -123,9 +124,7 @@ def show_figure(figure: go.Figure, name: str, picture: str, alt: str) -> None:
 
 def interval_text(figure: dict | None) -> str:
     """A figure of ``metrics.json`` as text."""
-    if figure is None or figure["value"] is None:
-        return "undefined"
-    return f"{figure['value']:.2f} ({figure['low']:.2f}–{figure['high']:.2f})"
+    return with_interval(figure, 2, "–")
 
 
 def _classes(runs: list[Run]) -> list[str]:

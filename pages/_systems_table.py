@@ -11,6 +11,7 @@ from core.results.rows import PAPER
 from core.spreadsheet import safe_csv
 from core.systems import FIGURES
 from core.timing import read_timings
+from core.wording import with_interval
 from pages._downloads import Offer, show_downloads
 from pages._frame import quiet
 
@@ -118,7 +119,9 @@ def _status(row) -> str:
 
 
 def _interval(value: float, low: float, high: float) -> str | None:
-    return None if pd.isna(value) else f"{value:.2f} ({low:.2f}–{high:.2f})"
+    if pd.isna(value):
+        return None
+    return with_interval({"value": value, "low": low, "high": high}, 2, "–")
 
 
 def _timed() -> str:

@@ -7,8 +7,8 @@ import streamlit as st
 
 from core.evaluation import EvaluationError
 from core.evaluation.comparison import Pair, delong, mcnemar
-from core.figures import percent
 from core.systems import Run
+from core.wording import percent
 from pages import _systems_data as data
 from pages._frame import plain, quiet
 

@@ -25,8 +25,11 @@ from pages._maps import INSTANT, Aim, Question, answer
 from pages._region import Region
 
 TITLE = "Take it with you: report, record, DICOM"
-NAMES = "A file's name may be a patient's; so is what a DICOM file says of its patient."
-KEPT_OUT = "Without the tick nothing that names the patient goes into these files."
+NAMES = "A file's name may hold a patient's name, and so may what a DICOM file says."
+KEPT_OUT = (
+    "Without the tick nothing that the file's name or header says of the patient goes into these "
+    "files. Text within the picture stays: look at it first."
+)
 FIRST_MAP = "grad-cam"
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import streamlit as st
 
 from core.checkpoints import Checkpoint, list_trained
-from core.figure_style import COLOUR_MAPS
+from core.figures.style import COLOUR_MAPS
 from core.modality import contradiction
 from core.predict import BATCH
 from core.recipe import Recipe, load_recipe
@@ -34,7 +34,7 @@ from pages._viewer import show_viewer
 
 FORMATS = (
     "DICOM, NIfTI, PNG, JPEG, BMP, TIFF or WebP, one or many, or a ZIP archive of them. "
-    "They stay in this computer's memory."
+    "They stay in the server's memory."
 )
 STOPPED = "Not examined: you stopped before its turn."
 

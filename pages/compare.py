@@ -11,11 +11,12 @@ from core.card import INTENDED_USE
 from core.checkpoints import list_trained
 from core.evaluation.score_cam_agreement import agreement
 from core.explain import METHODS
-from core.figure_style import COLOUR_MAPS
-from core.figures import EVIDENCE_CONFIG, percent
-from core.panel_grid import WIDEST, Panel, PanelRow, describe_grid, panel_grid
-from core.panel_png import grid_png
+from core.figures.opinion import EVIDENCE_CONFIG
+from core.figures.panel_grid import WIDEST, Panel, PanelRow, describe_grid, panel_grid
+from core.figures.panel_png import grid_png
+from core.figures.style import COLOUR_MAPS
 from core.recipe import load_recipe
+from core.wording import percent
 from pages import _inputs as inputs
 from pages import _work as work
 from pages._comparison import Entry, entry, offers, show_methods, show_table

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.wording import counted
 from pages._data_browse import show_browse
 from pages._data_intensity import show_intensity
 from pages._data_leakage import show_leakage
 from pages._data_overview import show_overview
 from pages._data_source import Source, choose
-from pages._frame import counted, guarded, plain, quiet, require_frame
+from pages._frame import guarded, plain, quiet, require_frame
 
 TABS = {
     ":material/bar_chart: Overview": show_overview,

@@ -8,13 +8,13 @@ from core.card import SPLIT_TITLES
 from core.checkpoints import list_trained
 from core.datasets import READERS
 from core.evaluation.mistakes import Judged
-from core.figures import percent
+from core.wording import counted, percent
 from pages._errors_gallery import show_mistakes
 from pages._errors_notes import show_notes
 from pages._errors_run import Question, choose, judged, missing
 from pages._errors_thresholds import show_thresholds
 from pages._errors_why import show_why
-from pages._frame import counted, guarded, plain, quiet, require_frame
+from pages._frame import guarded, plain, quiet, require_frame
 from pages._work import NO_SYSTEM
 
 TABS = {

@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.checkpoints import list_trained
 from core.explain import METHODS
-from core.lesson_figures import (
+from core.figures.lessons import (
     CONFIG,
     bars_figure,
     describe_bars,

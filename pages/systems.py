@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.card import SPLIT_TITLES
 from core.evaluation import EvaluationError
-from core.system_figures import SERIES
+from core.figures.systems import SERIES
 from core.systems import Run
 from pages import _systems_curves as figures
 from pages import _systems_data as data

@@ -104,7 +104,7 @@ class FakeSystem:
     @property
     def metrics(self) -> dict:
         figure = {"value": 0.8, "low": 0.7, "high": 0.9}
-        lesions = {"n": 97, "values": {"dice": figure, "missed": figure}}
+        lesions = {"n": 97, "values": {"dice": figure, "not_proposed": figure}}
         reached = {"true": 0.95, "proposed": 0.85, "none": 0.55}
         regions = {one: {"accuracy": figure | {"value": v}} for one, v in reached.items()}
         return {"test": {"lesions": lesions}, "regions": {MASKED: {"n": 97, "regions": regions}}}
@@ -392,8 +392,9 @@ def test_figures_come_with_protocol_count_and_interval(page):
 def test_an_interval_without_width_is_none():
     """Three groups that were right equally often give one, and would sound certain."""
     one = {"value": 0.75, "low": 0.75, "high": 0.75}
-    metrics = {"grouped": {"values": {"precision_benign": one}}}
+    metrics = {"grouped": {"n": 18, "values": {"precision_benign": one}}}
     told = _system.reliability(SimpleNamespace(label="benign"), metrics)
+    assert "On 18 unseen scans (grouped split)" in told
     assert "75 % of the time (no usable CI)." in told
 
 
@@ -500,7 +501,7 @@ def test_the_copy_has_lost_the_name():
 
 def test_a_scan_of_another_modality_is_not_answered_unmarked(page, system):
     upload(page, **{"mr.dcm": patient(Modality="MR"), "us.dcm": patient(Modality="US")})
-    assert "this is an MRI (MR)" in warnings_of(page)
+    assert "marked as an MRI (MR)" in warnings_of(page)
     assert "breast ultrasound alone" in warnings_of(page)
     table = page.dataframe[0].value
     assert "MRI" in table["error"][0]
@@ -519,7 +520,7 @@ def test_another_system_has_its_own_classes_and_words(page, system, monkeypatch)
     assert load_recipe(thermal).modality in words(page)
     assert not page.image, "the samples are ultrasound"
     page.selectbox(key="sample").select("Benign phantom 1").run()
-    assert "this is an ultrasound image" in warnings_of(page)
+    assert "marked as an ultrasound image" in warnings_of(page)
 
 
 def test_the_viewer_costs_nothing_until_it_is_opened(page, monkeypatch):

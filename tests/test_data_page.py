@@ -64,7 +64,12 @@ def page(monkeypatch, tmp_path):
     st.cache_data.clear()
     st.cache_resource.clear()
     few = READERS["phantoms"].__class__(
-        "phantoms", "Phantoms (synthetic)", None, ("benign",), lambda _: phantom_table(2)
+        "phantoms",
+        "Phantoms (synthetic)",
+        None,
+        ("benign",),
+        "phantoms",
+        lambda _: phantom_table(2),
     )
     monkeypatch.setitem(READERS, "phantoms", few)
     return AppTest.from_file(str(APP), default_timeout=120).run().switch_page("pages/data.py").run()

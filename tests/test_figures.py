@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from plotly.colors import unlabel_rgb
 
-from core import figure_style, figures
+from core import wording
+from core.figures import opinion, style
 from core.png import png
 
 CLASSES = ("benign", "malignant", "normal")
@@ -70,7 +71,7 @@ def pixels() -> np.ndarray:
      (0.99, "99 %"), (0.9951, "> 99 %"), (1.0, "> 99 %")],
 )  # fmt: skip
 def test_a_percentage_never_claims_certainty(probability, text):
-    assert figures.percent(probability) == text
+    assert wording.percent(probability) == text
 
 
 @pytest.mark.parametrize("grey", [True, False])
@@ -82,16 +83,16 @@ def test_png_is_lossless(pixels, grey):
 
 
 def test_bars_are_percentages_in_the_order_of_the_recipe():
-    figure = figures.probability_bars(CLASSES, np.array([0.2, 0.7, 0.1]), ("malignant",))
+    figure = opinion.probability_bars(CLASSES, np.array([0.2, 0.7, 0.1]), ("malignant",))
     bar = figure.data[0]
     assert bar.x == pytest.approx([20, 70, 10])
     assert bar.text == ("20 %", "70 %", "10 %")
-    assert bar.y == ("benign", f"<b>malignant {figure_style.MALIGNANT_SIGN}</b>", "normal")
+    assert bar.y == ("benign", f"<b>malignant {wording.MALIGNANT_SIGN}</b>", "normal")
     assert figure.layout.yaxis.autorange == "reversed", "the first class is the uppermost bar"
 
 
 def test_malignant_bars_are_warm_and_others_cool():
-    figure = figures.probability_bars(CLASSES, np.array([0.2, 0.7, 0.1]), ("malignant",))
+    figure = opinion.probability_bars(CLASSES, np.array([0.2, 0.7, 0.1]), ("malignant",))
     colours = [unlabel_rgb(colour) for colour in figure.data[0].marker.color]
     assert [red > blue for red, _, blue in colours] == [False, True, False]
 
@@ -100,7 +101,7 @@ def test_malignant_bars_are_warm_and_others_cool():
 @pytest.mark.parametrize("background", [LIGHT, DARK])
 def test_bars_stand_out_from_both_themes(malignant, background):
     for probability in np.linspace(0, 1, 11):
-        colour = unlabel_rgb(figure_style.likelihood_colour(probability, malignant))
+        colour = unlabel_rgb(style.likelihood_colour(probability, malignant))
         assert contrast(colour, background) >= 3
 
 
@@ -108,14 +109,14 @@ def test_bars_stand_out_from_both_themes(malignant, background):
 def test_likely_malignant_differs_from_likely_benign_for_the_colour_blind(kind):
     seen = []
     for malignant in (True, False):
-        rgb = linear(unlabel_rgb(figure_style.likelihood_colour(0.9, malignant)))
+        rgb = linear(unlabel_rgb(style.likelihood_colour(0.9, malignant)))
         shifted = np.clip(COLOUR_BLINDNESS[kind] @ rgb, 0, 1).astype(np.float32)
         seen.append(cv2.cvtColor(shifted[None, None], cv2.COLOR_LRGB2Lab)[0, 0])
     assert np.linalg.norm(seen[0] - seen[1]) > 30
 
 
 def test_panels_show_the_very_pixels_and_share_one_view(pixels):
-    figure = figures.evidence_panels(pixels, np.eye(7), "benign")
+    figure = opinion.evidence_panels(pixels, np.eye(7), "benign")
     scan, _, under, _ = figure.data
     assert np.array_equal(decoded(scan.source), pixels)
     assert under.source == scan.source
@@ -127,14 +128,14 @@ def test_panels_show_the_very_pixels_and_share_one_view(pixels):
     ]  # fmt: skip
     assert layout.xaxis.range == (-0.5, 59.5)
     assert layout.yaxis.range == (46.5, -0.5), "row 0 is at the top"
-    assert figures.EVIDENCE_CONFIG["scrollZoom"]
+    assert opinion.EVIDENCE_CONFIG["scrollZoom"]
 
 
 @pytest.mark.parametrize("shape", [(7, 7), (5, 5), (47, 60), (470, 600)])
 def test_heatmap_lies_where_it_belongs_on_the_scan(pixels, shape):
     heatmap = np.zeros(shape)
     heatmap[: shape[0] // 3, -(shape[1] // 3) :] = 1  # upper right
-    trace = figures.evidence_panels(pixels, heatmap, "benign").data[1]
+    trace = opinion.evidence_panels(pixels, heatmap, "benign").data[1]
     rows, columns = trace.z.shape
     left, right = trace.x0 - trace.dx / 2, trace.x0 + (columns - 0.5) * trace.dx
     top, bottom = trace.y0 - trace.dy / 2, trace.y0 + (rows - 0.5) * trace.dy
@@ -146,14 +147,14 @@ def test_heatmap_lies_where_it_belongs_on_the_scan(pixels, shape):
 
 
 def test_a_huge_scan_is_thinned_but_keeps_its_coordinates():
-    figure = figures.evidence_panels(np.zeros((1800, 3600, 3), np.uint8), np.eye(7), "benign")
+    figure = opinion.evidence_panels(np.zeros((1800, 3600, 3), np.uint8), np.eye(7), "benign")
     shown = decoded(figure.data[0].source)
     assert shown.shape == (700, 1400, 3)
     assert figure.data[0].dx * shown.shape[1] == pytest.approx(3600)
 
 
 def test_colour_bar_names_what_it_measures(pixels):
-    bar = figures.evidence_panels(pixels, np.eye(7), "malignant").data[1].colorbar
+    bar = opinion.evidence_panels(pixels, np.eye(7), "malignant").data[1].colorbar
     assert dict(zip(bar.tickvals, bar.ticktext, strict=True)) == {
         0: "0",
         0.5: "relative evidence for malignant",
@@ -161,19 +162,16 @@ def test_colour_bar_names_what_it_measures(pixels):
     }
 
 
-@pytest.mark.parametrize(
-    ("name", "uniform"), [(n, n[:3] != "Jet") for n in figure_style.COLOUR_MAPS]
-)
+@pytest.mark.parametrize(("name", "uniform"), [(n, n[:3] != "Jet") for n in style.COLOUR_MAPS])
 def test_only_jet_has_no_even_lightness(name, uniform):
-    scale = figure_style.opaque_scale(figure_style.COLOUR_MAPS[name])
+    scale = style.opaque_scale(style.COLOUR_MAPS[name])
     steps = np.diff([lightness(unlabel_rgb(colour)) for _, colour in scale])
     assert bool((steps > 0).all()) == uniform
 
 
 def test_overlay_fades_with_the_evidence():
     alphas = [
-        float(colour.rstrip(")").split(",")[-1])
-        for _, colour in figure_style.fading_scale("Viridis")
+        float(colour.rstrip(")").split(",")[-1]) for _, colour in style.fading_scale("Viridis")
     ]
     assert alphas[0] == 0
     assert alphas[-1] == 1
@@ -181,7 +179,7 @@ def test_overlay_fades_with_the_evidence():
 
 
 def test_opacity_slider_drives_the_overlay_and_nothing_else(pixels):
-    figure = figures.evidence_panels(pixels, np.eye(7), "benign", opacity=0.35)
+    figure = opinion.evidence_panels(pixels, np.eye(7), "benign", opacity=0.35)
     assert [trace.opacity for trace in figure.data] == [None, None, None, 0.35]
     (slider,) = figure.layout.sliders
     at_start = slider.steps[slider.active]
@@ -193,15 +191,15 @@ def test_opacity_slider_drives_the_overlay_and_nothing_else(pixels):
 
 def test_no_colour_is_one_that_streamlit_replaces(pixels):
     """Streamlit's chart theme swaps #000001 to #000040 for colours of its own."""
-    for name in figure_style.COLOUR_MAPS:
-        figure = figures.evidence_panels(pixels, np.eye(7), "benign", name)
+    for name in style.COLOUR_MAPS:
+        figure = opinion.evidence_panels(pixels, np.eye(7), "benign", name)
         figure.update_layout(template="none")  # where Streamlit means them to be
         assert "#0000" not in figure.to_json()
 
 
 def test_an_empty_map_says_so_on_the_picture(pixels):
     texts = [
-        [note.text for note in figures.evidence_panels(pixels, np.zeros((7, 7)), "benign",
+        [note.text for note in opinion.evidence_panels(pixels, np.zeros((7, 7)), "benign",
                                                        empty=empty).layout.annotations]
         for empty in (None, "No positive evidence")
     ]  # fmt: skip
@@ -216,18 +214,18 @@ def test_an_empty_map_says_so_on_the_picture(pixels):
 def test_peak_is_told_in_words(row, column, place):
     heatmap = np.zeros((7, 7))
     heatmap[row, column] = 1
-    assert figures.peak_place(heatmap) == f"in the {place}"
+    assert opinion.peak_place(heatmap) == f"in the {place}"
 
 
 def test_text_alternatives_tell_what_a_picture_shows():
     heatmap = np.zeros((7, 7))
     heatmap[0, 6] = 1
-    assert figures.describe_evidence("Scan 1", heatmap, "benign", None) == (
+    assert opinion.describe_evidence("Scan 1", heatmap, "benign", None) == (
         "Scan 1 as three linked pictures: the scan, its heatmap for benign, and both. "
         "The evidence is strongest in the upper right of the picture."
     )
-    empty = figures.describe_evidence("Scan 1", heatmap, "benign", "No positive evidence.")
+    empty = opinion.describe_evidence("Scan 1", heatmap, "benign", "No positive evidence.")
     assert empty.endswith("and both. No positive evidence.")
-    assert figures.describe_probabilities(CLASSES, np.array([0.2, 0.795, 0.005])) == (
+    assert opinion.describe_probabilities(CLASSES, np.array([0.2, 0.795, 0.005])) == (
         "Bars of the estimated probabilities: benign 20 %, malignant 80 %, normal < 1 %."
     )

@@ -24,14 +24,15 @@ from core.classifiers.base import Classifier, probabilities
 from core.datasets.phantoms import phantom
 from core.explain import METHODS, Heatmap
 from core.explain.heatmap import NO_EVIDENCE
-from core.lesson_figures import bars_figure, describe_bars, describe_trial, trial_figure
+from core.figures.lessons import bars_figure, describe_bars, describe_trial, trial_figure
 from core.lessons import LESSONS, Bars, Scene, trial
-from core.lessons.drawing import AGAINST, FOR, evidence, shrunk, signed, through
+from core.lessons.drawing import AGAINST, FOR, evidence, signed, through
 from core.lessons.eigen_cam import components
 from core.lessons.grad_cam import contributions, without_features
 from core.lessons.score_cam import masked_scores
 from core.lessons.step import nothing
 from core.lessons.trial import box_of
+from core.picture_size import shrunk
 from core.preprocessing import scale, to_batch, to_pixels
 from core.recipe import Preprocessing
 

@@ -144,10 +144,10 @@ class TestFigures:
         lesions = result["lesions"]
         values = {name: figure["value"] for name, figure in lesions["values"].items()}
         assert (lesions["n"], lesions["n_groups"]) == (3, 2)
-        expected = {"dice": 10 / 21, "iou": 1.15 / 3, "found": 1 / 3, "missed": 1 / 3}
+        expected = {"dice": 10 / 21, "iou": 1.15 / 3, "found": 1 / 3, "not_proposed": 1 / 3}
         assert values == pytest.approx(expected)
         assert result["benign"]["values"]["dice"]["value"] == pytest.approx(5 / 7)
-        assert result["malignant"]["values"]["missed"]["value"] == 1
+        assert result["malignant"]["values"]["not_proposed"]["value"] == 1
 
     def test_other_splits_are_averaged(self):
         """Dice 10/21, then 6/7 twice (a second seed, whose lesions are all found so): SD of
@@ -162,7 +162,7 @@ class TestFigures:
         assert found["dice"] == pytest.approx([10 / 21, 6 / 7, 6 / 7])
         mean, sd = 46 / 63, (8 / 21) / 3**0.5
         assert found["values"]["dice"] == pytest.approx({"mean": mean, "sd": sd})
-        assert found["values"]["missed"]["mean"] == pytest.approx(1 / 9)
+        assert found["values"]["not_proposed"]["mean"] == pytest.approx(1 / 9)
         assert "false_proposal" not in found["values"]  # two of the three had no such image
         assert over_splits(predictions(), None, ("benign", "malignant")) is None
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core import panel_png
 from core.borders import OUTLINE
-from core.figures import percent
-from core.panel_grid import Panel, PanelRow, describe_grid, panel_grid
-from core.panel_png import grid_png
+from core.figures import panel_png
+from core.figures.panel_grid import Panel, PanelRow, describe_grid, panel_grid
+from core.figures.panel_png import grid_png
+from core.wording import percent
 
 GREY = np.full((40, 60, 3), 100, np.uint8)
 

@@ -132,10 +132,10 @@ def test_a_header_that_contradicts_the_system_is_a_warning(tmp_path, capsys):
     files = [str(tmp_path / "MR"), str(tmp_path / "US")]
     assert main([*files, "--recipe", WHOLE, "--json"]) == 0
     foreign, own = map(json.loads, capsys.readouterr().out.splitlines())
-    assert "this is an MRI (MR)" in foreign["warning"] and foreign["label"]
+    assert "marked as an MRI (MR)" in foreign["warning"] and foreign["label"]
     assert own["warning"] is None
     main([files[0], "--recipe", WHOLE])
-    assert "this is an MRI (MR)" in capsys.readouterr().out
+    assert "marked as an MRI (MR)" in capsys.readouterr().out
 
 
 def test_a_picture_of_another_kind_is_a_warning(tmp_path, capsys):

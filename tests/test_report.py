@@ -17,9 +17,9 @@ from pypdf import PdfReader
 
 from core.datasets.phantoms import phantom
 from core.explain.heatmap import NO_EVIDENCE, Heatmap
-from core.figures import percent
 from core.findings import NO_REGION, EvidenceMap, Refusal
 from core.report import report_html, report_pdf, reports_zip
+from core.wording import percent
 from tests import findings as made
 from tests.dicoms import dicom
 
@@ -101,7 +101,7 @@ def test_both_kinds_say_what_was_found(full, read):
     grouped = full.metrics["grouped"]
     accuracy = grouped["values"]["accuracy"]
     said = (
-        f"{accuracy['value']:.3f} ({accuracy['low']:.3f}–{accuracy['high']:.3f})",
+        f"{accuracy['value']:.3f} ({accuracy['low']:.3f} to {accuracy['high']:.3f})",
         f"n = {grouped['n']}, {grouped['n_groups']} groups",
         f"n = {full.metrics['published']['n']}",
         f"temperature of {full.temperature:.2f}",

@@ -8,8 +8,8 @@ import pytest
 from plotly.colors import hex_to_rgb
 from test_figures import COLOUR_BLINDNESS, DARK, LIGHT, contrast, linear
 
-from core import system_figures as figures
 from core.evaluation.curves import Curve
+from core.figures import systems as figures
 
 FOUR = ("Normal", "Benign", "InSitu", "Invasive")
 

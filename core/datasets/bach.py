@@ -40,5 +40,6 @@ READER = DatasetReader(
     title="BACH: breast cancer histology (H&E)",
     folder="bach",
     classes=CLASSES,
+    groups="copies",
     read=read,
 )

@@ -37,15 +37,16 @@ class DatasetReader:
     """One published folder layout.
 
     `folder` is where the dataset lies below LESIONLENS_DATA, or None if it is generated.
-    `read` takes the folder (None if generated) and returns a table: one row an image, the
-    columns of `COLUMNS`, then those of `EXTRA_COLUMNS` that the dataset has. It raises
-    DatasetError if the folder is not this dataset.
+    `groups` names what its groups are. `read` takes the folder (None if generated) and returns a
+    table: one row an image, the columns of `COLUMNS`, then those of `EXTRA_COLUMNS` that the
+    dataset has. It raises DatasetError if the folder is not this dataset.
     """
 
     id: str
     title: str
     folder: str | None
     classes: tuple[str, ...]
+    groups: str
     read: Callable[[Path | None], pd.DataFrame]
 
 

@@ -64,6 +64,7 @@ READERS = tuple(
         title=f"BreaKHis at {magnification}X (H&E histology)",
         folder="breakhis",
         classes=CLASSES,
+        groups="patients",
         read=partial(read, magnification=magnification),
     )
     for magnification in MAGNIFICATIONS

@@ -37,5 +37,6 @@ READER = DatasetReader(
     title="BUSI: Breast Ultrasound Images",
     folder="busi",
     classes=CLASSES,
+    groups="near-duplicates",
     read=read,
 )

@@ -38,5 +38,6 @@ READER = DatasetReader(
     title="Mammograms (Kaggle breast-cancer-detection)",
     folder="mammography_hayder17",
     classes=CLASSES,
+    groups="patients",
     read=read,
 )

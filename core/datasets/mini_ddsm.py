@@ -46,5 +46,6 @@ READER = DatasetReader(
     title="Mini-DDSM mammograms",
     folder="mini_ddsm",
     classes=CLASSES,
+    groups="cases",
     read=read,
 )

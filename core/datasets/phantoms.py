@@ -69,7 +69,9 @@ def _read(folder: Path | None) -> pd.DataFrame:
     return phantom_table()
 
 
-READER = DatasetReader("phantoms", "Phantoms (synthetic)", None, PHANTOM_CLASSES, _read)
+READER = DatasetReader(
+    "phantoms", "Phantoms (synthetic)", None, PHANTOM_CLASSES, "single phantoms", _read
+)
 
 
 def _settings(rng: np.random.Generator) -> Scanner:

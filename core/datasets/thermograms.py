@@ -102,5 +102,6 @@ READER = DatasetReader(
     title="Breast infrared thermograms (published as 'Breast Cancer Patients MRI's')",
     folder="breast_cancer_patients_mri",
     classes=CLASSES,
+    groups="women",
     read=read,
 )

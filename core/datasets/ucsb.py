@@ -37,5 +37,6 @@ READER = DatasetReader(
     title="UCSB breast cancer cells (H&E histology)",
     folder="ucsb_histology",
     classes=CLASSES,
+    groups="slides",
     read=read,
 )

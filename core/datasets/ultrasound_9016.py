@@ -71,5 +71,6 @@ READER = DatasetReader(
     title="Ultrasound Breast Images for Breast Cancer (BUSI, augmented)",
     folder="ultrasound_9016",
     classes=CLASSES,
+    groups="scans and their copies",
     read=read,
 )

@@ -7,17 +7,10 @@ import numpy as np
 
 from core.explain.heatmap import Heatmap
 from core.explain.overlay import overlay
-from core.panels import size_within
 
 FOR, AGAINST = (217, 95, 2), (44, 108, 190)
 """RGB of evidence for and against: orange and blue survive every common colour blindness."""
 _OPACITY = 0.75
-
-
-def shrunk(pixels: np.ndarray, largest: int) -> np.ndarray:
-    """A scan, uint8 (H, W, 3), made smaller until no side is above ``largest``."""
-    height, width = size_within(*pixels.shape[:2], largest)
-    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def evidence(pixels: np.ndarray, values: np.ndarray) -> np.ndarray:

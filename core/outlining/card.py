@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from core.card import INTENDED_USE, cell
+from core.card import INTENDED_USE
 from core.markdown import bullets, markdown_table, sentence_case
 from core.outlining.recipe import OutlineRecipe
 from core.recipe import Source
+from core.wording import with_interval
 
 GOAL = 0.78
 _LESION = {
     "dice": "Dice, mean",
     "iou": "IoU, mean",
     "found": "Found (IoU at least 0.5)",
-    "missed": "Nothing proposed",
+    "not_proposed": "Nothing proposed",
 }
 _OTHERS = {"false_proposal": "Proposed where there is no lesion"}
 _WHOSE = {
@@ -94,7 +95,7 @@ def _lesion_table(test: dict) -> str:
         [
             "all lesions" if name == "lesions" else name,
             f"{one['n']} ({one['n_groups']})",
-            *(cell(one["values"][key]) for key in _LESION),
+            *(with_interval(one["values"][key]) for key in _LESION),
         ]
         for name, one in ((name, test[name]) for name in ("lesions", *classes))
     ]
@@ -113,8 +114,8 @@ def _others(test: dict) -> str:
         return "No image without a lesion was tested."
     figure = one["values"]["false_proposal"]
     return (
-        f"Of the {one['n']} test images without a lesion, {cell(figure)} get an outline all the "
-        "same (Wilson's interval)."
+        f"Of the {one['n']} test images without a lesion, {with_interval(figure)} get an outline "
+        "all the same (Wilson's interval)."
     )
 
 
@@ -136,7 +137,7 @@ def _split_parts(spread: dict | None) -> list[str]:
 
 def _region_parts(name: str, one: dict) -> list[str]:
     lines = [
-        [title, *(cell(one["regions"][region][key]) for key, _ in _FIGURES.items())]
+        [title, *(with_interval(one["regions"][region][key]) for key, _ in _FIGURES.items())]
         for region, title in _REGION.items()
     ]
     change = one["change"]["proposed"]

@@ -38,8 +38,8 @@ def figures(predictions: pd.DataFrame, lesion_classes: Sequence[str]) -> dict:
 
     Each entry holds ``n``, ``n_groups`` and ``values``: metric -> ``value``, ``low``, ``high``.
     Of lesions: means of ``dice`` and ``iou``, the share ``found`` (IoU at least 0.5) and the share
-    ``missed`` (nothing proposed), with 95 % bootstrap intervals over groups. Of others: the share
-    with a ``false_proposal``, with Wilson's interval.
+    ``not_proposed``, for which no outline is, with 95 % bootstrap intervals over groups. Of others:
+    the share with a ``false_proposal``, with Wilson's interval.
     """
     with_lesion = predictions["label"].isin(lesion_classes)
     lesions = predictions[with_lesion]
@@ -97,7 +97,7 @@ def _lesion_figures(rows: pd.DataFrame) -> dict:
         "dice": rows["dice"],
         "iou": rows["iou"],
         "found": rows["iou"] >= FOUND,
-        "missed": ~rows["proposed"],
+        "not_proposed": ~rows["proposed"],
     }
     values = {name: mean_entry(column, rows["group"]) for name, column in columns.items()}
     return {"n": len(rows), "n_groups": int(rows["group"].nunique()), "values": values}

@@ -5,8 +5,8 @@
 
 With --json, one line a file: file, recipe, label, probabilities, warning, error. The exit status
 is 1 if any file was refused; the others are still answered. A replay takes the one of the files
-that the manifest names by its sha256, or the file at the manifest's path; its status is 0 if the
-probabilities agree, 1 if they do not, 2 if it cannot be done.
+that the manifest names by its sha256, or the file at the manifest's path; its status is 0 if
+probabilities and heatmaps agree, 1 if they do not, 2 if it cannot be done.
 """
 
 from __future__ import annotations

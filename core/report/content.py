@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from core.card import INTENDED_USE, PROTOCOLS, SPLIT_TITLES, scaling
 from core.explain.registry import METHODS
-from core.figure_style import signed
-from core.figures import malignant_legend, percent
+from core.figures.opinion import malignant_legend
 from core.findings import NO_REGION, Findings
 from core.report.pictures import Picture, pictures_of
 from core.results.tables import CLASS_TITLES, TITLES
+from core.wording import percent, signed, with_interval
 
 NOTICE = "Research and teaching tool. Not a medical device."
 UNUSED_REGION = "This system examines the whole image; the outline is shown, not used."
@@ -181,8 +181,8 @@ def _calibration(findings: Findings) -> str:
     if not _defined(error) or fitted["temperature"] == 1:
         return f"{text}."
     return (
-        f"{text}. With it the expected calibration error on test images is {_cell(error)}; the "
-        "table has it without."
+        f"{text}. With it the expected calibration error on test images is "
+        f"{with_interval(error)}; the table has it without."
     )
 
 
@@ -227,12 +227,12 @@ def _figures(findings: Findings) -> Table:
     rows = []
     for key, title in _titles(recipe).items():
         paper = recipe.published.get(key)
-        cells = [_cell(metrics[name]["values"].get(key)) for name in protocols]
+        cells = [with_interval(metrics[name]["values"].get(key)) for name in protocols]
         rows.append((title, *cells, MISSING if paper is None else f"{paper:g}"))
     told = [f"{SPLIT_TITLES[name]}: {PROTOCOLS[name]}." for name in protocols]
     ranges = (
-        "In brackets 95 % intervals, bootstrapped over groups; one without width does not mean "
-        "that the figure is certain. Papers give none."
+        "In brackets 95 % intervals, bootstrapped over groups. There is none where no error was "
+        "seen or the groups are too few; such a figure is not certain. Papers give none."
     )
     return Table(("Figure", *heads, "Paper"), tuple(rows), (*told, ranges))
 
@@ -249,12 +249,6 @@ def _titles(recipe) -> dict[str, str]:
 def _heading(protocol: str, measured: dict) -> str:
     groups = f", {measured['n_groups']} groups" if "n_groups" in measured else ""
     return f"{SPLIT_TITLES[protocol]}\nn = {measured['n']}{groups}"
-
-
-def _cell(figure: dict | None) -> str:
-    if not _defined(figure):
-        return MISSING
-    return f"{figure['value']:.3f} ({figure['low']:.3f}–{figure['high']:.3f})"
 
 
 def _defined(figure: dict | None) -> bool:

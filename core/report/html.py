@@ -8,9 +8,10 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from core.figure_style import likelihood_colour, unbroken
+from core.figures.style import likelihood_colour
 from core.report.content import NOTICE, Content
 from core.report.pictures import colour_bar_png
+from core.wording import unbroken
 
 
 def html_of(content: Content) -> str:

@@ -12,7 +12,7 @@ from fpdf import FPDF
 from fpdf.enums import XPos, YPos
 from plotly.colors import unlabel_rgb
 
-from core.figure_style import likelihood_colour
+from core.figures.style import likelihood_colour
 from core.report.content import NOTICE, Bar, Content, Note, Table
 from core.report.pictures import Picture, colour_bar_png
 

@@ -11,8 +11,8 @@ from plotly.colors import unlabel_rgb
 from core.borders import draw_border
 from core.explain.overlay import overlay
 from core.explain.registry import METHODS
-from core.figure_style import COLOUR_MAPS, opaque_scale
-from core.figures import peak_place
+from core.figures.opinion import peak_place
+from core.figures.style import COLOUR_MAPS, opaque_scale
 from core.findings import Findings
 
 LARGEST_SIDE = 900

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from core.card import cell
 from core.checkpoints import Checkpoint
 from core.evaluation.calibration import ENOUGH, SENSITIVITY
 from core.markdown import markdown_table
 from core.results.tables import NAMES
+from core.wording import with_interval
 
 _READING = (
     "Probabilities are divided by one temperature in the logits (Guo et al., 2017), fitted on "
@@ -45,17 +45,17 @@ def _line(recipe_id: str, protocol: str, entry: dict) -> list[str]:
     if point:
         reached = (
             f"{point['threshold']:.3f}",
-            cell(point["sensitivity"]),
-            cell(point["specificity"]),
+            with_interval(point["sensitivity"]),
+            with_interval(point["specificity"]),
         )
     return [
         f"`{recipe_id}`",
         NAMES[protocol],
         str(fitted["n_fitted"]),
         f"{fitted['temperature']:.2f}",
-        cell(before["ece"]),
-        cell(fitted["values"]["ece"]),
-        cell(before["log_loss"]),
-        cell(fitted["values"]["log_loss"]),
+        with_interval(before["ece"]),
+        with_interval(fitted["values"]["ece"]),
+        with_interval(before["log_loss"]),
+        with_interval(fitted["values"]["log_loss"]),
         *reached,
     ]

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from core.card import PROTOCOLS
 from core.markdown import markdown_table
+from core.wording import with_interval
 
 if TYPE_CHECKING:
     from core.results.rows import Row
@@ -73,12 +74,11 @@ _SOURCES = {"paper": "figures printed in the paper, on its own test images"} | {
 }
 
 _READING = (
-    "Ranges are 95 % intervals, bootstrapped over groups of test images (near-duplicates, "
-    "patient or source), one training run each. An interval without width means that no error "
-    "was seen or that the groups are too few to differ, not that the figure is certain. "
-    "Papers give no intervals, and their test images differ "
-    "from those here. Where a system tells several malignant classes apart, the lowest of their "
-    "figures is shown."
+    "Ranges are 95 % intervals, bootstrapped over groups of test images (near-duplicates, patient, "
+    "slide or source), one training run each. There is no usable interval where no error was seen "
+    "or the groups are too few to differ; such a figure is not certain. Papers give no intervals, "
+    "and their test images differ from those here. Where a system tells several malignant classes "
+    "apart, the lowest of their figures is shown."
 )
 
 _DEFINITIONS = (
@@ -211,22 +211,18 @@ def _images(row: Row) -> str:
 
 
 def _one_line(figure: dict | None) -> str:
-    return " ".join(part for part in _parts(figure, "({:.3f} to {:.3f})") if part)
+    if figure is None:
+        return MISSING
+    of_paper = figure["value"] is not None and figure["low"] is None
+    return _printed(figure["value"]) if of_paper else with_interval(figure)
 
 
 def _two_lines(figure: dict | None) -> str:
-    return "\n".join(part for part in _parts(figure, "{:.2f}–{:.2f}") if part)
-
-
-def _parts(figure: dict | None, interval: str) -> tuple[str, str]:
-    """Value and interval as text."""
-    if figure is None:
-        return MISSING, ""
-    if figure["value"] is None:
-        return "undefined", ""
-    if figure["low"] is None:
-        return _printed(figure["value"]), ""
-    return f"{figure['value']:.3f}", interval.format(figure["low"], figure["high"])
+    """The interval below the value, and shorter."""
+    value, _, interval = _one_line(figure).partition(" (")
+    if " to " in interval:
+        return f"{value}\n{figure['low']:.2f}–{figure['high']:.2f}"
+    return value
 
 
 def _printed(value: float) -> str:

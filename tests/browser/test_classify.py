@@ -330,7 +330,7 @@ def test_an_mri_is_not_answered_as_ultrasound(page, tmp_path):
     path = tmp_path / "mr.dcm"
     path.write_bytes(dicom(np.arange(4096, dtype=np.uint16).reshape(64, 64), Modality="MR"))
     page.locator("input[type=file]").set_input_files(path)
-    expect(page.get_by_role("alert")).to_contain_text("this is an MRI (MR)")
+    expect(page.get_by_role("alert")).to_contain_text("marked as an MRI (MR)")
 
 
 def test_text_is_readable_in_both_themes(themed_page):

@@ -10,9 +10,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.borders import border_trace
-from core.figure_style import CLEAR, COLOUR_MAPS, TEXT_SIZE, fading_scale, opaque_scale
-from core.figures import peak_place
-from core.panels import (
+from core.figures.opinion import peak_place
+from core.figures.panels import (
     MAX_PICTURE_SIDE,
     axis_suffix,
     colour_bar,
@@ -23,6 +22,7 @@ from core.panels import (
     panel_title,
     picture_trace,
 )
+from core.figures.style import CLEAR, COLOUR_MAPS, TEXT_SIZE, fading_scale, opaque_scale
 
 MAX_ACROSS = 4
 """Maps in a row; more are continued below, since narrower pictures cannot be read."""

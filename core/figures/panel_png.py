@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 from plotly.colors import unlabel_rgb
 
 from core.borders import draw_border
-from core.figure_style import COLOUR_MAPS, opaque_scale
-from core.panel_grid import Panel, PanelRow, bands, caption_lines, wrapped
+from core.figures.panel_grid import Panel, PanelRow, bands, caption_lines, wrapped
+from core.figures.style import COLOUR_MAPS, opaque_scale
 
 CELL = 360
 """Width of a picture in pixels."""

@@ -7,18 +7,13 @@ import base64
 import cv2
 import numpy as np
 
-from core.figure_style import CLEAR, TEXT_SIZE
+from core.figures.style import CLEAR, TEXT_SIZE
+from core.picture_size import size_within
 from core.png import png
 
 MAX_PICTURE_SIDE = 1400
 MAX_HEATMAP_SIDE = 128
 OPACITY_STEP = 0.05
-
-
-def size_within(height: int, width: int, largest: int) -> tuple[int, int]:
-    """Height and width of a picture, made smaller alike until no side is above ``largest``."""
-    shrink = min(1.0, largest / max(height, width))
-    return max(1, round(height * shrink)), max(1, round(width * shrink))
 
 
 def picture_trace(pixels: np.ndarray, largest: int = MAX_PICTURE_SIDE) -> dict:

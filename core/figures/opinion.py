@@ -12,17 +12,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.borders import border_trace
-from core.figure_style import (
-    CLEAR,
-    COLOUR_MAPS,
-    MALIGNANT_SIGN,
-    TEXT_SIZE,
-    fading_scale,
-    likelihood_colour,
-    opaque_scale,
-    signed,
-)
-from core.panels import (
+from core.figures.panels import (
     axis_suffix,
     colour_bar,
     heatmap_trace,
@@ -32,6 +22,15 @@ from core.panels import (
     panel_title,
     picture_trace,
 )
+from core.figures.style import (
+    CLEAR,
+    COLOUR_MAPS,
+    TEXT_SIZE,
+    fading_scale,
+    likelihood_colour,
+    opaque_scale,
+)
+from core.wording import MALIGNANT_SIGN, percent, signed
 
 BAR_HEIGHT = 34
 PANEL_WIDTH = 380
@@ -46,19 +45,6 @@ def malignant_legend(
     together = percent(float(probabilities[marked].sum()))
     total = f", together {together}" if marked.sum() > 1 else ""
     return f"{MALIGNANT_SIGN} counts as malignant{total}."
-
-
-def percent(probability: float) -> str:
-    """A probability in [0, 1] as a whole percentage that never claims certainty.
-
-    >>> percent(0.873), percent(0.9991), percent(0.0004)
-    ('87 %', '> 99 %', '< 1 %')
-    """
-    if probability > 0.99:
-        return "> 99 %"
-    if probability < 0.01:
-        return "< 1 %"
-    return f"{probability:.0%}".replace("%", " %")
 
 
 def probability_bars(

@@ -11,8 +11,8 @@ import plotly.graph_objects as go
 
 from core.borders import border_trace
 from core.datasets.intensity import box_numbers
-from core.figure_style import CLEAR, TEXT_SIZE
-from core.panels import panel_axis, picture_trace
+from core.figures.panels import panel_axis, picture_trace
+from core.figures.style import CLEAR, TEXT_SIZE
 
 CLASS_COLOURS = (
     "#2f7fc1",

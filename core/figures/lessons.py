@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 
-from core.figure_style import CLEAR, MALIGNANT_SCALE, OTHER_SCALE, TEXT_SIZE
+from core.figures.style import CLEAR, MALIGNANT_SCALE, OTHER_SCALE, TEXT_SIZE
 from core.lessons import Bars, Trial
 from core.lessons.drawing import AGAINST, FOR
 

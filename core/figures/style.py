@@ -15,27 +15,12 @@ COLOUR_MAPS: dict[str, str] = {
     "Cividis": "Cividis",
     "Jet (misleading steps)": "Jet",
 }
-MALIGNANT_SIGN = "▲"
 # From unlikely to certain. Orange against blue survives every common colour blindness, and both
 # ends keep a contrast of 3:1 on white and on near-black.
 MALIGNANT_SCALE = ["#c58238", "#c8450a"]
 OTHER_SCALE = ["#8296a8", "#3a7ab0"]
 TEXT_SIZE = 14
 CLEAR = "rgba(0,0,0,0)"
-
-
-def signed(name: str, malignant: bool) -> str:
-    """The name of a class, with the sign of those that count as malignant."""
-    return f"{name} {MALIGNANT_SIGN}" if malignant else name
-
-
-def unbroken(text: str) -> str:
-    """The text with percentages, and a class and its sign, kept on one line each.
-
-    >>> unbroken("malignant ▲ in 79 %").split(" ")
-    ['malignant\\xa0▲', 'in', '79\\xa0%']
-    """
-    return text.replace(" %", "\u00a0%").replace(f" {MALIGNANT_SIGN}", f"\u00a0{MALIGNANT_SIGN}")
 
 
 def likelihood_colour(probability: float, malignant: bool) -> str:

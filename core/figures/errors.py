@@ -12,7 +12,7 @@ from plotly.colors import hex_to_rgb
 
 from core.explain.heatmap import Heatmap
 from core.explain.overlay import overlay
-from core.figure_style import CLEAR, OTHER_SCALE, TEXT_SIZE
+from core.figures.style import CLEAR, OTHER_SCALE, TEXT_SIZE
 from core.png import png
 
 COUNTS, OF_LABEL, OF_ANSWER = "Counts", "Of each label", "Of each answer"

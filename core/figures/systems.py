@@ -16,7 +16,7 @@ from plotly.colors import hex_to_rgb
 from plotly.subplots import make_subplots
 
 from core.evaluation.curves import Curve
-from core.figure_style import TEXT_SIZE
+from core.figures.style import TEXT_SIZE
 
 # Colour and dash of each system. Blue, orange, green and pink stay apart under every common colour
 # blindness, and keep a contrast of 3:1 on white and on near-black.

@@ -1,0 +1,58 @@
+"""How figures and names are written: for pages, reports, cards and tables alike."""
+
+from __future__ import annotations
+
+MALIGNANT_SIGN = "▲"
+UNDEFINED = "undefined"
+
+
+def percent(probability: float) -> str:
+    """A probability in [0, 1] as a whole percentage that never claims certainty.
+
+    >>> percent(0.873), percent(0.9991), percent(0.0004)
+    ('87 %', '> 99 %', '< 1 %')
+    """
+    if probability > 0.99:
+        return "> 99 %"
+    if probability < 0.01:
+        return "< 1 %"
+    return f"{probability:.0%}".replace("%", " %")
+
+
+def with_interval(figure: dict | None, digits: int = 3, to: str = " to ") -> str:
+    """A figure of ``metrics.json`` with its 95 % interval. One without width, of test groups that
+    are too few or all alike, tells nothing.
+
+    >>> with_interval({"value": 0.5, "low": 0.25, "high": 0.75}, 2, "–")
+    '0.50 (0.25–0.75)'
+    >>> with_interval({"value": 1.0, "low": 1.0, "high": 1.0}), with_interval(None)
+    ('1.000 (no usable interval)', 'undefined')
+    """
+    if figure is None or figure["value"] is None:
+        return UNDEFINED
+    value, low, high = (f"{figure[name]:.{digits}f}" for name in ("value", "low", "high"))
+    width = f"{low}{to}{high}" if figure["high"] > figure["low"] else "no usable interval"
+    return f"{value} ({width})"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things.
+
+    >>> counted(1, "image"), counted(1200, "image")
+    ('1 image', '1,200 images')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def signed(name: str, malignant: bool) -> str:
+    """The name of a class, with the sign of those that count as malignant."""
+    return f"{name} {MALIGNANT_SIGN}" if malignant else name
+
+
+def unbroken(text: str) -> str:
+    """The text with percentages, and a class and its sign, kept on one line each.
+
+    >>> unbroken("malignant ▲ in 79 %").split(" ")
+    ['malignant\\xa0▲', 'in', '79\\xa0%']
+    """
+    return text.replace(" %", "\u00a0%").replace(f" {MALIGNANT_SIGN}", f"\u00a0{MALIGNANT_SIGN}")
