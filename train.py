@@ -59,8 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.list:
         console.print(_recipes_table())
         return 0
-    stopped = "Interrupted. The last full epoch is kept; go on with --resume."
-    return command.run(lambda: _act(options), stopped)
+    return command.run(lambda: _act(options), _interrupted(options))
 
 
 def _act(options: argparse.Namespace) -> None:
@@ -73,7 +72,13 @@ def _act(options: argparse.Namespace) -> None:
         _tune(recipe, options)
         return
     folder = _refresh(recipe, options) if options.refresh else _train(recipe, options)
-    console.print(f"Checkpoint written: {folder.name}")
+    console.print(f"Checkpoint written: {folder}", highlight=False, soft_wrap=True)
+
+
+def _interrupted(options: argparse.Namespace) -> str:
+    if options.tune:
+        return "Interrupted. The trials are kept; the same command goes on."
+    return "Interrupted. The last full epoch is kept; go on with --resume."
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -131,8 +136,10 @@ def _networks_help() -> str:
 
 def _recipes_table() -> Table:
     trained = list_trained()
-    names = ("Recipe", "Data set", "Network", "Trained")
-    table = Table(*(Column(name, no_wrap=True) for name in names), box=SIMPLE_HEAD, padding=0)
+    # An id is copied from here, so that the others give way on a narrow screen.
+    kept, folded = {"no_wrap": True}, {"overflow": "fold"}
+    columns = {"Recipe": kept, "Data set": folded, "Network": folded, "Trained": kept}
+    table = Table(*(Column(k, **v) for k, v in columns.items()), box=SIMPLE_HEAD, padding=0)
     for recipe in list_recipes():
         table.add_row(
             recipe.id,

@@ -100,7 +100,10 @@ class Checkpoint:
         try:
             return json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise CheckpointError(f"{self.folder.name}/{MANIFEST} cannot be read.") from error
+            raise CheckpointError(
+                f"{self.folder.name}/{MANIFEST} cannot be read. Restore it or train the system "
+                "again."
+            ) from error
 
     @cached_property
     def recipe(self) -> Recipe:

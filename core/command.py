@@ -14,8 +14,15 @@ def run(action: Callable[[], int | None], interrupted: str = "Interrupted.") -> 
     try:
         return action() or 0
     except (ValueError, OSError) as error:
-        print(error, file=sys.stderr)
+        print(_told(error), file=sys.stderr)
         return UNABLE
     except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)
         return INTERRUPTED
+
+
+def _told(error: Exception) -> str:
+    """What the system says of a file, without the number of its error; else the error's text."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}. Choose another file or folder."
+    return str(error)

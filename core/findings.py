@@ -52,7 +52,7 @@ class Findings:
     share such as 0.9, and ``set_note`` what such a set means. ``abstention``: why no class is to
     be named, in a few words, where the user wanted that. ``guard`` is the guard's sentence,
     ``warning`` that of a header which contradicts the system. ``spread``: lowest and highest
-    probability of malignancy over slightly changed copies, with what was changed in
+    probability of the likeliest class over slightly changed copies, with what was changed in
     ``spread_note``. ``spacing_mm`` and ``text_risk`` as in ``Scan``. ``name`` is the file's name,
     only if the user wants it told. ``made_at`` is aware.
     """
@@ -106,7 +106,7 @@ class Findings:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class Refused:
     """A scan of a batch that was not examined, and the sentence that says why."""
 
     error: str

@@ -26,11 +26,10 @@ CHANGES = _MOVES.model_copy(update={"brightness": 0.1, "contrast": 0.1})
 @dataclass(frozen=True, eq=False)
 class Stability:
     """Calibrated probabilities (C,) over the scan as it is and ``copies`` changed copies of it:
-    the lowest, the highest and the mean of each class. ``changes`` says what was changed."""
+    the lowest and the highest of each class. ``changes`` says what was changed."""
 
     low: np.ndarray
     high: np.ndarray
-    mean: np.ndarray
     copies: int
     changes: str = (
         f"mirrored (half of the copies), turned by up to {CHANGES.rotation:g} degrees, shifted by "
@@ -59,7 +58,7 @@ def stability(
     changed = [_changed(image, outlined, [seed, number]) for number in range(copies)]
     logits = classifier.logits(scale(np.stack([image, *changed]), preprocessing))
     shares = probabilities(logits, classifier.temperature)
-    return Stability(shares.min(axis=0), shares.max(axis=0), shares.mean(axis=0), copies)
+    return Stability(shares.min(axis=0), shares.max(axis=0), copies)
 
 
 def _changed(image: np.ndarray, outlined: bool, seed: list[int]) -> np.ndarray:

@@ -21,10 +21,10 @@ from pages._system import reliability
 
 ABSTAIN = "Decide only when sure"
 ABSTAIN_HELP = (
-    "No class is named where the prediction set has more than one, or where there is none. The "
-    "probabilities stay."
+    "No class is named where the prediction set has more than one, where there is none, or where "
+    "the scan is unlike the training images. The probabilities stay."
 )
-NO_SET = "None: it holds only for scans, and outlines, like those it was measured with."
+NO_SET = "None: such sets hold only for scans, and outlines, like those they were measured with."
 STEADY_HELP = "Lowest and highest estimate over {} slightly changed copies of the scan: {}."
 
 

@@ -16,7 +16,7 @@ from core.preprocessing import to_batch
 from pages._keeping import keep
 from pages._work import View, classifier
 
-FAILED = "No map: the method failed on this scan"
+FAILED = "No map: the method failed on this scan. Try another one"
 INSTANT = "instant"
 """Cost of a method that needs no progress bar."""
 

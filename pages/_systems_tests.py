@@ -68,7 +68,9 @@ def _show(first: Run, second: Run) -> None:
         if both.labels:
             st.table(auc_table(first, second, both).set_index("Class"), border="horizontal")
         else:
-            st.markdown("There is no class of which both images and others are shared.")
+            st.markdown(
+                "The shared images hold one class alone, so that there is no ROC-AUC to compare."
+            )
     quiet(NOT_INDEPENDENT)
 
 

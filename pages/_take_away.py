@@ -11,7 +11,7 @@ import streamlit as st
 
 from core.archives import pack
 from core.explain import METHODS
-from core.findings import EvidenceMap, Findings, Refusal, weights_of
+from core.findings import EvidenceMap, Findings, Refused, weights_of
 from core.manifest import manifest
 from core.predict import Opinion
 from core.report import report_html, report_pdf, reports_zip
@@ -128,13 +128,13 @@ def findings_of(
 
 def all_reports(items: Sequence[work.Item], recipe_id: str, named: bool) -> bytes:
     """A ZIP of the table of all scans and a report (HTML) of each one's first frame."""
-    return reports_zip([_in_brief(item, recipe_id, named) for item in items], "html")
+    return reports_zip([_in_brief(item, recipe_id, named) for item in items])
 
 
-def _in_brief(item: work.Item, recipe_id: str, named: bool) -> Findings | Refusal:
+def _in_brief(item: work.Item, recipe_id: str, named: bool) -> Findings | Refused:
     found, view = work.verdict(item, recipe_id), work.View(item, 0, recipe_id)
     if found.error:
-        return Refusal(found.error, item.name if named else None)
+        return Refused(found.error, item.name if named else None)
     opinion = work.opinion(view)
     return findings_of(view, opinion, assess(view, opinion), named=named)
 
@@ -149,10 +149,9 @@ def _maps(view: work.View, opinion: Opinion, methods: Sequence[str]) -> tuple[Ev
 
 
 def _spread(view: work.View, opinion: Opinion) -> tuple[float, float]:
-    """Lowest and highest probability of malignancy over changed copies of the scan."""
-    recipe, spread = work.checkpoint(view.recipe_id).recipe, work.spread(view)
-    malignant = [opinion.classes.index(one) for one in recipe.malignant_classes]
-    return float(spread.low[malignant].sum()), float(spread.high[malignant].sum())
+    """Lowest and highest probability of the likeliest class over changed copies of the scan."""
+    spread, index = work.spread(view), opinion.classes.index(opinion.label)
+    return float(spread.low[index]), float(spread.high[index])
 
 
 def _digests(item: work.Item) -> tuple[str, ...]:

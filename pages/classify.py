@@ -110,11 +110,11 @@ def show_welcome(recipe: Recipe) -> None:
     """What the page does, and a way to try it without data."""
     st.header("What does a trained system see in this scan?", anchor=False)
     opening = (
-        f"Upload one or more images of {plain(recipe.modality)} on the left. You get the system's "
+        f"Upload one or more scans on the left ({plain(recipe.modality)}). You get the system's "
         "estimate for each class, and a map of the regions that spoke for it. "
     )
     if contradiction("US", recipe.modality):
-        st.markdown(f"{opening}Have you other images? Choose another system on the left.")
+        st.markdown(f"{opening}For other images, choose another system on the left.")
         return
     st.markdown(f"{opening}No image at hand? Start with one of these, drawn by a computer:")
     for column, name in zip(st.columns(3), list(work.SAMPLES)[::2], strict=True):

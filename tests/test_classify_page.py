@@ -240,7 +240,7 @@ def test_a_system_that_needs_a_region_uses_the_proposal_and_says_what_that_costs
     left_half = system.propose(np.zeros((40, 60, 3))).mask
     np.testing.assert_array_equal(system.masks[-1], left_half)
     assert not page.warning
-    assert "None: it holds only for" in words(page), "the set was fitted on true outlines"
+    assert "None: such sets hold only for" in words(page), "the set was fitted on true outlines"
     assert "with the proposed outline in 85 % (95 % CI 70–90 %), with the true" in words(page)
     assert "of the time" not in words(page)
     assert "The region covers 50 % of the picture" in words(page)

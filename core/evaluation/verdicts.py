@@ -43,11 +43,11 @@ def _best(table: pd.DataFrame, metric: str, methods: list[str]) -> str:
     who = "all methods" if whole else f"{len(methods)} of the methods"
     second, first = values.mean().sort_values().index[-2:]
     low, high = mean_interval((values[first] - values[second]).to_numpy(), groups)
-    settled = "" if low > 0 else ", which does not settle it"
+    settled = "" if low > 0 else ": they cannot be told apart"
     return (
         f"Best by {METRICS[metric]} is {_name(first)} ({values[first].mean():.3f}), "
         f"{values[first].mean() - values[second].mean():.3f} ({low:.3f} to {high:.3f}) ahead of "
-        f"{_name(second)}{settled}, on the {len(values)} images that {who} explained."
+        f"{_name(second)} on the {len(values)} images that {who} explained{settled}."
     )
 
 

@@ -85,7 +85,7 @@ def rule_sentence(metrics: dict) -> str:
         f"{chosen['score']:.3f}, an image without a "
         "lesion counting 1 if nothing is proposed and else 0. A proposal takes "
         f"{metrics['milliseconds']['value']:.0f} ms (median of {metrics['milliseconds']['scans']} "
-        f"phantoms, {metrics['milliseconds']['threads']} processor core or cores)."
+        f"phantoms of 256 x 256, {metrics['milliseconds']['threads']} processor cores)."
     )
 
 

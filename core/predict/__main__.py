@@ -161,7 +161,10 @@ def _replay(options: argparse.Namespace) -> int:
     try:
         stated = read_manifest(options.replay.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise ManifestError(f"The manifest '{options.replay}' cannot be read.") from error
+        raise ManifestError(
+            f"The manifest '{options.replay}' cannot be read. Choose the JSON file that was saved "
+            "with the answer."
+        ) from error
     compared = replay(stated, _find(stated, options.files))
     print(json.dumps(compared) if options.json else _comparison(compared))
     return 0 if compared["agrees"] else 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from core.archives import pack
-from core.findings import Findings, Refusal
+from core.findings import Findings, Refused
 from core.report.content import content_of
 from core.report.html import html_of
 from core.report.pdf import pdf_of
@@ -23,28 +23,20 @@ def report_pdf(findings: Findings) -> bytes:
     return pdf_of(content_of(findings), findings.made_at)
 
 
-FORMATS: dict[str, Callable[[Findings], bytes]] = {
-    "pdf": report_pdf,
-    "html": lambda findings: report_html(findings).encode("utf-8"),
-}
-"""Ending of a report's file -> what writes it."""
-
-
-def reports_zip(scans: Sequence[Findings | Refusal], form: str = "pdf") -> bytes:
-    """A ZIP of ``scans.csv``, one row a scan, and one report a scan that was examined.
+def reports_zip(scans: Sequence[Findings | Refused]) -> bytes:
+    """A ZIP of ``scans.csv``, one row a scan, and one report (HTML) a scan that was examined.
 
     Files are numbered as the rows; a scan's name stands in the table if its findings hold it.
-    ``form`` is one of FORMATS.
     """
     files = {"scans.csv": safe_csv(scan_table([_row(scan) for scan in scans]))}
     for number, scan in enumerate(scans, start=1):
         if isinstance(scan, Findings):
-            files[f"scan {number:04d}.{form}"] = FORMATS[form](scan)
+            files[f"scan {number:04d}.html"] = report_html(scan).encode("utf-8")
     return pack(files)
 
 
-def _row(scan: Findings | Refusal) -> Row:
-    if isinstance(scan, Refusal):
+def _row(scan: Findings | Refused) -> Row:
+    if isinstance(scan, Refused):
         return Row(file=scan.name, error=scan.error)
     opinion = scan.opinion
     return Row(

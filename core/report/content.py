@@ -149,27 +149,25 @@ def _notes(findings: Findings) -> Iterator[Note]:
     if findings.prediction_set is not None:
         yield _set_note(findings)
     if findings.spread is not None:
-        low, high = (f"{100 * share:.1f} %" for share in findings.spread)
+        low, high = map(percent, findings.spread)
         text = f"Over slightly changed copies of the scan it ran from {low} to {high}."
         if findings.spread_note:
             text += f" They were {findings.spread_note}."
-        yield Note("Probability of malignancy", text)
+        yield Note(f"{findings.opinion.label.capitalize()}, if the scan changes", text)
     yield Note("Calibration", _calibration(findings))
     yield from _reliability(findings)
 
 
 def _set_note(findings: Findings) -> Note:
-    classes, coverage = findings.prediction_set, f"{findings.coverage:.0%}".replace("%", " %")
-    title = f"Prediction set at {coverage} coverage: {', '.join(classes) or 'empty'}"
+    classes, coverage = findings.prediction_set, percent(findings.coverage)
+    title = f"Prediction set at {coverage} coverage: {', '.join(classes)}"
     covers = findings.set_note or (
         f"Such sets hold the true class of {coverage} of scans like the validation images."
     )
     if len(classes) == 1:
         return Note(title, covers)
-    if classes:
-        undecided = "It holds more than one class: at this coverage the system cannot decide."
-        return Note(title, f"{undecided} {covers}", "caution")
-    return Note(title, f"No class fits well enough. {covers}", "caution")
+    undecided = "It holds more than one class: at this coverage the system cannot decide."
+    return Note(title, f"{undecided} {covers}", "caution")
 
 
 def _calibration(findings: Findings) -> str:
@@ -207,8 +205,8 @@ def _maps_note(findings: Findings) -> str:
     if not findings.maps:
         return "No heatmap was chosen."
     return (
-        f"Bright regions speak most for '{findings.explained}' within this scan. A map "
-        "shows what the system used, not where disease is."
+        f"Colours from the top of the scale: what speaks most for '{findings.explained}' within "
+        "this scan. A map shows what the system used, not where disease is."
     )
 
 
