@@ -127,8 +127,8 @@ def show_evidence(view: work.View, first: Opinion, colour_map: str) -> Opinion:
     )
     if not heatmap.note:
         quiet(
-            f"Colours from the top of the scale: what raised the score of '{plain(explained)}' most "
-            "within this scan. The map shows what the system used, not where disease is."
+            f"Colours from the top of the scale: what raised the score of '{plain(explained)}' "
+            "most within this scan. The map shows what the system used, not where disease is."
         )
     st.page_link("pages/learn.py", label="How such a map is made", icon=":material/school:")
     if outline is not None:
