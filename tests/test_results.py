@@ -148,6 +148,15 @@ def test_the_page_shows_values_intervals_and_counts(metrics):
     ]  # fmt: skip
 
 
+def test_a_paper_that_trained_nothing_alike_has_no_line(metrics):
+    own = RECIPE.model_copy(update={"published": {}, "published_confusion": None})
+    page = tables.page(rows_of(own, {"grouped": metrics["grouped"]}))
+    lines = [line for line in page.splitlines() if line.startswith("| `busi-mobilenetv2`")]
+    assert [line.split("|")[2].strip() for line in lines] == ["published split", "grouped split"]
+    assert markdown_cells(page, "|  |")[1:] == ["grouped split: 40 (20)"]  # of every figure
+    assert "Every figure" in tables.page(rows_of(own, {}))  # and nothing below it
+
+
 def test_the_page_shows_the_confusion_matrix_of_the_paper_and_of_each_protocol(metrics):
     page = tables.page(rows_of(RECIPE, metrics))
     matrices = page.split("Confusion matrix, ")[1:]

@@ -111,7 +111,9 @@ def terminal_table(rows: Sequence[Row]) -> Table:
 
 
 def page(rows: Sequence[Row]) -> str:
-    """The results as a page in Markdown: a summary, then every figure of every recipe."""
+    """The results as a page in Markdown: a summary, then every figure of every recipe. No paper
+    stands beside recipes whose source trained nothing like them."""
+    rows = [row for row in rows if row.values or row.status == "not trained"]
     parts = [
         "# Results",
         "Made by `python -m core.results --write` from the shipped checkpoints; do not edit.",
@@ -125,7 +127,7 @@ def page(rows: Sequence[Row]) -> str:
         _DEFINITIONS,
     ]
     for _, group in groupby(rows, key=lambda row: row.recipe.id):
-        parts += _details(list(group))
+        parts += _details([row for row in group if row.values])
     return "\n\n".join(parts) + "\n"
 
 
@@ -159,6 +161,8 @@ def lowest(row: Row, metric: str) -> dict | None:
 
 
 def _details(rows: list[Row]) -> list[str]:
+    if not rows:
+        return []
     recipe = rows[0].recipe
     names = dict.fromkeys(name for row in rows for name in row.values)
     by_title = {metric_title(name, recipe.classes): name for name in names}
