@@ -35,6 +35,8 @@ results: $(VENV)/.installed
 	$(BIN)/python -m core.results --write
 
 $(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and \
+	"Python 3.11 is needed; this is %d.%d. Name yours: make PYTHON=python3.11" % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: requirements.txt | $(BIN)/python
