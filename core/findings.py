@@ -49,8 +49,10 @@ class Findings:
     ``scan_digests``: sha256 of the uploaded bytes, one a file, in the order of the slices.
     ``frame`` counts from 0. ``region`` bool (H, W) is the outline that was shown or used, with
     where it is from. ``prediction_set`` holds the conformal set of classes at ``coverage``, a
-    share such as 0.9, and ``set_note`` what such a set means. ``abstention``: why no class is to
-    be named, in a few words, where the user wanted that. ``guard`` is the guard's sentence,
+    share such as 0.9, and ``set_note`` what such a set means, or why there is none. ``trust``: how
+    often such an answer was right, a sentence, where that was measured on scans seen alike.
+    ``abstention``: why no class is to be named, in a few words, where the user wanted that.
+    ``guard`` is the guard's sentence,
     ``warning`` that of a header which contradicts the system. ``spread``: lowest and highest
     probability of the likeliest class over slightly changed copies, with what was changed in
     ``spread_note``. ``spacing_mm`` and ``text_risk`` as in ``Scan``. ``name`` is the file's name,
@@ -71,6 +73,7 @@ class Findings:
     prediction_set: tuple[str, ...] | None = None
     coverage: float | None = None
     set_note: str | None = None
+    trust: str | None = None
     abstention: str | None = None
     guard: str | None = None
     guard_level: GuardLevel | None = None

@@ -121,11 +121,14 @@ def show_steadiness(place, view: work.View, opinion: Opinion) -> None:
         quiet(f"{low} to {high}")
 
 
-def trust_in(opinion: Opinion, region: Region | None, recipe_id: str) -> str:
-    """How often such an answer was right on unseen scans seen in the same way; else nothing."""
-    if as_trained(recipe_id, region):
-        return reliability(opinion, work.checkpoint(recipe_id).metrics)
-    return accuracy_text(recipe_id, "proposed") if region else ""
+def trust_in(view: work.View, opinion: Opinion, region: Region | None, found: Assurance) -> str:
+    """How often such an answer was right on unseen scans that were seen in the same way; nothing
+    where that was not measured, or where the scan or the view of it is of another kind."""
+    if found.doubtful or view.look:
+        return ""
+    if as_trained(view.recipe_id, region):
+        return reliability(opinion, work.checkpoint(view.recipe_id).metrics)
+    return accuracy_text(view.recipe_id, "proposed") if region else ""
 
 
 def show_region_warning(view: work.View) -> None:

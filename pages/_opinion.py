@@ -87,7 +87,7 @@ def show_verdict(view: work.View, opinion: Opinion, trust: str, abstain: str | N
         alt=describe_probabilities(opinion.classes, opinion.probabilities),
     )
     with right:
-        quiet(f"{malignant_legend(*shares)} {trust}".strip())
+        quiet(f"{malignant_legend(*shares)} {plain(trust)}".strip())
 
 
 def show_evidence(view: work.View, first: Opinion, colour_map: str) -> Opinion:

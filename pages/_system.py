@@ -51,7 +51,7 @@ def reliability(opinion: Opinion, metrics: dict) -> str:
     if not measured:
         return ""
     return (
-        f"On {metrics['grouped']['n']} unseen scans (grouped split), '{plain(opinion.label)}' was "
+        f"On {metrics['grouped']['n']} unseen scans (grouped split), '{opinion.label}' was "
         f"right {percent(measured['value'])} of the time ({_certainty(measured)}). Where the class "
         "is rarer than among these, it is right less often."
     )

@@ -18,7 +18,7 @@ from core.report import report_html, report_pdf, reports_zip
 from core.report.pictures import marked
 from core.scans import ScanError
 from pages import _work as work
-from pages._assurance import Assurance, assess
+from pages._assurance import NO_SET, Assurance, assess, trust_in
 from pages._downloads import Offer, hand_over, show_buttons
 from pages._frame import fragment, plain, quiet
 from pages._maps import INSTANT, Aim, Question, answer
@@ -115,7 +115,8 @@ def findings_of(
         maps=_maps(view, opinion, methods),
         prediction_set=found.classes,
         coverage=found.classes and found.conformal.coverage,
-        set_note=found.classes and found.conformal.sentence,
+        set_note=found.conformal.sentence if found.classes else NO_SET,
+        trust=trust_in(view, opinion, region, found) or None,
         guard=found.guard.sentence,
         guard_level=found.guard.level,
         warning=found.contradiction,

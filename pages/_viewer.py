@@ -105,7 +105,8 @@ def _choose_level(
     whole = scan.grey is None or scan.grey.values.dtype.kind != "f"
     step = 1.0 if whole else max((high - low) / _STEPS, 1e-6)
     centers = [low, high + step, *(one.center for one in windows.values())]
-    widths = [step, high - low + step, *(one.width for one in windows.values())]
+    # A scan of one value alone has one width; the slider wants two.
+    widths = [step, max(high - low, step) + step, *(one.width for one in windows.values())]
     first = next(iter(windows.values()))
     st.session_state.setdefault(keys["level"], first.center)
     st.session_state.setdefault(keys["width"], first.width)

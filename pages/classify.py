@@ -153,11 +153,9 @@ def show_opinion(view: work.View, region: Region | None, answer, colour_map: str
     """All of one opinion; its head goes into the container ``answer``, above the region."""
     first = work.opinion(view)
     found = assess(view, first, region)
-    trusted = not (found.doubtful or view.look)
     with answer:
         show_doubt(found)
-        trust = trust_in(first, region, view.recipe_id) if trusted else ""
-        show_verdict(view, first, trust, found.abstention)
+        show_verdict(view, first, trust_in(view, first, region, found), found.abstention)
         place = show_assurance(found)
         if view.look:
             show_look(view.item, view.look)

@@ -533,6 +533,13 @@ def test_the_viewer_costs_nothing_until_it_is_opened(page, monkeypatch):
     assert viewer["layout"]["newshape"]["label"]["texttemplate"] == "%{length:.1f} mm"
 
 
+def test_a_scan_of_one_value_can_be_looked_at(page):
+    upload(page, **{"a.dcm": dicom(np.full((80, 96), 7, np.uint16), bits=16)})
+    open_viewer(page)
+    assert not page.exception and not page.error
+    assert len(charts(page)) == 3
+
+
 def test_a_window_is_for_looking_until_the_user_asks(page, system):
     upload(page, **{"a.dcm": patient(WindowCenter="1000", WindowWidth="500")})
     open_viewer(page)

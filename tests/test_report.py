@@ -227,8 +227,19 @@ def test_without_an_outline_a_system_that_needs_one_says_so(full):
         update={"preprocessing": full.recipe.preprocessing.model_copy(update={"region": "mask"})}
     )
     text = Parsed(report_html(replace(full, recipe=recipe, region=None))).text
-    assert NO_REGION in text and "of the time (95 %" not in text
+    assert NO_REGION in text
     assert NO_REGION not in Parsed(report_html(replace(full, recipe=recipe))).text
+
+
+def test_how_often_it_was_right_and_why_there_is_no_set_stand_as_they_were_found(full):
+    text = Parsed(report_html(full)).text
+    assert "How often it was right" not in text, "it was not said of this scan"
+    told = replace(
+        full, trust="It was right 80 % of the time.", prediction_set=None, set_note="None."
+    )
+    text = Parsed(report_html(told)).text
+    assert "How often it was right It was right 80 % of the time." in flat(text)
+    assert "Prediction set None." in flat(text)
 
 
 def test_a_map_without_evidence_says_so(full):

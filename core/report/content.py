@@ -148,6 +148,8 @@ def _notes(findings: Findings) -> Iterator[Note]:
         yield Note("Outline", UNUSED_REGION)
     if findings.prediction_set is not None:
         yield _set_note(findings)
+    elif findings.set_note:
+        yield Note("Prediction set", findings.set_note)
     if findings.spread is not None:
         low, high = map(percent, findings.spread)
         text = f"Over slightly changed copies of the scan it ran from {low} to {high}."
@@ -155,7 +157,8 @@ def _notes(findings: Findings) -> Iterator[Note]:
             text += f" They were {findings.spread_note}."
         yield Note(f"{findings.opinion.label.capitalize()}, if the scan changes", text)
     yield Note("Calibration", _calibration(findings))
-    yield from _reliability(findings)
+    if findings.trust:
+        yield Note("How often it was right", findings.trust)
 
 
 def _set_note(findings: Findings) -> Note:
@@ -182,23 +185,6 @@ def _calibration(findings: Findings) -> str:
         f"{text}. With it the expected calibration error on test images is "
         f"{with_interval(error)}; the table has it without."
     )
-
-
-def _reliability(findings: Findings) -> Iterator[Note]:
-    """How often this label was right on unseen images, where that was measured."""
-    if findings.needs_region and findings.region is None:
-        return
-    label, measured = findings.opinion.label, _of_weights(findings)
-    found = measured.get("values", {}).get(f"precision_{label}")
-    if _defined(found):
-        low, high = 100 * found["low"], 100 * found["high"]
-        told = f"95 % interval {low:.0f} to {high:.0f} %"
-        width = told if high > low else "no usable interval"
-        yield Note(
-            f"How often '{label}' was right",
-            f"{percent(found['value'])} of the time ({width}) on "
-            f"{measured['n']} test images, whose mix of classes is not that of a clinic.",
-        )
 
 
 def _maps_note(findings: Findings) -> str:

@@ -23,7 +23,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 from core.card import INTENDED_USE
 from core.dicom.reading import parse
 from core.findings import Findings
-from core.report.dicom_graphics import enclosed, outlines
+from core.report.dicom_graphics import outlines
 from core.scan_types import ScanError
 
 SCHEME = "99LESIONLENS"
@@ -280,9 +280,9 @@ def _regions(original: Dataset, findings: Findings):
 
 
 def _measured(findings: Findings) -> list[tuple[np.ndarray, float | None]]:
-    """Outlines and the areas within, in mm², None where the size of a pixel is not known."""
-    pixel = findings.spacing_mm and findings.spacing_mm[0] * findings.spacing_mm[1]
-    return [(one, pixel and enclosed(one) * pixel) for one in outlines(findings.region)]
+    """Outlines and the areas of their parts, in mm², None where a pixel's size is not known."""
+    area = findings.spacing_mm and findings.spacing_mm[0] * findings.spacing_mm[1]
+    return [(one, area and pixels * area) for one, pixels in outlines(findings.region)]
 
 
 def _evaluations(findings: Findings):

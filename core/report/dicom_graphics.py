@@ -10,24 +10,20 @@ _TOLERANCE = 0.25
 """Pixels that a line may leave the border: no centre of a pixel is within 0.35 of that."""
 
 
-def outlines(mask: np.ndarray) -> list[np.ndarray]:
-    """The outer borders of the parts of a mask, bool (H, W), largest first.
+def outlines(mask: np.ndarray) -> list[tuple[np.ndarray, int]]:
+    """The outer borders of the parts of a mask, bool (H, W), and the pixels of each part, those in
+    its holes not among them; largest first.
 
-    Each is float (corners, 2), column and row, the last as the first, in the coordinates of
+    A border is float (corners, 2), column and row, the last as the first, in the coordinates of
     PS3.3 C.18.6: (0, 0) is the outer corner of the first pixel, whose centre is (0.5, 0.5). The
     centres within are those of the part and of its holes.
     """
     from scipy.ndimage import binary_fill_holes, label
 
     parts, count = label(binary_fill_holes(mask), structure=np.ones((3, 3)))
-    found = [_border(parts == number) for number in range(1, count + 1)]
-    return sorted(found, key=enclosed, reverse=True)
-
-
-def enclosed(corners: np.ndarray) -> float:
-    """Area within a closed line, in square pixels."""
-    x, y = corners.T
-    return float(abs(x[:-1] @ y[1:] - x[1:] @ y[:-1]) / 2)
+    pixels = np.bincount(parts[mask], minlength=count + 1)
+    numbers = sorted(range(1, count + 1), key=lambda number: -pixels[number])
+    return [(_border(parts == number), int(pixels[number])) for number in numbers]
 
 
 def _border(part: np.ndarray) -> np.ndarray:
