@@ -19,14 +19,18 @@ from core.spreadsheet import safe_csv
 from core.wording import percent
 from pages._downloads import Offer, show_downloads
 from pages._errors_run import Question, judged
-from pages._frame import fragment, quiet, themed
+from pages._frame import fragment, plain, quiet, themed
 
 NO_MALIGNANT = "No class of this system counts as malignant, so there is no threshold to choose."
 WHAT_PREVALENCE_DOES = (
     "How common malignancy is where the system would be used. Test sets hold far more than a "
     "screening clinic sees, and the predictive values follow (Bayes' theorem)."
 )
-KINDS = ("malignant", "other")
+HOW_SURE = (
+    "Intervals: 95 %, Wilson, images taken as independent; those of the predictive values combine "
+    "the bounds of both shares, on the careful side. The dotted line is the operating point. A "
+    "threshold chosen on these very images would look better than it is."
+)
 
 
 def show_thresholds(question: Question, found: Judged) -> None:
@@ -49,13 +53,37 @@ def _table(question: Question) -> pd.DataFrame:
 
 @fragment
 def _show(question: Question) -> None:
-    table, key = _table(question), f"errors threshold {question.key}"
-    operating = judged(question).fitted.threshold
+    table, operating = _table(question), judged(question).fitted.threshold
+    sought = " or ".join(question.recipe.malignant_classes)
+    row, prevalence = _choose(question, table, operating, sought)
+    _show_metrics(row, prevalence, sought)
+    left, right = st.columns([1, 1.5], gap="large")
+    with left:
+        _show_matrix(row, sought)
+    with right:
+        st.plotly_chart(
+            themed(threshold_figure(table, row["threshold"], operating)),
+            key="errors threshold curves",
+            config=FIGURE_CONFIG,
+            alt=f"Sensitivity and specificity over the threshold; at {row['threshold']:.3f} they "
+            f"are {percent(row['sensitivity'])} and {percent(row['specificity'])}.",
+        )
+    quiet(HOW_SURE)
+    name = f"lesionlens-thresholds-{question.recipe_id}-{question.protocol}.csv"
+    offer = Offer("All thresholds (CSV)", lambda: safe_csv(table), name)
+    show_downloads("errors thresholds", [offer], question)
+
+
+def _choose(
+    question: Question, table: pd.DataFrame, operating: float, sought: str
+) -> tuple[pd.Series, float]:
+    """The row of the table that is chosen, and the prevalence, a share."""
+    key = f"errors threshold {question.key}"
     st.session_state.setdefault(key, operating)
     row = table[table["threshold"] == st.session_state[key]].iloc[0]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         st.select_slider(
-            "Call a scan malignant from this probability on",
+            f"Call a scan {plain(sought)} from this probability on",
             table["threshold"].tolist(),
             format_func=lambda value: f"{value:.3f}".rstrip("0").rstrip("."),
             key=key,
@@ -66,8 +94,8 @@ def _show(question: Question) -> None:
             disabled=row["threshold"] == operating,
             on_click=st.session_state.__setitem__,
             args=(key, operating),
-            help=f"The highest threshold that found {SENSITIVITY:.0%} of the malignant validation "
-            f"images: {operating:.3f}.",
+            help=f"The highest threshold that found {percent(SENSITIVITY)} of the {plain(sought)} "
+            f"validation images: {operating:.3f}.",
         )
         prevalence = st.number_input(
             "Prevalence, %",
@@ -80,35 +108,21 @@ def _show(question: Question) -> None:
             help=WHAT_PREVALENCE_DOES,
             width=150,
         )
-    _show_metrics(row, prevalence / 100)
-    left, right = st.columns([1, 1.5], gap="large")
-    with left:
-        counts = np.array([[row["tp"], row["fn"]], [row["fp"], row["tn"]]]).astype(int)
-        st.plotly_chart(
-            themed(confusion_figure(counts, KINDS)),
-            key="errors threshold matrix",
-            config={"displayModeBar": False},
-            alt=describe_confusion(counts, KINDS),
-        )
-    with right:
-        st.plotly_chart(
-            themed(threshold_figure(table, row["threshold"], operating)),
-            key="errors threshold curves",
-            config=FIGURE_CONFIG,
-            alt=f"Sensitivity and specificity over the threshold; at {row['threshold']:.3f} they "
-            f"are {percent(row['sensitivity'])} and {percent(row['specificity'])}.",
-        )
-    quiet(
-        "Intervals: 95 %, Wilson, images taken as independent; those of the predictive values "
-        "combine the bounds of both shares, on the careful side. The dotted line is the operating "
-        "point. A threshold chosen on these very images would look better than it is."
+    return row, prevalence / 100
+
+
+def _show_matrix(row: pd.Series, sought: str) -> None:
+    counts = np.array([[row["tp"], row["fn"]], [row["fp"], row["tn"]]]).astype(int)
+    kinds = (sought, "other")
+    st.plotly_chart(
+        themed(confusion_figure(counts, kinds)),
+        key="errors threshold matrix",
+        config={"displayModeBar": False},
+        alt=describe_confusion(counts, kinds),
     )
-    name = f"lesionlens-thresholds-{question.recipe_id}-{question.protocol}.csv"
-    offer = Offer("All thresholds (CSV)", lambda: safe_csv(table), name)
-    show_downloads("errors thresholds", [offer], question)
 
 
-def _show_metrics(row: pd.Series, prevalence: float) -> None:
+def _show_metrics(row: pd.Series, prevalence: float, sought: str) -> None:
     rates = ("sensitivity", "specificity")
     values = predictive_values(*(row[name] for name in rates), prevalence)
     bounds = [
@@ -123,10 +137,10 @@ def _show_metrics(row: pd.Series, prevalence: float) -> None:
         ("NPV", values[1], bounds[0][1], bounds[1][1]),
     ]
     told = [
-        f"{row['tp']:.0f} of {sick:.0f} malignant images are found.",
+        f"{row['tp']:.0f} of {sick:.0f} images of this kind ({sought}) are found.",
         f"{row['tn']:.0f} of {well:.0f} other images are left alone.",
-        f"Of scans called malignant, this share is, at a prevalence of {prevalence:.1%}.",
-        f"Of scans not called malignant, this share is not, at a prevalence of {prevalence:.1%}.",
+        f"Of scans called {sought}, this share is, at a prevalence of {100 * prevalence:.1f} %.",
+        f"Of other scans, this share is not {sought}, at a prevalence of {100 * prevalence:.1f} %.",
     ]
     columns = st.columns(4)
     for column, (name, value, low, high), text in zip(columns, figures, told, strict=True):
