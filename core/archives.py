@@ -22,6 +22,7 @@ MAGIC = b"PK\x03\x04"
 _BLOCK = 2**20
 _ENCRYPTED = 0x1
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_UNUSABLE = ("Cc", "Cs")  # control characters and surrogates, as Unicode calls them
 _SIDE_FILES = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 
 
@@ -177,7 +178,8 @@ def _path(entry: zipfile.ZipInfo) -> str:
     name = entry.filename.replace("\\", "/")
     path = PurePosixPath(name)
     nowhere = not path.parts or ":" in path.parts[0]
-    if nowhere or path.is_absolute() or ".." in path.parts or not name.isprintable():
+    unusable = any(unicodedata.category(letter) in _UNUSABLE for letter in name)
+    if nowhere or path.is_absolute() or ".." in path.parts or unusable:
         raise ArchiveError(
             "The archive holds a file whose name leads out of it or cannot be used. "
             "Pack it again from a plain folder."

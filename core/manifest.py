@@ -115,13 +115,13 @@ class Manifest(_Record):
 def manifest(findings: Findings, path: Path | None = None) -> dict:
     """The manifest of an examination, ready for JSON, numbers in full precision.
 
-    ``path`` is where the file lies, for a replay that need not be told.
+    ``path`` is where the file lies, for a replay that need not be told; left out if it is no text.
     """
     opinion, look = findings.opinion, findings.look
     return Manifest(
         made_at=findings.made_at.isoformat(),
         inputs=findings.scan_digests,
-        path=None if path is None else str(path),
+        path=path and _text(path),
         frame=findings.frame,
         look=look and SetWindow(**_window(look)),
         pixels=pixels_of(opinion.pixels),
@@ -153,6 +153,12 @@ def read_manifest(text: str) -> Manifest:
 
 
 # ---------------------------------------------------------------- writing
+
+
+def _text(path: Path) -> str | None:
+    """The path; None if its bytes are no text, which JSON would not give back."""
+    text = str(path)
+    return text if text == text.encode(errors="ignore").decode() else None
 
 
 def _window(look: Look) -> dict:

@@ -3,10 +3,10 @@
 - Grey, palette, CMYK and 1-bit images become RGB. Transparency is laid over black. Orientation
   (EXIF) is applied. Colour profiles and resolution tags are ignored: the first differ between
   copies of one scan, the second tell how to print it, not how large a pixel is in the body.
-- More than 8 bits a sample: the smallest value of the whole scan becomes 0 and the largest 255,
-  linearly, one window for all channels and frames, whatever depth the file declares (12 bits
-  in 16, signed, floating point). A scan of one single value becomes black. Only 16-bit CMYK,
-  which is ink and not signal, keeps its upper 8 bits instead.
+- More than 8 bits a sample, or signed 8 bits: the smallest value of the whole scan becomes 0
+  and the largest 255, linearly, one window for all channels and frames, whatever depth the file
+  declares (12 bits in 16, signed, floating point). A scan of one single value becomes black.
+  Only 16-bit CMYK, which is ink and not signal, keeps its upper 8 bits instead.
 - Pages of a TIFF file and frames of an animated WebP become frames; reduced copies and
   transparency masks among the pages are skipped. Of animated PNG and multi-picture JPEG
   only the first picture is read.
@@ -106,7 +106,8 @@ def _survey(image: ImageFile.ImageFile) -> list[int]:
             continue
         pages.append(page)
         _check_pixels(image, len(pages))
-        kinds.add((image.size, image.mode, _raw_mode(image), _tag(image, _PHOTOMETRIC, 1)))
+        tags = [_tag(image, tag, 1) for tag in (_PHOTOMETRIC, _SAMPLE_FORMAT)]
+        kinds.add((image.size, image.mode, _raw_mode(image), *tags))
         if len(kinds) > 1:
             raise ScanError(UNEQUAL)
     return pages
@@ -117,16 +118,25 @@ def _samples(data: bytes, image: ImageFile.ImageFile, page: int) -> np.ndarray:
     image.seek(page)
     _check_layout(image, len(data))
     raw_mode = _raw_mode(image)
+    _keep_byte_order(image)
     image.load()  # also for what is read by OpenCV below: this is what notices damage
     if raw_mode.startswith(_DEEP_COLOUR):
         samples = _deep_colour(data, page, opaque=raw_mode.startswith(_OPAQUE))
-    elif image.mode in _DEEP_GREY:
+    elif image.mode in _DEEP_GREY or _kind(image) in _RETYPED:
         samples = _deep_grey(image)
     else:
         samples = np.asarray(_over_black(image, raw_mode))
     if samples.shape[:2] != (image.height, image.width):
         raise ValueError("decoders disagree")
     return _UPRIGHT[_orientation(image)](samples)
+
+
+def _keep_byte_order(image: ImageFile.ImageFile) -> None:
+    """Make Pillow leave compressed TIFF samples as libtiff hands them over, already swapped."""
+    if image.tile and image.tile[0].codec_name == "libtiff":
+        raw_mode, *others = image.tile[0].args
+        arguments = (_NATIVE.get(raw_mode, raw_mode), *others)
+        image.tile[0] = image.tile[0]._replace(args=arguments)
 
 
 def _over_black(image: Image.Image, raw_mode: str) -> Image.Image:
@@ -143,8 +153,7 @@ def _over_black(image: Image.Image, raw_mode: str) -> Image.Image:
 
 def _deep_grey(image: Image.Image) -> np.ndarray:
     samples = np.asarray(image)
-    if image.mode == "I" and _tag(image, _SAMPLE_FORMAT, 1) == 1:
-        samples = samples.view(np.uint32)  # Pillow knows signed 32-bit numbers only
+    samples = samples.view(_RETYPED.get(_kind(image), samples.dtype))
     if not np.isfinite(samples).all():
         raise ScanError(
             "The image holds values that are not numbers. Export it again as a 16-bit image."
@@ -228,6 +237,11 @@ def _tag(image: Image.Image, tag: int, default: int) -> int:
     return value[0] if isinstance(value, tuple) else value
 
 
+def _kind(image: Image.Image) -> tuple[str, int]:
+    """Pillow's mode and the sample format of TIFF: 1 unsigned, 2 signed, 3 floating point."""
+    return image.mode, _tag(image, _SAMPLE_FORMAT, 1)
+
+
 def _raw_mode(image: ImageFile.ImageFile) -> str:
     """How the samples lie in the file, in Pillow's words, such as ``RGB;16B``."""
     arguments = image.tile[0].args if image.tile else ""
@@ -255,6 +269,10 @@ _NOT_A_PICTURE = 0b101  # a reduced copy, or a transparency mask
 
 _PAGED = {"TIFF", "WEBP"}
 _DEEP_GREY = {"I;16", "I;16B", "I", "F"}
+# Kind -> type of the samples, of which Pillow only knows the other sign.
+_RETYPED = {("I", 1): np.uint32, ("L", 2): np.int8}
+# Raw modes of big-endian samples -> of samples in the byte order of this machine
+_NATIVE = {"I;16BS": "I;16NS", "I;32BS": "I;32NS", "F;32BF": "F;32NF"}
 _DEEP_COLOUR = ("RGB;16", "RGBA;16", "RGBa;16", "RGBX;16", "LA;16")
 # The fourth sample is none, or was already multiplied into the colours: nothing left to do.
 _OPAQUE = ("RGBX", "RGBa")

@@ -19,6 +19,15 @@ def percent(probability: float) -> str:
     return f"{probability:.0%}".replace("%", " %")
 
 
+def in_percent(value: float, digits: int = 0) -> str:
+    """A share in [0, 1] in percent, as it is.
+
+    >>> in_percent(0.999), in_percent(0.123, 1)
+    ('100 %', '12.3 %')
+    """
+    return f"{100 * value:.{digits}f} %"
+
+
 def with_interval(figure: dict | None, digits: int = 3, to: str = " to ") -> str:
     """A figure of ``metrics.json`` with its 95 % interval. One without width, of test groups that
     are too few or all alike, tells nothing.

@@ -9,6 +9,7 @@ from core.datasets import read_mask, read_pixels
 from core.figures.datasets import enlarged
 from core.figures.errors import thumbnail
 from core.figures.opinion import EVIDENCE_CONFIG
+from core.wording import in_percent
 from pages._data_source import Source
 from pages._frame import guarded, plain, quiet
 from pages._keeping import KEPT
@@ -59,7 +60,7 @@ def _enlarged(source: Source, image_id: str) -> None:
     )
     st.markdown(f"**{plain(image_id)}**, {plain(row.label)}")
     height, width = pixels.shape[:2]
-    lesion = f" The outlined lesion covers {mask.mean():.1%} of it." if outlined else ""
+    lesion = f" The outlined lesion covers {in_percent(mask.mean(), 1)} of it." if outlined else ""
     group = "" if row.group == image_id else f" Group: {plain(row.group)}."
     quiet(f"{width} x {height} pixels.{lesion}{group}")
 

@@ -62,6 +62,8 @@ def _files_of(upload) -> list[File]:
     try:
         with Archive(upload, LIMITS) as archive:
             paths = [member.path for member in archive.members]
+        if not paths:
+            raise ArchiveError("The archive holds no files. Pack the scans themselves.")
     except ArchiveError as error:
         return [File(upload.name, upload.file_id, None, partial(_refuse, str(error)))]
     return [_member(upload, index, path) for index, path in enumerate(paths)]

@@ -12,6 +12,8 @@ import zlib
 import pytest
 
 from core.archives import Archive, ArchiveError, Limits, gunzip, inflate
+from core.scans import ScanError
+from pages._uploads import items_of
 
 FILES = {"a/one.png": b"1" * 1000, "a/two.dcm": bytes(range(256)) * 9, "three": b""}
 
@@ -47,10 +49,50 @@ def test_folders_and_side_files_are_passed_over():
 
 
 @pytest.mark.parametrize(
-    "name", ["../x", "a/../../x", "/etc/x", "\\x", "..\\x", "C:/x", "C:\\x", "a\nb", "."]
+    "name",
+    [
+        *("../x", "a/../../x", "/etc/x", "\\x", "..\\x", "C:/x", "C:\\x", "."),
+        *("a\nb", "a\x1bb", "a\x7fb", "a\x85b"),
+    ],
 )
 def test_names_that_lead_out_are_refused(tmp_path, name):
     refused(packed({"ok": b"1", name: b"2"}), "leads out of it")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Screenshot 2024-05-01 at 9.41.00\u202fAM.png",
+        "\u80f8\u90e8\u3000\u753b\u50cf.png",
+        "a\u00a0b",
+        "a\u00adb",
+        "\U0001f469\u200d\u2695\ufe0f.png",
+        "\u200f\u05e9.png",
+    ],
+    ids=["narrow", "ideographic", "no-break", "soft hyphen", "joined", "right to left"],
+)
+def test_names_with_unusual_spaces_and_marks_are_kept(name):
+    assert [one.path for one in Archive(packed({name: b"1"})).members] == [name]
+
+
+def test_names_of_old_programs_are_kept():
+    # 0xff, a no-break space in cp437, which archives without the mark for UTF-8 are read as
+    data = packed({"a_b.png": b"1"}).replace(b"a_b.png", b"a\xffb.png")
+    assert [one.path for one in Archive(data).members] == ["a\u00a0b.png"]
+
+
+class Upload(io.BytesIO):
+    """What Streamlit hands over."""
+
+    name, file_id = "all.zip", "1"
+
+
+@pytest.mark.parametrize("files", [{"a/": b""}, {"a/": b"", "__MACOSX/a/._one.png": b"x"}])
+def test_an_upload_without_files_is_told(files):
+    [item] = items_of([Upload(packed(files))])
+    assert item.name == "all.zip"
+    with pytest.raises(ScanError, match=r"^The archive holds no files\. "):
+        item.read()
 
 
 def test_names_that_would_overwrite_each_other_are_refused():

@@ -115,14 +115,14 @@ def test_the_section_says_that_the_goal_is_met_or_where_it_is_missed():
     assert "is met against all 2 sets of another kind" in met
     assert "pass as like: none" in met
     assert "| slides | other modality | 40 | 1.000 (1.000 to 1.000) | 1.000" in met
-    assert "100 own test scans (100 groups) 0.0% (0.0% to 3.7%) are flagged" in met
-    assert met.count("75.0%") == 20  # of every damage and strength: 3 of 4
+    assert "100 own test scans (100 groups) 0.0 % (0.0 % to 3.7 %) are flagged" in met
+    assert met.count("75.0 %") == 20  # of every damage and strength: 3 of 4
     missed = guard.section({"busi-x": figures(0.9, 3.0)})
     # 10 of 100 own scans lie at 0.9 or beyond: AUROC (90 + 0.5) / 100, and 10 % false alarms.
     assert "is missed against: slides." in missed
     assert "pass as like: slides 40" in missed
     assert "| slides | other modality | 40 | 0.905 (" in missed
-    assert "| 10.0% (5.5% to 17.4%) |" in missed
+    assert "| 10.0 % (5.5 % to 17.4 %) |" in missed
 
 
 def test_copies_of_the_own_modality_do_not_count_for_the_goal():

@@ -86,7 +86,7 @@ def test_parameters_reach_the_method_and_the_words():
     )
     told = " ".join(step.text for step in LESSONS["dt-grad-cam"](scene))
     assert "5 copies" in told
-    assert "10.0%" in told
+    assert "10.0 %" in told
     assert "3 pixels" in told
 
 
@@ -109,7 +109,7 @@ class TestGradCam:
         np.testing.assert_allclose(weights.bars.heights, [-6, 1.75], rtol=1e-6)
         assert [one.title for one in summed.pictures] == ["1", "2"]
         # B0 / 4 - B1 / 2 is [[0 - 4, .25 - 1], [.5 - 1, 1 - 0]]: 1 of 6.25 speaks for it.
-        assert "84% of the evidence" in positive.text
+        assert "84 % of the evidence" in positive.text
         assert "adds 1 to the score" in last.text
         assert "first order" not in weights.text
 
@@ -196,7 +196,7 @@ class TestDtGradCam:
         _, _, threshold, region, _ = LESSONS["dt-grad-cam"](scene)
         assert threshold.bars.at == pytest.approx(float(steps["threshold"][0]))
         assert threshold.bars.heights.sum() + steps["histogram"][0][0] == steps["mean"][0].size
-        assert region.pictures[1].caption == f"{steps['mask'][0].mean():.0%} of the scan"
+        assert region.pictures[1].caption == f"{100 * steps['mask'][0].mean():.0f} % of the scan"
 
 
 def outlined(classifier: Classifier) -> Classifier:
@@ -322,4 +322,4 @@ class TestFigures:
         np.testing.assert_allclose(by_map.y, 100 * found.marked)
         np.testing.assert_allclose(mirrored.y, 100 * found.mirrored)
         assert by_map.x[-1] == 100
-        assert "98% at first" in describe_trial(found, "one")
+        assert "98 % at first" in describe_trial(found, "one")

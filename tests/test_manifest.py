@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -257,6 +258,13 @@ def test_what_is_no_json_is_refused(text):
 def test_a_damaged_region_is_refused(plain, png):
     with pytest.raises(ManifestError, match="region cannot be read"):
         replay(plain | {"region": {"source": "drawn", "png": png}}, made.phantom_png())
+
+
+def test_a_path_that_is_no_text_is_left_out():
+    findings = made.examined(made.phantom_png())
+    paths = {"caf\u00e9.png": "caf\u00e9.png", "caf\udce9.png": None}
+    for path, kept in paths.items():
+        assert read_manifest(json.dumps(manifest(findings, Path(path)))).path == kept
 
 
 def test_a_manifest_is_a_record_that_validates(plain):

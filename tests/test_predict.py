@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -16,7 +17,7 @@ from core.classifiers import probabilities
 from core.datasets.phantoms import phantom
 from core.explain import grad_cam
 from core.predict import classify
-from core.predict.__main__ import answer_files, main
+from core.predict.__main__ import answer_files, as_sentence, main
 from core.preprocessing import to_batch
 from core.scans import Scan, ScanError, read_scan_file
 from tests.dicoms import dicom
@@ -120,6 +121,36 @@ def test_overlays_are_saved_at_the_size_of_the_scan(folder, tmp_path, capsys):
     assert np.ptp(picture.astype(int), axis=-1).max() > 50  # colours over a grey scan
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text here")
+def test_names_that_are_long_or_no_text_stop_no_batch(folder, tmp_path, capsys):
+    # What is written keeps 150 bytes of a name, without half a letter, and only what is text.
+    kept_of = {
+        "x" * 247: "x" * 150,
+        "x" + "\u00e9" * 123: "x" + "\u00e9" * 74,
+        os.fsdecode(b"caf\xe9"): "caf",
+    }
+    scans = [tmp_path / f"{stem}.png" for stem in kept_of]
+    for scan in scans:
+        scan.write_bytes((folder / "good.png").read_bytes())
+    maps, records = tmp_path / "maps", tmp_path / "records"
+    written = ["--explain", str(maps), "--manifest", str(records)]
+    assert main([*map(str, scans), "--recipe", WHOLE, *written]) == 0
+    assert "caf\\udce9.png: " in capsys.readouterr().out
+    assert len(list(maps.iterdir())) == 3
+    saved = sorted(records.iterdir())
+    assert [one.name for one in saved] == [
+        f"{number:04d} {stem} {WHOLE}.json" for number, stem in enumerate(kept_of.values(), 1)
+    ]
+    assert main(["--replay", str(saved[2]), str(scans[2])]) == 0
+
+
+def test_a_sentence_never_claims_certainty():
+    shares = {"benign": 0.0004, "malignant": 0.9996}
+    record = {"file": "a.png", "label": "malignant", "probabilities": shares}
+    told = as_sentence(record | {"warning": None, "error": None})
+    assert told == "a.png: malignant (benign < 1 %, malignant > 99 %)"
+
+
 def test_an_unknown_recipe_is_a_sentence_and_status_two(folder, capsys):
     assert main([str(folder / "good.png"), "--recipe", "nothing"]) == 2
     assert "No trained system 'nothing'" in capsys.readouterr().err
@@ -193,11 +224,14 @@ def test_a_replay_that_cannot_be_done_is_a_sentence_and_status_two(predicted, fo
     stated = json.loads(kept.read_text())
     pathless = kept.with_name("pathless.json")
     pathless.write_text(json.dumps(stated | {"path": None}))
+    several = kept.with_name("several.json")
+    several.write_text(json.dumps(stated | {"inputs": stated["inputs"] + ["0" * 64, "1" * 64]}))
     scan.write_bytes(scan.read_bytes()[:-1] + b"x")
     cases = {
         (str(kept),): "scan.png' is not the file that was examined",
         (str(kept), str(folder / "other.png")): "other.png' is not the file",
         (str(kept), str(scan), str(folder / "other.png")): "None of 2 files is the file",
+        (str(several), str(folder / "good.png")): "lack 2 of the 3 that were examined",
         (str(pathless),): "tells no path",
         (str(kept), str(folder / "absent.png")): "cannot be opened",
         (str(folder / "good.png"),): "cannot be read",

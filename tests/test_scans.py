@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
 import struct
 import subprocess
 import sys
@@ -273,6 +274,39 @@ def test_the_window_is_the_smallest_to_the_largest_value(order, big, code, sampl
     assert grey_of(data) == [[0, 1, 128, 255]]
 
 
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize(("number", "packer"), [(8, zlib.compress), (34925, lzma.compress)])
+@pytest.mark.parametrize("in_tiles", [False, True])
+@pytest.mark.parametrize(
+    ("code", "sample_format", "values"),
+    [
+        ("u1", 1, [0, 1, 254, 255]),
+        ("i1", 2, [-128, -2, 1, 127]),
+        ("u2", 1, [0, 1, 256, 65534]),
+        ("i2", 2, [0, 1, 256, -2]),
+        ("i4", 2, [0, 1, 65536, -2]),
+        ("f4", 3, [0, 1, 0.5, -1e9]),
+    ],
+)
+def test_compressed_values_of_either_byte_order(
+    order, number, packer, in_tiles, code, sample_format, values
+):
+    samples = np.resize(np.array(values, order + code), (16, 16))
+    sheet = page(samples, order + code, t259=number, t339=sample_format)
+    packed = packer(sheet["pixels"])
+    if in_tiles:
+        del sheet[278]
+        sheet |= {322: 16, 323: 16, 324: 8, 325: len(packed)}
+    scan = read_scan(tiff({**sheet, "pixels": packed}, order=order))
+    found = scan.pixels[..., 0] if scan.grey is None else scan.grey.values
+    assert np.array_equal(found[0], samples)
+
+
+def test_signed_8_bits():
+    # 255 / 199 a step: 99 and 100 steps above the smallest are 126.9 and 128.1
+    assert grey_of(tiff(page([[-100, -1, 0, 99]], "i1", t339=2))) == [[0, 127, 128, 255]]
+
+
 def test_unsigned_32_bits_beyond_the_signed_range():
     assert grey_of(tiff(page([[0, 2**31, 2**32 - 1]], "<u4"))) == [[0, 128, 255]]
 
@@ -372,7 +406,13 @@ def test_reduced_copies_and_masks_are_no_frames():
 
 
 @pytest.mark.parametrize(
-    "other", [page([[1]], "u1"), page([[1, 2]], "<u2"), page([[1, 2]], "u1", 0)]
+    "other",
+    [
+        page([[1]], "u1"),
+        page([[1, 2]], "<u2"),
+        page([[1, 2]], "u1", 0),
+        page([[1, 2]], "i1", t339=2),
+    ],
 )
 def test_pages_that_differ_are_refused(other):
     with pytest.raises(ScanError, match="pages.*differ.*Save the page"):

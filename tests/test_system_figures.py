@@ -95,7 +95,7 @@ def test_a_matrix_of_four_classes_with_one_that_has_no_images(shares):
     assert cells.z[0].tolist() == pytest.approx([5 / 6, 1 / 6, 0, 0])
     assert cells.z[2].tolist() == [0, 0, 0, 0]
     first = list(cells.text[0])
-    assert first == (["83%", "17%", "0%", "0%"] if shares else [5, 1, 0, 0])
+    assert first == (["83 %", "17 %", "0 %", "0 %"] if shares else [5, 1, 0, 0])
     assert list(cells.y) == [f"{name}<br>s{n}" for n, name in enumerate(FOUR)]
 
 

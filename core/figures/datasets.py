@@ -13,6 +13,7 @@ from core.borders import border_trace
 from core.datasets.intensity import box_numbers
 from core.figures.panels import panel_axis, picture_trace
 from core.figures.style import CLEAR, TEXT_SIZE
+from core.wording import in_percent
 
 CLASS_COLOURS = (
     "#2f7fc1",
@@ -186,7 +187,7 @@ def pixel_histogram(histogram: pd.DataFrame) -> go.Figure:
     black, top = histogram[is_black], histogram.loc[~is_black, "share"].max()
     if black["share"].max() > _MOST_BLACK * top:
         figure.update_yaxes(range=[0, 1.1 * top])
-        shares = ", ".join(f"{one.label} {one.share:.0%}" for one in black.itertuples())
+        shares = ", ".join(f"{one.label} {in_percent(one.share)}" for one in black.itertuples())
         figure.add_annotation(
             text=f"black: {shares}",
             xref="paper",

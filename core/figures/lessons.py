@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from core.figures.style import CLEAR, MALIGNANT_SCALE, OTHER_SCALE, TEXT_SIZE
 from core.lessons import Bars, Trial
 from core.lessons.drawing import AGAINST, FOR
+from core.wording import in_percent
 
 CONFIG = {"displayModeBar": False}
 _HEIGHT = 260
@@ -67,9 +68,9 @@ def describe_trial(trial: Trial, explained: str) -> str:
     """Text alternative of ``trial_figure``."""
     half = len(trial.hidden) // 2
     return (
-        f"Probability of {explained} while the scan is hidden: {trial.marked[0]:.0%} at first; "
-        f"with half of it hidden {trial.marked[half]:.0%} where the map decides and "
-        f"{trial.mirrored[half]:.0%} where the map mirrored does. {trial.sentence}"
+        f"Probability of {explained} while the scan is hidden: {in_percent(trial.marked[0])} at "
+        f"first; with half of it hidden {in_percent(trial.marked[half])} where the map decides and "
+        f"{in_percent(trial.mirrored[half])} where the map mirrored does. {trial.sentence}"
     )
 
 

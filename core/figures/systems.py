@@ -176,7 +176,7 @@ def confusion_figure(systems: Sequence[Matrix], shares: bool) -> go.Figure:
                 z=share,
                 x=list(system.classes),
                 y=[f"{c}<br>{n}" for c, n in zip(system.classes, system.row_notes, strict=True)],
-                text=[[f"{one:.0%}" for one in row] for row in share] if shares else counts,
+                text=[[f"{100 * one:.0f} %" for one in row] for row in share] if shares else counts,
                 texttemplate="%{text}",
                 textfont={"size": TEXT_SIZE + 2, "color": ON_CELLS},
                 customdata=counts,

@@ -9,6 +9,7 @@ from core.lessons import drawing
 from core.lessons.channels import finished
 from core.lessons.step import Bars, Picture, Scene, Step
 from core.preprocessing import to_pixels
+from core.wording import in_percent
 
 METHOD = "dt-grad-cam"
 _COPIES = 3
@@ -47,9 +48,9 @@ def _noise(scene: Scene, steps: dict[str, np.ndarray]) -> Step:
     ]
     return Step(
         "The scan is shown with noise",
-        f"{count} copies, each with its own noise of {sigma:.1%} of the grey range, and Grad-CAM "
-        f"of each. What moves between copies hangs on details that the eye would not miss. First "
-        f"{len(pictures)} shown.",
+        f"{count} copies, each with its own noise of {in_percent(sigma, 1)} of the grey range, and "
+        "Grad-CAM of each. What moves between copies hangs on details that the eye would not miss. "
+        f"First {len(pictures)} shown.",
         tuple(pictures),
     )
 
@@ -62,7 +63,7 @@ def _mean(scene: Scene, steps: dict[str, np.ndarray]) -> Step:
         Picture(
             drawing.evidence(scene.pixels, np.clip(spread / whole, 0, 1)),
             "spread between copies",
-            f"at most {spread.max() / whole:.0%} of the mean's largest value",
+            f"at most {in_percent(spread.max() / whole)} of the mean's largest value",
         ),
     )
     return Step(
@@ -104,7 +105,7 @@ def _clean_up(scene: Scene, steps: dict[str, np.ndarray]) -> Step:
         Picture(
             drawing.through(scene.pixels, one, scene.nothing),
             title,
-            f"{one.mean():.0%} of the scan",
+            f"{in_percent(one.mean())} of the scan",
         )
         for title, one in (
             ("above the threshold", steps["above"]),

@@ -8,6 +8,7 @@ from core.explain.eigen_cam import first_component
 from core.lessons import drawing
 from core.lessons.channels import SHOWN, described, enlarged
 from core.lessons.step import Bars, Picture, Scene, Step
+from core.wording import in_percent
 
 _COMPONENTS = 8
 _PICTURES = 3
@@ -50,8 +51,8 @@ def _shares(maps: np.ndarray, shares: np.ndarray) -> Step:
         "Places are compared",
         f"Each of the {height * width:,} places of the layer is a list of {count:,} numbers, a "
         f"point in a space of {count:,} dimensions. Principal component analysis finds the "
-        f"directions in which the points differ most. The first holds {shares[0]:.0%} of all "
-        "difference.",
+        f"directions in which the points differ most. The first holds {in_percent(shares[0])} of "
+        "all difference.",
         bars=Bars(
             tuple(str(number) for number in range(1, len(first) + 1)),
             100 * first,
@@ -66,7 +67,7 @@ def _maps(scene: Scene, shares: np.ndarray, projections: np.ndarray) -> Step:
         Picture(
             drawing.signed(scene.pixels, one, np.abs(one).max()),
             f"component {number + 1}",
-            f"{shares[number]:.0%} of the variance",
+            f"{in_percent(shares[number])} of the variance",
         )
         for number, one in enumerate(np.moveaxis(projections, -1, 0)[:_PICTURES])
     ]

@@ -9,6 +9,7 @@ from core.explain.gradients import own_channels
 from core.lessons import drawing
 from core.lessons.channels import SHOWN, correlation, described, enlarged
 from core.lessons.step import Bars, Picture, Scene, Step
+from core.wording import in_percent
 
 _BARS = 12
 _ALIKE = 0.99
@@ -111,9 +112,9 @@ def _positive(scene: Scene, whole: np.ndarray) -> Step:
     ]
     return Step(
         "What speaks against is dropped",
-        f"$\\mathrm{{ReLU}}(x) = \\max(x, 0)$. Here {against:.0%} of the evidence, by amount, "
-        f"spoke against *{scene.aim}*. The map will not tell: a scan can be bright all over and "
-        "yet be given to another class.",
+        f"$\\mathrm{{ReLU}}(x) = \\max(x, 0)$. Here {in_percent(against)} of the evidence, by "
+        f"amount, spoke against *{scene.aim}*. The map will not tell: a scan can be bright all "
+        "over and yet be given to another class.",
         tuple(pictures),
     )
 

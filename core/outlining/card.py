@@ -6,7 +6,7 @@ from core.card import INTENDED_USE
 from core.markdown import bullets, markdown_table, sentence_case
 from core.outlining.recipe import OutlineRecipe
 from core.recipe import Source
-from core.wording import with_interval
+from core.wording import in_percent, with_interval
 
 GOAL = 0.78
 _LESION = {
@@ -77,7 +77,7 @@ def rule_sentence(metrics: dict) -> str:
     rule, chosen = metrics["rule"], metrics["rule_chosen_on"]
     which = "the largest of them alone is kept" if rule["largest_only"] else "all of them are kept"
     whose = _WHOSE[rule["views"]]
-    size = f"of at least {rule['smallest']:.1%} of the scan " if rule["smallest"] else ""
+    size = f"of at least {in_percent(rule['smallest'], 1)} of the scan " if rule["smallest"] else ""
     return (
         f"The outline is where the probability ({whose}) is at least {rule['threshold']:g}, in "
         f"connected parts {size}that reach {rule['peak']:g} somewhere; {which}. This rule "

@@ -29,6 +29,9 @@ from core.predict import Opinion, classify
 from core.replay import replay
 from core.scan_types import MAX_BYTES
 from core.scans import Scan, ScanError, read_scan_file
+from core.wording import percent
+
+_STEM_BYTES = 150  # of the 255 that a file's name may have
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +84,7 @@ def as_sentence(record: dict) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Command line; the exit status."""
     options = _parse(arguments)
+    sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text
     return command.run(lambda: _replay(options) if options.replay else _predict(options))
 
 
@@ -132,7 +136,7 @@ def _save_overlay(folder: Path, number: int, answer: Answer) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     opinion = answer.opinion
     explained = opinion.classes[opinion.target]
-    name = f"{number:04d} {answer.path.stem} {opinion.recipe_id} {explained}.png"
+    name = f"{number:04d} {_stem(answer.path)} {opinion.recipe_id} {explained}.png"
     picture = overlay(opinion.pixels, opinion.heatmap)
     cv2.imencode(".png", picture[..., ::-1])[1].tofile(folder / name)
 
@@ -150,8 +154,13 @@ def _save_manifest(folder: Path, number: int, answer: Answer, checkpoint) -> Non
     )
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(manifest(findings, answer.path.resolve()), indent=2)
-    name = f"{number:04d} {answer.path.stem} {opinion.recipe_id}.json"
+    name = f"{number:04d} {_stem(answer.path)} {opinion.recipe_id}.json"
     (folder / name).write_text(text + "\n", encoding="utf-8")
+
+
+def _stem(path: Path) -> str:
+    """The beginning of a file's name, so that there is room for more in another's."""
+    return path.stem.encode(errors="ignore")[:_STEM_BYTES].decode(errors="ignore")
 
 
 # ---------------------------------------------------------------- replaying
@@ -181,12 +190,22 @@ def _find(stated: Manifest, files: Sequence[Path]) -> list[bytes]:
         found[sha256(data)] = data
     missing = [digest for digest in stated.inputs if digest not in found]
     if missing:
-        given = f"'{looked[0]}' is not" if len(looked) == 1 else f"None of {len(looked)} files is"
-        raise ManifestError(
-            f"{given} the file that was examined (sha256 {missing[0]}). It was changed since, or "
-            "it is another one."
-        )
+        raise ManifestError(_absence(looked, missing, len(stated.inputs)))
     return [found[digest] for digest in stated.inputs]
+
+
+def _absence(looked: Sequence[Path], missing: Sequence[str], examined: int) -> str:
+    """What to say of files that were examined and are ``missing``, by sha256, among ``looked``."""
+    if examined > 1:
+        return (
+            f"The files given lack {len(missing)} of the {examined} that were examined (sha256 "
+            f"{', '.join(missing)}). Give all of them, as they were."
+        )
+    given = f"'{looked[0]}' is not" if len(looked) == 1 else f"None of {len(looked)} files is"
+    return (
+        f"{given} the file that was examined (sha256 {missing[0]}). It was changed since, or it "
+        "is another one."
+    )
 
 
 def _bytes(path: Path) -> bytes:
@@ -220,7 +239,7 @@ def _judgement(compared: dict) -> str:
 
 
 def _shares(probabilities: dict[str, float]) -> str:
-    return ", ".join(f"{name} {share:.1%}" for name, share in probabilities.items())
+    return ", ".join(f"{name} {percent(share)}" for name, share in probabilities.items())
 
 
 def _exact(probabilities: dict[str, float]) -> str:

@@ -8,15 +8,15 @@ from core.checkpoints import Checkpoint
 from core.evaluation.calibration import ENOUGH, SENSITIVITY
 from core.markdown import markdown_table
 from core.results.tables import NAMES
-from core.wording import with_interval
+from core.wording import in_percent, with_interval
 
 _READING = (
     "Probabilities are divided by one temperature in the logits (Guo et al., 2017), fitted on "
     "validation images; it changes no decision. Where every validation image is right, or there "
     f"are fewer than {ENOUGH}, nothing can be fitted, and it is 1. Errors are of the test images, "
     "before and after. The operating point is the highest calibrated malignant probability from "
-    f"which at least {SENSITIVITY:.0%} of the malignant validation images are found; sensitivity "
-    "and specificity are those of the test images at it."
+    f"which at least {in_percent(SENSITIVITY)} of the malignant validation images are found; "
+    "sensitivity and specificity are those of the test images at it."
 )
 _HEADS = (
     "System", "Figures", "Fitted on", "Temperature", "Calibration error ↓", "calibrated",

@@ -13,14 +13,16 @@ from core.conformal import COVERAGE, Conformal, of_checkpoint
 from core.evaluation.calibration import scaled
 from core.markdown import markdown_table
 from core.statistics.bootstrap import mean_interval
+from core.wording import in_percent
 
 _READING = (
-    f"Sets of classes that are to hold the true one in {COVERAGE:.0%} of scans: split conformal "
-    "prediction (least ambiguous sets; Sadinle et al., 2019) on calibrated probabilities, the "
-    "threshold from validation images of the shipped run, judged on its test images. Intervals are "
-    "bootstrapped over groups. The promise is an average over scans drawn alike; validation and "
-    "test groups differ, and both are few, so that a test coverage within a few points of "
-    f"{COVERAGE:.0%} is what can be expected."
+    f"Sets of classes that are to hold the true one in {in_percent(COVERAGE)} of scans: split "
+    "conformal prediction (least ambiguous sets; Sadinle et al., 2019) on calibrated "
+    "probabilities, the threshold from validation images of the shipped run, judged on its test "
+    "images. Intervals are bootstrapped over groups. The promise is an average over scans drawn "
+    "alike; validation and test groups differ, and both are few, so that a test coverage within a "
+    "few points of "
+    f"{in_percent(COVERAGE)} is what can be expected."
 )
 
 
@@ -88,5 +90,5 @@ def _line(checkpoint: Checkpoint) -> list[str]:
         f"{value:.3f} ({low:.3f} to {high:.3f})",
         ", ".join(f"{name} {share:.3f} (n {n})" for name, share, n in found.by_class),
         f"{found.size:.2f} of {len(sets.classes)}",
-        f"{found.single:.0%}",
+        f"{in_percent(found.single)}",
     ]

@@ -12,6 +12,7 @@ from core.evaluation.guard_images import BARE, HARMED, MADE, OTHER, OWN, SAME
 from core.evaluation.guard_ranking import Figure, area, false_alarms, separation, share
 from core.guard import ENOUGH, FOREIGN
 from core.markdown import markdown_table
+from core.wording import in_percent
 
 GOAL_AREA, GOAL_ALARMS = 0.98, 0.05
 _OTHERS = (OTHER, MADE, SAME, BARE)
@@ -94,7 +95,7 @@ def verdict(own: pd.DataFrame, foreign: Mapping[str, pd.DataFrame]) -> str:
     ]
     passed = {_title(rows): int((rows["level"] == "like").sum()) for rows in foreign.values()}
     slipped = ", ".join(f"{name} {count}" for name, count in passed.items() if count)
-    goal = f"AUROC of at least {GOAL_AREA:g}, at most {GOAL_ALARMS:.0%} false alarms"
+    goal = f"AUROC of at least {GOAL_AREA:g}, at most {in_percent(GOAL_ALARMS)} false alarms"
     met = (
         f"The goal ({goal}) is met against all {len(foreign)} sets of another kind."
         if not missed
@@ -170,5 +171,5 @@ def _distances(rows: pd.DataFrame) -> np.ndarray:
 def _cell(figure: Figure, percent: bool = False) -> str:
     value, low, high = figure.value, figure.low, figure.high
     if percent:
-        return f"{value:.1%} ({low:.1%} to {high:.1%})"
+        return f"{in_percent(value, 1)} ({in_percent(low, 1)} to {in_percent(high, 1)})"
     return f"{value:.3f} ({low:.3f} to {high:.3f})"
