@@ -60,12 +60,19 @@ def _scan(data: bytes) -> Scan:
         raise ScanError(TOO_MANY)
     across, up = (one for one in range(3) if one != axis)
     frames = np.ascontiguousarray(volume.transpose(axis, up, across)[:, ::-1, ::-1])
-    spacing = (sizes[up] * scale, sizes[across] * scale) if scale else None
-    spacing = spacing if spacing and min(spacing) > 0 else None
+    told = scale and _has_sizes(data, kind)
+    spacing = (sizes[up] * scale, sizes[across] * scale) if told else None
     if frames.dtype == _RGB:
         colours = np.stack([frames[name] for name in "RGB"], axis=-1)
         return Scan(np.ascontiguousarray(colours), spacing_mm=spacing)
     return _grey(frames, spacing)
+
+
+def _has_sizes(data: bytes, kind: type[nib.Nifti1Image]) -> bool:
+    """Whether the size of voxels is told along each axis; nibabel takes 1 where it is 0."""
+    header = kind.header_class(data[: kind.header_class.sizeof_hdr], check=False)
+    sizes = header["pixdim"][1:4][: header["dim"][0]]
+    return bool(np.all(np.isfinite(sizes) & (sizes != 0)))
 
 
 def _grey(frames: np.ndarray, spacing: tuple[float, float] | None) -> Scan:

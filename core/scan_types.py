@@ -33,16 +33,18 @@ class ScanError(Refusal):
 class Grey:
     """The values behind a grey scan, before any window.
 
-    ``values`` (frames, H, W), integers or float32, in ``unit`` if the file names one; read-only.
+    ``values`` (frames, H, W), integers or floats, in ``unit`` if the file names one; read-only.
     ``windows`` are those the file proposes, or the one from the smallest to the largest value;
     the first is that of ``Scan.pixels``, unless the file maps its values by a curve (VOI LUT).
-    ``inverted``: low values are white (MONOCHROME1).
+    ``inverted``: low values are white (MONOCHROME1). ``extent``: smallest and largest value of
+    what is no padding, told where a DICOM file proposes neither a window nor a curve.
     """
 
     values: np.ndarray
     windows: tuple[Window, ...]
     inverted: bool = False
     unit: str = ""
+    extent: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         self.values.flags.writeable = False

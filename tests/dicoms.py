@@ -1,4 +1,4 @@
-"""DICOM files made for tests, by pydicom's own writer."""
+"""DICOM files made for tests, by pydicom's own writer, and what is read from them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
+
+from core.scans import ScanError, read_scan
 
 ULTRASOUND = "1.2.840.10008.5.1.4.1.1.6.1"
 NOISE = np.random.default_rng(5).integers(0, 4096, (40, 48)).astype(np.uint16)
@@ -84,3 +87,17 @@ def slices(count: int, **elements) -> list[bytes]:
         for number in range(count)
     ]
     return files[::2] + files[1::2]
+
+
+def grey_of(data: bytes, frame: int = 0) -> list:
+    """Greys (H, W) of a frame, which is shown without colour."""
+    pixels = read_scan(data).pixels[frame]
+    assert (pixels == pixels[..., :1]).all()
+    return pixels[..., 0].tolist()
+
+
+def refused(data: bytes, sentence: str) -> None:
+    """Assert that the file is refused with a sentence that matches."""
+    with pytest.raises(ScanError, match=sentence) as error:
+        read_scan(data)
+    assert str(error.value).endswith(".")

@@ -10,7 +10,12 @@ import pytest
 from dicoms import NOISE, dataset, dicom, items, saved
 from pydicom.datadict import DicomDictionary
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.uid import ExplicitVRBigEndian, JPEG2000Lossless, RLELossless
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    JPEG2000Lossless,
+    RLELossless,
+    SecondaryCaptureImageStorage,
+)
 
 from core.dicom.deidentify import deidentify
 from core.scans import ScanError, read_scan
@@ -110,6 +115,69 @@ def test_the_picture_and_its_measures_stay(syntax):
     assert after.spacing_mm == before.spacing_mm
     assert after.modality == "MG"
     assert after.personal == ()
+
+
+def copied(made: pydicom.Dataset) -> pydicom.Dataset:
+    """The copy, whose picture is the same."""
+    (copy,) = deidentify([saved(made)])
+    assert np.array_equal(read_scan(copy).pixels, read_scan(saved(made)).pixels)
+    return pydicom.dcmread(io.BytesIO(copy))
+
+
+def test_values_in_the_upper_bits_of_a_compressed_picture():
+    made = dataset(NOISE << 4, bits=16, syntax=RLELossless)
+    made.BitsStored, made.HighBit = 12, 15
+    made.WindowCenter, made.WindowWidth = "2048", "4096"
+    assert np.array_equal(read_scan(saved(made)).grey.values[0], NOISE)
+    assert copied(made).HighBit == 11
+    (copy,) = deidentify([saved(made)])
+    assert np.array_equal(read_scan(copy).grey.values[0], NOISE)
+
+
+def test_codes_that_tell_how_to_show_the_file_stay():
+    made = dataset(NOISE, PatientName="Ver^Hu", PatientID="192", PresentationLUTShape="INVERSE")
+    made.SpecificCharacterSet, made.RescaleType = "ISO_IR 192", "HU"
+    made.RescaleSlope, made.RescaleIntercept = "1", "0"
+    told = copied(made)
+    assert told.PresentationLUTShape == "INVERSE"
+    assert told.SpecificCharacterSet == "ISO_IR 192"
+    assert told.RescaleType == "HU"
+    made.PresentationLUTShape = "VER"  # no code of the standard
+    (copy,) = deidentify([saved(made)])
+    assert "PresentationLUTShape" not in pydicom.dcmread(io.BytesIO(copy))
+
+
+@pytest.mark.parametrize("text", ["Li Wu 42", "Wu Li clinic", "the wu_scanner", "WuLi", "XLiwuX"])
+def test_a_name_of_two_letters_goes_from_free_text(text):
+    made = dataset(NOISE, PatientName="Li^Wu", Manufacturer=text)
+    assert not copied(made).get("Manufacturer")
+
+
+def test_two_letters_within_a_word_are_no_name():
+    made = dataset(NOISE, PatientName="Li^Wu^^Mr", Manufacturer="Limited Wulf", Modality="MR")
+    told = copied(made)
+    assert (told.Manufacturer, told.Modality) == ("Limited Wulf", "MR")
+
+
+@pytest.mark.parametrize("keyword", ["SOPInstanceUID", "SOPClassUID"])
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_copy_of_a_file_without_uids(keyword, value):
+    made = dataset(NOISE, **{keyword: value})
+    file = io.BytesIO()
+    made.save_as(file, enforce_file_format=False)
+    (copy,) = deidentify([file.getvalue()])
+    told = pydicom.dcmread(io.BytesIO(copy))
+    assert told.SOPInstanceUID == told.file_meta.MediaStorageSOPInstanceUID != ""
+    assert told.SOPClassUID in (dataset(NOISE).SOPClassUID, SecondaryCaptureImageStorage)
+    assert np.array_equal(read_scan(copy).grey.values[0], NOISE)
+
+
+@pytest.mark.parametrize("end", [bytes(200), b"\xfe\xff\xdd\xe0" + bytes(4)])
+def test_what_stands_behind_the_data_set_is_left_out(end):
+    data = dicom(NOISE, bits=12) + end
+    (copy,) = deidentify([data])
+    assert np.array_equal(read_scan(data).grey.values[0], NOISE)
+    assert np.array_equal(read_scan(copy).grey.values[0], NOISE)
 
 
 def test_a_comment_in_a_compressed_picture_goes():

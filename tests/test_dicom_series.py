@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dicoms import NOISE, dicom, slices
+from dicoms import NOISE, dicom, lut, slices
 
 from core.dicom.series import group_slices, read_series, slice_of
 from core.scans import ScanError
@@ -63,6 +63,48 @@ def test_two_slices_of_one_place_keep_the_order_of_their_numbers():
         for number in (2, 1)
     ]
     assert grouped(files) == [[1, 0]]
+
+
+def test_acquisitions_are_volumes_of_their_own_only_where_slices_coincide():
+    def made(acquisition: int, position: float) -> bytes:
+        return dicom(
+            NOISE,
+            SeriesInstanceUID="1.2.3",
+            ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
+            ImagePositionPatient=[0, 0, position],
+            AcquisitionNumber=acquisition,
+        )
+
+    assert grouped([made(1, 2), made(2, 0), made(3, 1)]) == [[1, 2, 0]]
+    again = [made(1, 1), made(2, 1), b"no image", made(2, 0), made(1, 0)]
+    assert grouped(again) == [[4, 0], [3, 1], [2]]
+
+
+@pytest.mark.parametrize("told", [{"PixelPaddingValue": -2000}, {}])
+def test_padding_does_not_part_the_windows_of_slices(told):
+    ramp = np.arange(0, 1001, 100, dtype=np.int16)[None]
+    border = np.full_like(ramp, told.get("PixelPaddingValue", 0))
+    slabs = [np.concatenate([border, ramp * times]) for times in (1, 2, 3)]
+    scan = read_series([dicom(one, **told) for one in slabs])
+    assert scan.pixels.max(axis=(1, 2, 3)).tolist() == [85, 170, 255]
+    assert all(np.array_equal(scan.view(i, scan.grey.windows[0]), scan.pixels[i]) for i in range(3))
+
+
+def test_a_curve_that_each_file_proposes_is_kept():
+    values = np.array([[0, 1, 2, 3]], np.uint8)
+    table = lut(0, [0, 250, 100, 255], 8)
+    scan = read_series([dicom(values, VOILUTSequence=[table])] * 2)
+    assert scan.pixels[:, 0, :, 0].tolist() == [[0, 250, 100, 255]] * 2
+
+
+def test_slices_of_other_spacings_have_no_millimetres():
+    def spacing(*told: list | None) -> tuple[float, float] | None:
+        elements = [{"PixelSpacing": one} if one else {} for one in told]
+        return read_series([dicom(NOISE, **one) for one in elements]).spacing_mm
+
+    assert spacing([0.5, 0.5], [0.5, 0.5]) == (0.5, 0.5)
+    assert spacing([0.5, 0.5], [1, 1]) is None
+    assert spacing([0.5, 0.5], None) is None
 
 
 def test_files_that_do_not_go_together_are_refused():

@@ -66,6 +66,12 @@ def test_without_a_unit_there_are_no_millimetres():
     assert read_scan(nifti(VALUES, unit="unknown")).spacing_mm is None
 
 
+@pytest.mark.parametrize("size", [np.nan, np.inf, 0])
+def test_a_size_that_is_none_gives_no_millimetres(size):
+    data = nifti(VALUES, affine=np.eye(4), pixdim=[1, size, 1, 1, 1, 1, 1, 1])
+    assert read_scan(data).spacing_mm is None
+
+
 def test_refusals_are_sentences():
     large = nifti(VALUES)
     for dim in ((3, 5000, 5000, 5000, 1, 1, 1, 1), (3, 999, 999, 999, 1, 1, 1, 1)):

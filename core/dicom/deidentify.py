@@ -18,8 +18,14 @@ from functools import cache
 from pydicom import DataElement, Dataset, config, dcmwrite
 from pydicom.datadict import dictionary_has_tag
 from pydicom.dataset import FileMetaDataset
+from pydicom.multival import MultiValue
 from pydicom.pixels.utils import get_expected_length
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+    generate_uid,
+)
 
 from core.dicom.pixels import unpack_in_place
 from core.dicom.reading import DAMAGED, parse
@@ -32,8 +38,19 @@ _TELLING = {"PN", "DA", "DT", "TM", "AE", "AS", "UR"}
 _BYTES = {"OB", "OW", "OD", "OF", "OL", "OV", "UN"}
 _PICTURE = {0x0028, 0x7FE0}
 _NUMBERS = ("PatientID", "OtherPatientIDs", "AccessionNumber", "PatientTelephoneNumbers")
-_SHORTEST = 3
+_APART = re.compile(r"[\s^=,\\\[\]']+")
+_SHORTEST = 2
 """Letters that part of a name must have to be looked for in free text."""
+_WITHIN_WORDS = 3
+"""Letters with which it is also looked for in codes and within words."""
+_STANDARD_CODES = {
+    0x0008_0005: r"(ISO_IR \d{1,3}|ISO 2022 IR \d{1,3}|GB18030|GBK|\\)*",
+    0x0028_1054: "HU|OD|US|PCT",
+    0x2050_0020: "IDENTITY|INVERSE",
+}
+"""Tag -> codes that tell how to show the file, and tell of nobody even if one is called so."""
+_FOREIGN_GROUPS = {0x0000, 0x0002, 0xFFFE}
+"""Of messages, file headers and items; a data set holds them where bytes were put behind it."""
 
 
 def deidentify(files: Sequence[bytes]) -> list[bytes]:
@@ -47,6 +64,8 @@ def deidentify(files: Sequence[bytes]) -> list[bytes]:
 
 def _cleaned(dataset: Dataset, uids: dict[str, str]) -> Dataset:
     try:
+        for tag in [one for one in dataset.keys() if one.group in _FOREIGN_GROUPS]:  # noqa: SIM118
+            del dataset[tag]
         unpack_in_place(dataset)
         if "PixelData" in dataset:  # and no byte behind the pixels
             dataset.PixelData = dataset.PixelData[: get_expected_length(dataset)]
@@ -66,13 +85,26 @@ def _cleaned(dataset: Dataset, uids: dict[str, str]) -> Dataset:
 
 
 def _secrets(dataset: Dataset) -> set[str]:
-    """Names and numbers of persons, in lower case, wherever the file holds them as such."""
+    """Names and numbers of persons, in lower case, wherever the file holds them as such.
+
+    A name is there by its parts, and as family and given name written as one, in both orders.
+    """
     found = set()
     for element in dataset.iterall():
-        if element.VR == "PN" or element.keyword in _NUMBERS:
-            parts = re.split(r"[\s^=,\\\[\]']+", str(element.value).lower())
-            found |= {part for part in parts if len(part) >= _SHORTEST}
-    return found
+        if element.VR != "PN" and element.keyword not in _NUMBERS:
+            continue
+        for told in _values(element):
+            found |= set(_APART.split(told))
+            for spelling in told.split("=") if element.VR == "PN" else ():
+                family, given = (_APART.sub("", part) for part in f"{spelling}^".split("^")[:2])
+                found |= {family + given, given + family}
+    return {one for one in found if len(one) >= _SHORTEST}
+
+
+def _values(element: DataElement) -> list[str]:
+    """The texts of an element in lower case."""
+    value = element.value or ""
+    return [str(one).lower() for one in (value if isinstance(value, MultiValue) else [value])]
 
 
 def _levels(dataset: Dataset) -> Iterator[Dataset]:
@@ -126,8 +158,18 @@ def _drop_the_rest(dataset: Dataset, secrets: set[str]) -> None:
 
 def _repeats(element: DataElement, secrets: set[str]) -> bool:
     coded = element.VR == "CS" and element.tag.group not in _PICTURE
-    text = str(element.value).lower() if element.VR in _TEXT or coded else ""
-    return bool(text) and any(secret in text for secret in secrets)
+    text = "\\".join(_values(element)) if element.VR in _TEXT or coded else ""
+    if re.fullmatch(_STANDARD_CODES.get(element.tag, ""), text, re.IGNORECASE):
+        return False
+    shortest = _WITHIN_WORDS if coded else _SHORTEST
+    return any(_holds(text, one) for one in secrets if len(one) >= shortest)
+
+
+def _holds(text: str, secret: str) -> bool:
+    """Whether a text has a secret in it; a short one of Latin letters must be a word of its own."""
+    if len(secret) >= _WITHIN_WORDS or not secret.isascii():
+        return secret in text
+    return secret in re.split(r"[\W_]+", text)
 
 
 def _replace_uids(dataset: Dataset, uids: dict[str, str]) -> None:
@@ -147,6 +189,8 @@ def _written(dataset: Dataset) -> bytes:
     """The data set as a file with a new header and an empty preamble."""
     plain = Dataset()
     plain.update(dataset)
+    plain.SOPInstanceUID = plain.get("SOPInstanceUID") or generate_uid(None)
+    plain.SOPClassUID = plain.get("SOPClassUID") or SecondaryCaptureImageStorage
     plain.file_meta = FileMetaDataset()
     big = dataset.file_meta.TransferSyntaxUID == ExplicitVRBigEndian
     plain.file_meta.TransferSyntaxUID = ExplicitVRBigEndian if big else ExplicitVRLittleEndian

@@ -7,11 +7,16 @@ import math
 import numpy as np
 from pydicom import Dataset
 
-from core.dicom.header import frame_header, is_enhanced, little_endian, or_else
+from core.dicom.header import frame_header, is_enhanced, little_endian
 from core.scan_types import Grey, rgb
 from core.windowing import TABLE_SIZE, Window, apply_window, window_between
 
 _LARGEST = float(np.finfo(np.float32).max)
+_SHAPES = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
+_PADDED = ("Pixel", "FloatPixel", "DoubleFloatPixel")
+"""How the keywords of padding begin, by the type of the pixels."""
+_EXACT = 2**24
+"""Largest whole number below which float32 holds all."""
 
 
 def grey_scan(stored: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, Grey]:
@@ -23,15 +28,22 @@ def grey_scan(stored: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, Grey]:
         headers = [frame_header(dataset, frame) for frame in range(len(stored))]
     parts = np.split(stored, len(headers))
     values = [_rescaled(part, header) for part, header in zip(parts, headers, strict=True)]
-    low, high = _extent(parts, values, dataset)
-    whole = window_between(low, high)
+    extent = _extent(parts, values, dataset)
+    whole = window_between(*extent)
     inverted = _inverted(dataset)
     pixels = [
         _shown(part, header, whole, inverted) for part, header in zip(values, headers, strict=True)
     ]
-    windows = _windows(headers[0]) or (whole,)
+    windows = _windows(headers[0])
+    proposed = windows or headers[0].get("VOILUTSequence")
     unit = str(headers[0].get("RescaleType") or "")
-    grey = Grey(np.concatenate(values), windows, inverted, "" if unit == "US" else unit)
+    grey = Grey(
+        np.concatenate(values),
+        windows or (whole,),
+        inverted,
+        "" if unit == "US" else unit,
+        None if proposed else extent,
+    )
     return rgb(np.concatenate(pixels)), grey
 
 
@@ -44,7 +56,8 @@ def _inverted(dataset: Dataset) -> bool:
 def _rescaled(stored: np.ndarray, header: Dataset) -> np.ndarray:
     """Values after the Modality LUT (C.11.1), in the smallest type that holds them exactly.
 
-    That is int16 or uint16 where it can be, and float32 else.
+    That is of whole numbers uint8, uint16 or int16 where it can be; else float32, or float64 where
+    float32 would round what the file tells apart.
     """
     sequence = header.get("ModalityLUTSequence")
     slope = float(header.get("RescaleSlope") or 1)
@@ -54,23 +67,29 @@ def _rescaled(stored: np.ndarray, header: Dataset) -> np.ndarray:
     low, high = (stored.min(), stored.max()) if stored.size else (0, 0)
     whole = stored.dtype.kind in "iu" and int(high) - int(low) < TABLE_SIZE
     if not sequence and not whole:
-        return (stored * slope + intercept).astype(np.float32)
+        values = stored * slope + intercept
+        return values.astype(_float_type(values), copy=False)
     ramp = np.arange(int(low), int(high) + 1)
     if not sequence and (slope, intercept) == (1, 0):
         return stored.astype(_smallest_type(ramp), copy=False)
     table = _looked_up(ramp, sequence[0]) if sequence else ramp * slope + intercept
     table = table.astype(_smallest_type(table))
-    return table[stored.astype(np.int32) - int(low)]
+    return table[stored.astype(np.int64) - int(low)]
 
 
 def _smallest_type(values: np.ndarray) -> type:
     if not np.array_equal(values, np.rint(values)):
-        return np.float32
+        return _float_type(values)
     for kind in (np.uint8, np.uint16, np.int16):
         limits = np.iinfo(kind)
         if limits.min <= values.min() and values.max() <= limits.max:
             return kind
-    return np.float32
+    return _float_type(values)
+
+
+def _float_type(values: np.ndarray) -> type:
+    rounds = values.dtype != np.float32 and (np.abs(values) > _EXACT).any()
+    return np.float64 if rounds else np.float32
 
 
 def _looked_up(values: np.ndarray, item: Dataset) -> np.ndarray:
@@ -92,21 +111,38 @@ def _looked_up(values: np.ndarray, item: Dataset) -> np.ndarray:
 
 
 def _extent(stored: list[np.ndarray], values: list[np.ndarray], dataset: Dataset) -> tuple:
-    """Smallest and largest value of all frames, of what is picture and not padding (C.7.5.1.1)."""
-    padding = dataset.get("PixelPaddingValue")
-    kept = []
+    """Smallest and largest value of all frames, of what is picture and not padding (C.7.5.1.1).
+
+    Raises ValueError if no value is a number.
+    """
+    padding = _padding(dataset)
+    kept, numbers = [], False
     for raw, value in zip(stored, values, strict=True):
-        part = value if padding is None else value[~_padded(raw, dataset, int(padding))]
-        part = part[np.isfinite(part)] if part.dtype.kind == "f" else part
+        keep = np.isfinite(value)
+        numbers = numbers or keep.any()
+        if padding:
+            keep &= ~_padded(raw, padding)
+        part = value if keep.all() else value[keep]
         kept.extend([part.min(), part.max()] if part.size else [])
+    if not numbers:
+        raise ValueError("no numbers")
     return (float(min(kept)), float(max(kept))) if kept else (0.0, 0.0)
 
 
-def _padded(stored: np.ndarray, dataset: Dataset, padding: int) -> np.ndarray:
-    limits = (padding, or_else(dataset.get("PixelPaddingRangeLimit"), padding))
+def _padding(dataset: Dataset) -> tuple[float, float] | None:
+    """Smallest and largest stored value that are no picture, or None."""
+    for name in _PADDED:
+        value = dataset.get(f"{name}PaddingValue")
+        if value is not None:
+            limit = dataset.get(f"{name}PaddingRangeLimit")
+            return value, value if limit is None else limit
+    return None
+
+
+def _padded(stored: np.ndarray, padding: tuple[float, float]) -> np.ndarray:
     # Negative numbers are now and then written as unsigned.
     signed = stored.dtype.kind == "i"
-    low, high = sorted(one - 2**16 if signed and one >= 2**15 else one for one in limits)
+    low, high = sorted(one - 2**16 if signed and one >= 2**15 else one for one in padding)
     return (stored >= low) & (stored <= high)
 
 
@@ -116,7 +152,8 @@ def _windows(header: Dataset) -> tuple[Window, ...]:
     names = header.get("WindowCenterWidthExplanation") or ()
     names = [names] if isinstance(names, str) else list(names)
     names += [""] * (len(centers) - len(names))
-    shape = str(header.get("VOILUTFunction") or "LINEAR")
+    told = str(header.get("VOILUTFunction")).strip().upper()
+    shape = told if told in _SHAPES else "LINEAR"
     found = zip(centers, widths, names, strict=False)
     return tuple(
         Window(c, w, shape, str(name))

@@ -1,4 +1,4 @@
-"""What a DICOM header says beside the pixels: spacing, personal data, drawings, rhythm.
+"""What a DICOM header says beside the pixels: spacing, drawings, rhythm.
 
 Section numbers are those of PS3.3 of the DICOM standard.
 """
@@ -6,44 +6,10 @@ Section numbers are those of PS3.3 of the DICOM standard.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from pydicom import Dataset
-
-PERSONAL: dict[str, tuple[str, ...]] = {
-    "name": ("PatientName", "OtherPatientNames", "PatientBirthName", "PatientMotherBirthName"),
-    "patient number": ("PatientID", "OtherPatientIDs", "OtherPatientIDsSequence"),
-    "birth date": ("PatientBirthDate", "PatientBirthTime"),
-    "age, sex or size": ("PatientAge", "PatientSex", "PatientSize", "PatientWeight"),
-    "address or telephone": ("PatientAddress", "PatientTelephoneNumbers"),
-    "dates of the examination": (
-        "StudyDate",
-        "SeriesDate",
-        "AcquisitionDate",
-        "ContentDate",
-        "AcquisitionDateTime",
-    ),
-    "examination number": ("AccessionNumber", "StudyID"),
-    "names of staff": (
-        "ReferringPhysicianName",
-        "PerformingPhysicianName",
-        "OperatorsName",
-        "PhysiciansOfRecord",
-        "NameOfPhysiciansReadingStudy",
-        "RequestingPhysician",
-    ),
-    "hospital": ("InstitutionName", "InstitutionAddress", "InstitutionalDepartmentName"),
-    "remarks": ("PatientComments", "ImageComments", "AdditionalPatientHistory", "StudyComments"),
-}
-"""Kind of data that tell of a person -> keywords of the elements that hold them."""
-
-# Nothing, and what de-identified copies hold in place of something.
-_EMPTY = {"", "ANONYMIZED", "00010101", "00010101010101.000000+0000", "000000.00", "000Y", "0.0"}
-
-BURNED_IN = "the file says that text is burned into the picture"
-LIKELY_TEXT = "pictures of this kind often carry burned-in text, and the file does not deny it"
-_OFTEN_WITH_TEXT = {"US", "IVUS", "OT", "SC", "XC", "ES", "GM"}
-_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and its multi-frame kinds, which begin so
 
 # What may be told once a file or in functional groups, for all frames or each (C.7.6.16).
 _GROUPS = ("PixelMeasuresSequence", "FrameVOILUTSequence", "PixelValueTransformationSequence")
@@ -53,7 +19,7 @@ _ONCE = (
     *("RescaleIntercept", "RescaleType"),
 )
 
-_TISSUE, _CENTIMETRES = 1, 3  # RegionSpatialFormat 2D; PhysicalUnits (C.8.5.5.1)
+_SCALE, _TISSUE, _CENTIMETRES = 0, 1, 3  # RegionSpatialFormat; PhysicalUnits (C.8.5.5.1)
 
 
 def frame_header(dataset: Dataset, frame: int) -> Dataset:
@@ -77,10 +43,12 @@ def is_enhanced(dataset: Dataset) -> bool:
 
 
 def spacing_mm(dataset: Dataset) -> tuple[float, float] | None:
-    """Height and width of a pixel in the body, in millimetres, or None if the file leaves it open.
+    """Height and width of a pixel in the body, in millimetres, or None if the file leaves it open
+    or tells it differently of its frames.
 
     Taken from PixelSpacing (10.7.1), else from ImagerPixelSpacing divided by the magnification,
-    else from the ultrasound regions (C.8.5.5), if they lie within the picture and agree.
+    else from the ultrasound regions (C.8.5.5), if they lie within the picture, all show tissue in
+    two dimensions, but for scales of greys or colours, and agree.
     """
     try:
         return _told_spacing(dataset)
@@ -88,10 +56,18 @@ def spacing_mm(dataset: Dataset) -> tuple[float, float] | None:
         return None
 
 
+def agreed(spacings: Sequence[tuple[float, float] | None]) -> tuple[float, float] | None:
+    """The first of several spacings if all are that, but for rounding; else None."""
+    first = spacings[0] if spacings else None
+    alike = first and all(one and np.allclose(one, first, rtol=1e-3, atol=0) for one in spacings)
+    return first if alike else None
+
+
 def _told_spacing(dataset: Dataset) -> tuple[float, float] | None:
-    told = frame_header(dataset, 0).get("PixelSpacing")
-    if told:
-        return _positive(*told)
+    frames = len(dataset.get("PerFrameFunctionalGroupsSequence") or [None])
+    told = [frame_header(dataset, frame).get("PixelSpacing") for frame in range(frames)]
+    if any(told):
+        return agreed([one and _positive(*one) for one in told])
     told = dataset.get("ImagerPixelSpacing")
     if told:
         magnification = dataset.get("EstimatedRadiographicMagnificationFactor") or 1
@@ -102,23 +78,20 @@ def _told_spacing(dataset: Dataset) -> tuple[float, float] | None:
 def _ultrasound_spacing(dataset: Dataset) -> tuple[float, float] | None:
     regions = dataset.get("SequenceOfUltrasoundRegions") or []
     # Where a copy was resized, the regions still tell of the first picture: they lie outside.
-    if any(not _inside(region, dataset) for region in regions):
+    shown = [one for one in regions if one.get("RegionSpatialFormat") != _SCALE]
+    if not (all(_inside(one, dataset) for one in regions) and all(map(_shows_tissue, shown))):
         return None
-    tissue = [one for one in regions if one.get("RegionSpatialFormat") == _TISSUE]
-    units = {
-        one.get(name)
-        for one in tissue
-        for name in ("PhysicalUnitsXDirection", "PhysicalUnitsYDirection")
-    }
-    sizes = (
-        {
-            (abs(float(one.PhysicalDeltaY)) * 10, abs(float(one.PhysicalDeltaX)) * 10)
-            for one in tissue
-        }
-        if units == {_CENTIMETRES}
-        else set()
-    )
-    return _positive(*sizes.pop()) if len(sizes) == 1 else None
+    return agreed([_positive(10 * _delta(one, "Y"), 10 * _delta(one, "X")) for one in shown])
+
+
+def _shows_tissue(region: Dataset) -> bool:
+    """Whether it is a picture in centimetres: no spectrum, no motion over time, no curve."""
+    units = {region.get(f"PhysicalUnits{axis}Direction") for axis in "XY"}
+    return region.get("RegionSpatialFormat") == _TISSUE and units == {_CENTIMETRES}
+
+
+def _delta(region: Dataset, axis: str) -> float:
+    return abs(float(region[f"PhysicalDelta{axis}"].value))
 
 
 def _inside(region: Dataset, dataset: Dataset) -> bool:
@@ -130,27 +103,6 @@ def _inside(region: Dataset, dataset: Dataset) -> bool:
 def _positive(height: float, width: float) -> tuple[float, float] | None:
     sizes = float(height), float(width)
     return sizes if all(math.isfinite(one) and one > 0 for one in sizes) else None
-
-
-def personal_data(dataset: Dataset) -> tuple[str, ...]:
-    """Kinds of data in the file that tell of a person, as in PERSONAL; never the data."""
-    kinds = [
-        kind
-        for kind, keywords in PERSONAL.items()
-        if any(str(dataset.get(one) or "").strip() not in _EMPTY for one in keywords)
-    ]
-    private = any(tag.is_private for tag in dataset.keys())  # noqa: SIM118, iterating decodes
-    return (*kinds, "private data of the maker") if private else tuple(kinds)
-
-
-def text_risk(dataset: Dataset) -> str | None:
-    """Why the picture may show personal data as text, or None if the file gives no reason."""
-    told = str(dataset.get("BurnedInAnnotation") or "").strip().upper()
-    if told == "YES":
-        return BURNED_IN
-    captured = str(dataset.get("SOPClassUID") or "").startswith(_SECONDARY_CAPTURE)
-    likely = captured or dataset.get("Modality") in _OFTEN_WITH_TEXT
-    return LIKELY_TEXT if likely and told != "NO" else None
 
 
 def frame_milliseconds(dataset: Dataset) -> float | None:

@@ -50,6 +50,7 @@ def unpack_in_place(dataset: Dataset) -> None:
         return
     stored = unpacked(dataset)
     dataset.BitsAllocated = 8 * stored.itemsize
+    dataset.HighBit = int(dataset.BitsStored) - 1  # where ``unpacked`` has moved them
     if stored.ndim == 4:
         dataset.PhotometricInterpretation, dataset.PlanarConfiguration = "RGB", 0
     padding = b"\0" * (stored.nbytes % 2)

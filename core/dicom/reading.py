@@ -26,7 +26,7 @@ from pydicom.uid import (
 )
 
 from core.archives import ArchiveError, inflate
-from core.dicom import header
+from core.dicom import header, personal
 from core.dicom.pixels import PIXEL_KEYWORDS, read_pixels
 from core.scan_types import MAX_BYTES, Scan, ScanError
 
@@ -39,10 +39,15 @@ DIRECTORY = (
     "This is the directory of a DICOM disc, which holds no picture. Choose the images themselves."
 )
 
+_FIRST = (
+    *(0x00, 0x01, 0x05, 0x08, 0x12, 0x13, 0x14, 0x16, 0x18, 0x20, 0x21, 0x22, 0x23, 0x2A, 0x30),
+    *(0x50, 0x60, 0x64, 0x70),
+)
+"""Elements of the group 0008 with which a data set may begin."""
 BARE_DICOM = (
     *(bytes([2, 0, element, 0]) for element in (0x00, 0x01, 0x02, 0x10)),
-    *(bytes([8, 0, element, 0]) for element in (0x00, 0x01, 0x05, 0x08, 0x12, 0x16, 0x18)),
-    *(bytes([0, 8, 0, element]) for element in (0x00, 0x01, 0x05, 0x08, 0x12, 0x16, 0x18)),
+    *(bytes([8, 0, element, 0]) for element in _FIRST),
+    *(bytes([0, 8, 0, element]) for element in _FIRST),
 )
 """First four bytes of a file without preamble: tags that stand first, in both byte orders."""
 
@@ -84,8 +89,8 @@ def _scan(dataset: Dataset) -> Scan:
         grey=grey,
         overlay=header.overlay(dataset),
         frame_ms=header.frame_milliseconds(dataset),
-        personal=header.personal_data(dataset),
-        text_risk=header.text_risk(dataset),
+        personal=personal.personal_data(dataset),
+        text_risk=personal.text_risk(dataset),
         dicom=True,
     )
 

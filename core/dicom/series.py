@@ -11,23 +11,31 @@ from dataclasses import dataclass, replace
 import numpy as np
 from pydicom import dcmread
 
+from core.dicom.header import agreed
 from core.dicom.reading import BARE_DICOM, read_dicom
 from core.scan_types import MAX_FRAMES, MAX_PIXELS, TOO_LARGE, TOO_MANY, Grey, Scan, ScanError, rgb
-from core.windowing import Window, apply_window, window_between
+from core.windowing import apply_window, window_between
 
 _NEEDED = (
     *("SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient", "Rows", "Columns"),
     *("NumberOfFrames", "AcquisitionNumber", "EchoNumbers", "InstanceNumber"),
 )
 
+_DIGITS = 3
+"""Of millimetres: slices closer than that lie at one place."""
+
 
 @dataclass(frozen=True)
 class Slice:
-    """A hash of the series a file belongs to, and where in it the file stands."""
+    """A hash of the series a file belongs to, and where in it the file stands.
+
+    ``position`` in millimetres along the volume; ``acquisition`` as the file numbers it.
+    """
 
     series: str
     position: float
     number: int
+    acquisition: str
 
 
 def slice_of(data: bytes) -> Slice | None:
@@ -43,11 +51,11 @@ def slice_of(data: bytes) -> Slice | None:
         turn = np.array(told.ImageOrientationPatient, float)
         across = np.cross(turn[:3], turn[3:])
         position = float(across @ np.array(told.ImagePositionPatient, float))
-        parts = (told.get("AcquisitionNumber"), told.get("EchoNumbers"))
         shape = (told.Rows, told.Columns, tuple(np.round(turn, 3).tolist()))
         number = int(told.get("InstanceNumber") or 0)
-        series = repr((str(told.SeriesInstanceUID), str(parts), shape)).encode()
-        return Slice(hashlib.sha256(series).hexdigest(), position, number)
+        parts = (str(told.SeriesInstanceUID), str(told.get("EchoNumbers")), shape)
+        series = hashlib.sha256(repr(parts).encode()).hexdigest()
+        return Slice(series, position, number, str(told.get("AcquisitionNumber")))
     except Exception:  # whatever is wrong with it is told when the file is read by itself
         return None
 
@@ -55,22 +63,36 @@ def slice_of(data: bytes) -> Slice | None:
 def group_slices(slices: Sequence[Slice | None]) -> list[list[int]]:
     """Indices of files by volume, each in the order of its slices; all others by themselves.
 
-    Volumes and files keep the order of their first file. Two slices of one place are in the
+    Volumes and files keep the order of their first file. Acquisitions of one series are volumes
+    of their own if slices lie at one place. Two slices of one place and acquisition are in the
     order of their numbers.
     """
     groups: dict[object, list[int]] = defaultdict(list)
     for index, one in enumerate(slices):
         groups[one.series if one else index].append(index)
-    for group in groups.values():
-        if len(group) > 1:
-            group.sort(key=lambda index: (slices[index].position, slices[index].number))
-    return list(groups.values())
+    volumes = [volume for group in groups.values() for volume in _volumes(group, slices)]
+    return sorted(volumes, key=min)
+
+
+def _volumes(group: list[int], slices: Sequence[Slice | None]) -> list[list[int]]:
+    """The files of a series, in order; several times where it was taken several times."""
+    if len(group) == 1:
+        return [group]
+    ordered = sorted(group, key=lambda index: (slices[index].position, slices[index].number))
+    places = {round(slices[index].position, _DIGITS) for index in group}
+    if len(places) == len(group):
+        return [ordered]
+    taken: dict[str, list[int]] = defaultdict(list)
+    for index in ordered:
+        taken[slices[index].acquisition].append(index)
+    return list(taken.values())
 
 
 def read_series(files: Sequence[bytes]) -> Scan:
     """The volume of files in the order of ``group_slices``: one frame a file.
 
-    All share the window from their smallest to their largest value if the first proposes none.
+    All share the window from their smallest to their largest value, padding apart, if the first
+    proposes none. There are no millimetres if the files differ in them.
     Raises ScanError if a file cannot be read or the files do not go together.
     """
     if len(files) > MAX_FRAMES:
@@ -88,6 +110,7 @@ def read_series(files: Sequence[bytes]) -> Scan:
     return replace(
         scans[0],
         pixels=pixels,
+        spacing_mm=agreed([one.spacing_mm for one in scans]),
         grey=grey,
         overlay=None if any(one is None for one in overlays) else np.concatenate(overlays),
         personal=tuple(dict.fromkeys(kind for one in scans for kind in one.personal)),
@@ -102,12 +125,10 @@ def _joined(scans: list[Scan]) -> tuple[np.ndarray, Grey | None]:
     if len(greys) < len(scans):
         return pixels, None
     values, first = np.concatenate([one.values for one in greys]), greys[0]
-    if first.windows != (_whole(first.values),):
+    if first.extent is None:
         return pixels, replace(first, values=values)
-    window = _whole(values)
+    extents = [one.extent or (one.values.min(), one.values.max()) for one in greys]
+    low, high = min(low for low, _ in extents), max(high for _, high in extents)
+    window = window_between(float(low), float(high))
     shown = rgb(apply_window(values, window, first.inverted))
-    return shown, replace(first, values=values, windows=(window,))
-
-
-def _whole(values: np.ndarray) -> Window:
-    return window_between(float(values.min()), float(values.max()))
+    return shown, replace(first, values=values, windows=(window,), extent=(low, high))

@@ -1,0 +1,160 @@
+"""What a DICOM header tells: millimetres, rhythm, personal data, drawings."""
+
+from __future__ import annotations
+
+import numpy as np
+import pydicom
+import pytest
+from dicoms import NOISE, dataset, dicom, items, saved
+
+from core.scans import read_scan
+
+# What pydicom warns of is silenced when core.dicom is imported, which pytest undoes.
+pytestmark = pytest.mark.filterwarnings(r"ignore:::pydicom\..*")
+
+
+def region(**elements) -> pydicom.Dataset:
+    told = {
+        "RegionSpatialFormat": 1,
+        "RegionDataType": 1,
+        "PhysicalUnitsXDirection": 3,
+        "PhysicalUnitsYDirection": 3,
+        "PhysicalDeltaX": 0.02,
+        "PhysicalDeltaY": 0.01,
+        "RegionLocationMinX0": 0,
+        "RegionLocationMinY0": 0,
+        "RegionLocationMaxX1": 47,
+        "RegionLocationMaxY1": 39,
+    }
+    return items(**(told | elements))[0]
+
+
+@pytest.mark.parametrize(
+    ("elements", "spacing"),
+    [
+        ({}, None),
+        ({"PixelSpacing": ["0.3", "0.2"]}, (0.3, 0.2)),
+        ({"PixelSpacing": ["0", "0.2"]}, None),
+        ({"ImagerPixelSpacing": ["0.1", "0.1"]}, (0.1, 0.1)),
+        (
+            {
+                "ImagerPixelSpacing": ["0.1", "0.2"],
+                "EstimatedRadiographicMagnificationFactor": "2",
+            },
+            (0.05, 0.1),
+        ),
+        ({"SequenceOfUltrasoundRegions": [region()]}, (0.1, 0.2)),
+        ({"SequenceOfUltrasoundRegions": [region(PhysicalDeltaY=-0.01)]}, (0.1, 0.2)),
+        ({"SequenceOfUltrasoundRegions": [region(), region(PhysicalDeltaX=0.03)]}, None),
+        ({"SequenceOfUltrasoundRegions": [region(PhysicalUnitsXDirection=4)]}, None),
+        # a spectrum beside the picture has units of its own, a scale of greys has none
+        ({"SequenceOfUltrasoundRegions": [region(), region(RegionSpatialFormat=3)]}, None),
+        (
+            {
+                "SequenceOfUltrasoundRegions": [
+                    region(),
+                    region(RegionSpatialFormat=0, PhysicalUnitsXDirection=0, PhysicalDeltaX=0.0),
+                ]
+            },
+            (0.1, 0.2),
+        ),
+        # no two numbers: no millimetres, but the picture is good
+        ({"PixelSpacing": "0.5"}, None),
+        ({"ImagerPixelSpacing": "0.1"}, None),
+        # the copy was made smaller, the regions still tell of the first picture
+        ({"SequenceOfUltrasoundRegions": [region(RegionLocationMaxX1=95)]}, None),
+    ],
+)
+def test_spacing(elements, spacing):
+    found = read_scan(dicom(NOISE, **elements)).spacing_mm
+    assert found == (spacing and pytest.approx(spacing))
+
+
+@pytest.mark.parametrize(
+    ("second", "spacing"),
+    [(["0.5", "0.25"], (0.5, 0.25)), (["0.50001", "0.25"], (0.5, 0.25)), (["1", "0.25"], None)],
+)
+def test_frames_of_other_spacings_have_no_millimetres(second, spacing):
+    made = dataset(np.stack([NOISE, NOISE]))
+    made.PerFrameFunctionalGroupsSequence = [
+        items(PixelMeasuresSequence=items(PixelSpacing=told))[0]
+        for told in (["0.5", "0.25"], second)
+    ]
+    assert read_scan(saved(made)).spacing_mm == spacing
+    del made.PerFrameFunctionalGroupsSequence[1].PixelMeasuresSequence
+    assert read_scan(saved(made)).spacing_mm is None
+
+
+def test_the_rhythm_of_a_cine():
+    frames = np.zeros((2, 2, 2), np.uint8)
+    assert read_scan(dicom(frames, FrameTime="40")).frame_ms == 40
+    assert read_scan(dicom(frames, CineRate="25")).frame_ms == 40
+    assert read_scan(dicom(frames)).frame_ms is None
+
+
+def test_personal_data_are_recognised_by_kind_and_never_told():
+    made = dataset(NOISE, PatientName="Doe^Jane", StudyDate="20200131", PatientID="")
+    made.add_new((0x0009, 0x0010), "LO", "MAKER")
+    scan = read_scan(saved(made))
+    assert scan.personal == ("name", "dates of the examination", "private data of the maker")
+    assert "Doe" not in repr(scan)
+    assert read_scan(dicom(NOISE)).personal == ()
+
+
+@pytest.mark.parametrize(
+    ("elements", "kinds"),
+    [
+        ({"ConsultingPhysicianName": "Doe^Jane"}, ("names of others",)),
+        ({"InstanceCreationDate": "20200131"}, ("dates of the examination",)),
+        ({"FrameReferenceDateTime": "20200131"}, ("dates of the examination",)),
+        ({"IssuerOfPatientID": "A"}, ("patient number",)),
+        ({"AdmissionID": "A"}, ("examination number",)),
+        ({"PatientTelecomInformation": "A"}, ("address or telephone",)),
+        ({"DeviceSerialNumber": "A"}, ("number of the device",)),
+    ],
+)
+@pytest.mark.parametrize("nested", [False, True])
+def test_personal_data_are_found_on_every_level(elements, kinds, nested):
+    if nested:
+        held = items(ModifiedAttributesSequence=items(**elements))
+        elements = {"OriginalAttributesSequence": held}
+    assert read_scan(dicom(NOISE, **elements)).personal == kinds
+
+
+def test_a_value_that_cannot_be_decoded_does_not_hide_the_picture():
+    made = dataset(NOISE, PatientName="Doe^Jane")
+    made.add_new("PatientWeight", "FD", 61.5)
+    data = saved(made)
+    assert b"\x10\x00\x30\x10FD\x08\x00" in data
+    bad = data.replace(b"\x10\x00\x30\x10FD\x08\x00", b"\x10\x00\x30\x10DS\x08\x00")
+    assert read_scan(bad).personal == ("name", "age, sex or size")
+
+
+@pytest.mark.parametrize(
+    ("elements", "risk"),
+    [
+        ({"Modality": "MR"}, None),
+        ({"Modality": "US"}, "often carry"),
+        ({"Modality": "US", "BurnedInAnnotation": "NO"}, None),
+        ({"Modality": "MG", "BurnedInAnnotation": "YES"}, "says that text"),
+        ({"Modality": "MR", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.7"}, "often carry"),
+    ],
+)
+def test_the_risk_of_text_in_the_picture(elements, risk):
+    found = read_scan(dicom(NOISE, **elements)).text_risk
+    assert (found is None) if risk is None else (risk in found)
+
+
+def test_overlays_are_kept_apart():
+    made = dataset(NOISE, bits=12)
+    plane = np.zeros((4, 4), np.uint8)
+    plane[1, 2] = 1
+    made.add_new((0x6000, 0x0010), "US", 4)
+    made.add_new((0x6000, 0x0011), "US", 4)
+    made.add_new((0x6000, 0x0050), "SS", [39, 46])  # row and column, from 1
+    made.add_new((0x6000, 0x0100), "US", 1)
+    made.add_new((0x6000, 0x0102), "US", 0)
+    made.add_new((0x6000, 0x3000), "OW", np.packbits(plane.ravel(), bitorder="little").tobytes())
+    scan = read_scan(saved(made))
+    assert np.argwhere(scan.overlay).tolist() == [[0, 39, 47]]
+    assert np.array_equal(scan.grey.values[0], NOISE)
