@@ -20,9 +20,10 @@ BATCH = 8
 class Opinion:
     """What a system says of one frame, and where it looked.
 
-    ``probabilities`` and ``logits`` (C,) in the order of ``classes``; ``heatmap`` explains class
-    number ``target``; ``pixels`` uint8 (H, W, 3) is the frame that was classified; ``features``
-    float32 (h, w, K) are those of the last layer, for the guard.
+    ``probabilities``, calibrated, and ``logits``, as the network gives them, (C,) in the order of
+    ``classes``; ``heatmap`` explains class number ``target``; ``pixels`` uint8 (H, W, 3) is the
+    frame that was classified; ``features`` float32 (h, w, K) are those of the last layer, for the
+    guard.
     """
 
     recipe_id: str
