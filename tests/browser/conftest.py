@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from functools import cache
 
@@ -12,7 +13,7 @@ from playwright.sync_api import expect
 from core.checkpoints import list_trained
 
 PATIENCE = 45_000  # ms; what a page shows is awaited, never taken at one glance
-AT_FIRST = 180_000  # ms; the first page of a server waits for all that it imports
+AT_FIRST = 180_000  # ms; the first answer of a server waits for all that it imports
 
 expect.set_options(timeout=PATIENCE)
 
@@ -38,10 +39,11 @@ def browser():
 
 @pytest.fixture(scope="session")
 def url(browser, dashboard) -> str:
-    """Address of the dashboard, which has drawn a page before."""
+    """Address of the dashboard, which has answered before."""
     with open_page(browser, dashboard.url) as first:
-        button = first.get_by_role("button", name="Try the malignant phantom")
-        button.wait_for(timeout=AT_FIRST)
+        first.set_default_timeout(AT_FIRST)
+        first.get_by_role("button", name="Try the malignant phantom").click()
+        first.get_by_role("figure", name=re.compile("three linked pictures")).wait_for()
     return dashboard.url
 
 

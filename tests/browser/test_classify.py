@@ -125,6 +125,7 @@ def test_a_scan_is_answered_and_a_broken_file_gets_its_sentence(page, files):
     assert len(sentence.inner_text()) > 20
     assert "Traceback" not in page.inner_text("body")
     expect(evidence(page)).to_have_count(0)
+    settled(page)  # until then what was there before can still be beside it
     page.get_by_role("button", name="Download CSV").wait_for()
     reports = zipfile.ZipFile(io.BytesIO(taken(page, "Reports (ZIP)")))
     assert sorted(reports.namelist()) == ["scan 0001.html", "scans.csv"]
