@@ -242,6 +242,12 @@ def test_how_often_it_was_right_and_why_there_is_no_set_stand_as_they_were_found
     assert "Prediction set None." in flat(text)
 
 
+def test_letters_that_the_font_lacks_are_boxes(full):
+    named = replace(full, name="患者 Jané 1.png")
+    assert "File □□ Jané 1.png" in pdf_text(report_pdf(named))
+    assert "患者 Jané 1.png" in Parsed(report_html(named)).text
+
+
 def test_a_map_without_evidence_says_so(full):
     empty = Heatmap(np.zeros((7, 7), np.float32), -1.0, NO_EVIDENCE)
     bare = replace(full, maps=(EvidenceMap("eigen-cam", empty),))

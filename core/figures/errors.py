@@ -182,9 +182,7 @@ def threshold_figure(
     figure.add_vline(x=threshold, line={"color": MARK, "width": 2.5})
     if operating is not None:
         figure.add_vline(x=operating, line={"color": "#8296a8", "width": 1.5, "dash": "dot"})
-    figure.update_xaxes(
-        title="threshold of the malignant probability", range=[0, 1], fixedrange=True
-    )
+    figure.update_xaxes(title="threshold of the probability", range=[0, 1], fixedrange=True)
     figure.update_yaxes(range=[0, 102], ticksuffix=" %", fixedrange=True)
     return _plain(figure, 330).update_layout(
         hovermode="x unified", legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}

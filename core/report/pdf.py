@@ -29,6 +29,7 @@ _EDGE, _FOOT, _GAP = 15.0, 16.0, 5.0
 _TALLEST, _ROW = 62.0, 4.7
 _TEXT, _SMALL, _LEADING = 8.5, 7.5, 1.42
 _POINT = 25.4 / 72
+_BOX = "□"
 
 # What the library has to say about letters that a font lacks would quote a file's name.
 for library in ("fpdf", "fontTools"):
@@ -100,6 +101,11 @@ class _Sheet(FPDF):
         height = size * _POINT * _LEADING
         text = text.replace(" %", "\u00a0%")  # keeps a percentage on one line
         self.multi_cell(width, height, text, align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+
+    def drawable(self, text: str) -> str:
+        """The text with a box for each letter that the font lacks, which else would be left out."""
+        known = self.fonts["text"].cmap
+        return "".join(one if ord(one) in known or one.isspace() else _BOX for one in text)
 
     def keep(self, height: float) -> None:
         """A new page unless so many millimetres are left on this one."""
@@ -360,6 +366,7 @@ def _bullet(sheet: _Sheet, text: str) -> None:
 
 def _record_line(sheet: _Sheet, name: str, value: str) -> None:
     left = 32.0
+    value = sheet.drawable(value)  # a file's name may be in any script
     sheet.pen(_SMALL)
     sheet.keep(sheet.lines(value, sheet.epw - left, _SMALL))
     top = sheet.get_y()
