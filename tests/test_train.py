@@ -78,6 +78,11 @@ def test_figures_are_kept_without_weights(data, monkeypatch, tmp_path):
     assert weights_facts(found.folder) == {"parameters": 25_611_842}
     assert check(tmp_path) == []
     assert train.main([RECIPE, "--epochs", "1", "--figures-only", "--refresh"]) == 0
+    # A run with weights may follow in the same folder, and joins the figures.
+    again = ["--data", str(data), "--epochs", "1", "--from-scratch", "--output"]
+    assert train.main([RECIPE, *again, str(found.folder.parent)]) == 0
+    joined = judged(tmp_path)[RECIPE]
+    assert joined.has_weights and set(joined.metrics) == {"published", "grouped"}
 
 
 def test_tuning_prints_sections_of_a_recipe(data, monkeypatch, capsys):

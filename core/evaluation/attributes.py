@@ -107,7 +107,7 @@ def _bin_of(values: pd.Series, bins: int) -> np.ndarray:
     """The number of each value's bin, int (N,)."""
     counts = values.value_counts().sort_index()
     if len(counts) <= bins:
-        return values.map(dict(zip(counts.index, range(len(counts)), strict=True))).to_numpy()
+        return pd.factorize(values, sort=True)[0]
     bin_of, number, size, left = {}, 0, 0, len(values)
     for value, count in counts.items():
         target = left / (bins - number)

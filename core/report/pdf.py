@@ -15,6 +15,7 @@ from plotly.colors import unlabel_rgb
 from core.figures.style import likelihood_colour
 from core.report.content import NOTICE, Bar, Content, Note, Table
 from core.report.pictures import Picture, colour_bar_png
+from core.wording import unbroken
 
 Colour = tuple[int, int, int]
 
@@ -99,8 +100,9 @@ class _Sheet(FPDF):
         """A wrapped text in the font of the pen from ``x`` on; the pen goes below it."""
         self.set_x(_EDGE if x is None else x)
         height = size * _POINT * _LEADING
-        text = text.replace(" %", "\u00a0%")  # keeps a percentage on one line
-        self.multi_cell(width, height, text, align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+        self.multi_cell(
+            width, height, unbroken(text), align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT
+        )
 
     def drawable(self, text: str) -> str:
         """The text with a box for each letter that the font lacks, which else would be left out."""

@@ -140,10 +140,8 @@ def add_to_checkpoint(
     recipe = result.recipe
     old = _existing(folder, recipe, fingerprint)
     if figures_only:
-        kept, facts = (
-            {},
-            {"parameters": learned({name: a.shape for name, a in result.weights.items()})},
-        )
+        shapes = {name: array.shape for name, array in result.weights.items()}
+        kept, facts = {}, {"parameters": learned(shapes)}
     else:
         kept, facts = _with_weights(result, old)
     predictions = _merge(result, result.predictions, old and old.predictions())
@@ -167,7 +165,7 @@ def add_to_checkpoint(
 def _with_weights(result: Result, old: Checkpoint | None) -> tuple[dict[str, bytes], dict]:
     """The weights that are kept, with the files that belong to them, and which run's they are."""
     arrays = {"weights.safetensors": result.weights, "guard.safetensors": result.guard}
-    if old is None or _outranks(result, old.manifest["weights"]):
+    if old is None or not old.has_weights or _outranks(result, old.manifest["weights"]):
         kept = {name: save(array) for name, array in arrays.items()}
         return kept, {"weights": {"protocol": result.protocol, "seed": result.seed}}
     measured = (EXPLANATIONS, SCORE_CAM_AGREEMENT, GUARD_FIGURES)
