@@ -78,7 +78,9 @@ def _scan(samples: np.ndarray) -> Scan:
     if samples.ndim == 4:
         return Scan(pixels)
     deep = samples.dtype.itemsize > 2
-    return Scan(rgb(pixels), grey=Grey(samples.astype(np.float32) if deep else samples, (window,)))
+    return Scan(
+        rgb(pixels), grey=Grey(samples.astype(np.float32) if deep else samples, ((window,),))
+    )
 
 
 def _decode(data: bytes, name: str) -> np.ndarray:

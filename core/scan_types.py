@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -34,20 +35,33 @@ class Grey:
     """The values behind a grey scan, before any window.
 
     ``values`` (frames, H, W), integers or floats, in ``unit`` if the file names one; read-only.
-    ``windows`` are those the file proposes, or the one from the smallest to the largest value;
-    the first is that of ``Scan.pixels``, unless the file maps its values by a curve (VOI LUT).
+    ``windows`` are those the file proposes for all frames, or for each of them, or the one from
+    the smallest to the largest value; a frame's first is that of ``Scan.pixels``, unless the file
+    maps its values by a curve (VOI LUT).
     ``inverted``: low values are white (MONOCHROME1). ``extent``: smallest and largest value of
     what is no padding, told where a DICOM file proposes neither a window nor a curve.
     """
 
     values: np.ndarray
-    windows: tuple[Window, ...]
+    windows: tuple[tuple[Window, ...], ...]
     inverted: bool = False
     unit: str = ""
     extent: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         self.values.flags.writeable = False
+
+    @cached_property
+    def value_range(self) -> tuple[float, float]:
+        """Smallest and largest value of all frames; nan and infinity do not count."""
+        values = self.values
+        if values.dtype.kind == "f":
+            values = values[np.isfinite(values)]
+        return float(values.min()), float(values.max())
+
+    def windows_of(self, frame: int) -> tuple[Window, ...]:
+        """The windows proposed for a frame, at least one."""
+        return self.windows[frame % len(self.windows)]
 
 
 @dataclass(frozen=True, eq=False)

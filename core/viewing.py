@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -44,11 +44,11 @@ class Measured:
     deviation: float
 
 
-def windows_of(scan: Scan) -> dict[str, Window]:
-    """Windows to choose from by name: the file's own, first that of the scan; all values."""
+def windows_of(scan: Scan, frame: int) -> dict[str, Window]:
+    """Windows to choose from by name: the file's own, first that of the frame; all values."""
     if scan.grey is None:
         return {"As stored": WHOLE_BYTE}
-    proposed = scan.grey.windows
+    proposed = scan.grey.windows_of(frame)
     low, high = value_range(scan)
     whole = window_between(low, high)
     named = {
@@ -59,14 +59,24 @@ def windows_of(scan: Scan) -> dict[str, Window]:
     return named | {"All values": whole}
 
 
+def goes_with(scan: Scan, frame: int, window: Window, other: int) -> Window:
+    """The window of another frame that a window of this one stands for.
+
+    That is the other frame's own of the same name, or the same window if it is the user's.
+    """
+    known = windows_of(scan, frame).items()
+    name = next((name for name, one in known if _same(one, window)), None)
+    return windows_of(scan, other).get(name, window)
+
+
+def _same(one: Window, other: Window) -> bool:
+    """Whether two windows are alike, whatever they are called."""
+    return replace(one, name="") == replace(other, name="")
+
+
 def value_range(scan: Scan) -> tuple[float, float]:
     """Smallest and largest value that a window may be set to."""
-    if scan.grey is None:
-        return 0.0, 255.0
-    values = scan.grey.values
-    if values.dtype.kind == "f":
-        values = values[np.isfinite(values)]
-    return float(values.min()), float(values.max())
+    return (0.0, 255.0) if scan.grey is None else scan.grey.value_range
 
 
 def viewing_panels(
@@ -164,15 +174,19 @@ def _polygon_area(x: list[float], y: list[float]) -> float:
     return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
 
 
-def moving_picture(scan: Scan, window: Window, inverted: bool) -> bytes:
-    """All frames of a scan as an animated WebP that repeats, in the cine's own rhythm."""
+def moving_picture(scan: Scan, window: Window, inverted: bool, frame: int = 0) -> bytes:
+    """All frames of a scan as an animated WebP that repeats, in the cine's own rhythm.
+
+    ``window`` is that of ``frame``; the others have the one that goes with it.
+    """
     from PIL import Image
 
+    windows = [goes_with(scan, frame, window, other) for other in range(len(scan.pixels))]
     height, width = scan.pixels.shape[1:3]
     size = size_within(height, width, LARGEST_CINE_SIDE)[::-1]
     frames = [
-        Image.fromarray(cv2.resize(scan.view(number, window, inverted), size, interpolation=3))
-        for number in range(len(scan.pixels))
+        Image.fromarray(cv2.resize(scan.view(number, one, inverted), size, interpolation=3))
+        for number, one in enumerate(windows)
     ]
     file = io.BytesIO()
     frames[0].save(

@@ -10,6 +10,7 @@ from core.viewing import (
     TOOLS,
     VIEWING_CONFIG,
     corners,
+    goes_with,
     in_millimetres,
     measure,
     moving_picture,
@@ -52,17 +53,17 @@ def _show_tools(item: work.Item, frame: int) -> None:
     scan = work.scan_of(item.digest, item.read)
     left, right = st.columns([1, 3.2], gap="medium")
     with left:
-        look = _choose_look(item, scan)
+        look = _choose_look(item, scan, frame)
         drawn, playing = _choose_extras(item, scan)
         box = None if playing else choose_box(f"view {item.digest}", *scan.pixels.shape[2:0:-1])
     with right:
         if playing:
             alt = f"Moving picture of {len(scan.pixels)} frames"
-            st.image(_cine(item.digest, look, item.read), width="stretch", alt=alt)
+            st.image(_cine(item.digest, look, frame, item.read), width="stretch", alt=alt)
         else:
             _show_panels(item, scan, frame, look, drawn, box)
     with left:
-        if look != (st.session_state.get(f"look {item.digest}") or _first_look(scan)):
+        if look != (st.session_state.get(f"look {item.digest}") or _first_look(scan, frame)):
             quiet(FOR_LOOKING)
             st.button(
                 "Examine this view",
@@ -84,32 +85,43 @@ def _choose_tool() -> str:
     )
 
 
-def _choose_look(item: work.Item, scan: Scan) -> work.Look:
+def _choose_look(item: work.Item, scan: Scan, frame: int) -> work.Look:
     """Window by name, then level and width by hand; swapped black and white."""
-    windows = windows_of(scan)
+    windows = windows_of(scan, frame)
     keys = {name: f"{name} {item.digest}" for name in ("preset", "level", "width")}
     if len(windows) > 1:
         names, arguments = list(windows), (keys, windows)
         st.selectbox("Window", names, key=keys["preset"], on_change=_use_preset, args=arguments)
+    _follow(item.digest, scan, frame, keys)
     level, width = _choose_level(scan, windows, keys)
     inverted = st.toggle("Invert", key=f"invert {item.digest}")
-    known = (one.shape for one in windows.values() if (one.center, one.width) == (level, width))
-    return work.Look(Window(level, width, next(known, "LINEAR")), inverted)
+    return work.Look(_window_at(windows, level, width), inverted)
+
+
+def _follow(digest: str, scan: Scan, frame: int, keys: dict[str, str]) -> None:
+    """Begin with the frame's own window, and go along to that of another frame."""
+    state, last_frame = st.session_state, f"frame of {digest}"
+    if keys["level"] not in state or keys["width"] not in state:
+        _set_level(keys, _first_look(scan, frame).window)
+    elif state[last_frame] != frame:
+        windows = windows_of(scan, state[last_frame])
+        shown = _window_at(windows, state[keys["level"]], state[keys["width"]])
+        _set_level(keys, goes_with(scan, state[last_frame], shown, frame))
+    state[last_frame] = frame
 
 
 def _choose_level(
     scan: Scan, windows: dict[str, Window], keys: dict[str, str]
 ) -> tuple[float, float]:
     """Level and width from sliders that reach over all values and all windows of the file."""
+    of_frames = [one for frame in scan.grey.windows for one in frame] if scan.grey else []
+    reached = [*windows.values(), *of_frames]
     low, high = value_range(scan)
     whole = scan.grey is None or scan.grey.values.dtype.kind != "f"
     step = 1.0 if whole else max((high - low) / _STEPS, 1e-6)
-    centers = [low, high + step, *(one.center for one in windows.values())]
+    centers = [low, high + step, *(one.center for one in reached)]
     # A scan of one value alone has one width; the slider wants two.
-    widths = [step, max(high - low, step) + step, *(one.width for one in windows.values())]
-    first = next(iter(windows.values()))
-    st.session_state.setdefault(keys["level"], first.center)
-    st.session_state.setdefault(keys["width"], first.width)
+    widths = [step, max(high - low, step) + step, *(one.width for one in reached)]
     form = "%.0f" if whole else "%.4g"
     level = st.slider(
         "Level", min(centers), max(centers), key=keys["level"], step=step / 2, format=form
@@ -118,16 +130,25 @@ def _choose_level(
     return level, width
 
 
-def _first_look(scan: Scan) -> work.Look:
+def _window_at(windows: dict[str, Window], level: float, width: float) -> Window:
+    """The window that the sliders stand for: of a named one also its shape."""
+    known = (one.shape for one in windows.values() if (one.center, one.width) == (level, width))
+    return Window(level, width, next(known, "LINEAR"))
+
+
+def _first_look(scan: Scan, frame: int) -> work.Look:
     """The view that opens: the picture that the file asks for."""
-    window = next(iter(windows_of(scan).values()))
+    window = next(iter(windows_of(scan, frame).values()))
     return work.Look(Window(window.center, window.width, window.shape))
 
 
 def _use_preset(keys: dict[str, str], windows: dict[str, Window]) -> None:
-    chosen = windows[st.session_state[keys["preset"]]]
-    st.session_state[keys["level"]] = chosen.center
-    st.session_state[keys["width"]] = chosen.width
+    _set_level(keys, windows[st.session_state[keys["preset"]]])
+
+
+def _set_level(keys: dict[str, str], window: Window) -> None:
+    st.session_state[keys["level"]] = window.center
+    st.session_state[keys["width"]] = window.width
 
 
 def _choose_extras(item: work.Item, scan: Scan) -> tuple[bool, bool]:
@@ -146,8 +167,8 @@ def _choose_extras(item: work.Item, scan: Scan) -> tuple[bool, bool]:
     scope="session",
     show_spinner="Preparing the cine …",
 )
-def _cine(digest: str, look: work.Look, _read) -> bytes:
-    return moving_picture(work.scan_of(digest, _read), look.window, look.inverted)
+def _cine(digest: str, look: work.Look, frame: int, _read) -> bytes:
+    return moving_picture(work.scan_of(digest, _read), look.window, look.inverted, frame)
 
 
 def _show_panels(

@@ -573,6 +573,37 @@ def test_a_preset_sets_level_and_width(page):
     assert (level, width) == (2000.5, 4001)
 
 
+def test_the_window_goes_along_from_slice_to_slice_until_the_user_sets_one(page):
+    told = {"SeriesInstanceUID": "1.2.3", "ImageOrientationPatient": [1, 0, 0, 0, 1, 0]}
+    slabs = {
+        f"{z}.dcm": dicom(DEEP, **told, ImagePositionPatient=[0, 0, z], **window)
+        for z, window in enumerate(
+            [
+                {"WindowCenter": "1000", "WindowWidth": "500"},
+                {"WindowCenter": "3000", "WindowWidth": "700"},
+            ]
+        )
+    }
+    upload(page, **slabs)
+    open_viewer(page)
+
+    def shown() -> tuple:
+        keys = sorted(one.key for one in page.slider if one.key.startswith(("level", "width")))
+        return tuple(page.slider(key=key).value for key in keys)
+
+    frame = next(one for one in page.slider if one.label == "Frame")
+    first = shown()
+    frame.set_value(3 - frame.value).run()
+    assert not page.exception
+    assert {first, shown()} == {(1000, 500), (3000, 700)}
+    level = next(one.key for one in page.slider if one.key.startswith("level"))
+    page.slider(key=level).set_value(2000).run()
+    mine = shown()
+    frame = next(one for one in page.slider if one.label == "Frame")
+    frame.set_value(3 - frame.value).run()
+    assert shown() == mine
+
+
 def test_a_cine_can_be_played(page):
     frames = np.stack([np.full((30, 40), level, np.uint8) for level in (10, 200)])
     upload(page, **{"cine.dcm": dicom(frames, FrameTime="40")})

@@ -49,7 +49,7 @@ def test_the_first_of_several_windows_and_their_names():
     made.WindowCenterWidthExplanation = ["SOFT", "BONE"]
     scan = read_scan(saved(made))
     windows = (Window(100, 200, name="SOFT"), Window(3000, 500, name="BONE"))
-    assert scan.grey.windows == windows
+    assert scan.grey.windows == (windows,)
     assert np.array_equal(scan.view(0, windows[0]), scan.pixels[0])
     assert not np.array_equal(scan.view(0, windows[1]), scan.pixels[0])
     assert np.array_equal(scan.view(0, windows[0], inverted=True), 255 - scan.pixels[0])
@@ -190,7 +190,7 @@ def test_whole_numbers_of_32_bits_keep_their_low_bits():
 def test_the_shape_of_a_window_is_read_leniently(told, shape):
     elements = {"WindowCenter": "2048", "WindowWidth": "1000"}
     scan = read_scan(dicom(NOISE, bits=12, VOILUTFunction=told, **elements))
-    assert scan.grey.windows == (Window(2048, 1000, shape),)
+    assert scan.grey.windows == ((Window(2048, 1000, shape),),)
     other = read_scan(dicom(NOISE, bits=12, VOILUTFunction=shape, **elements))
     assert np.array_equal(scan.pixels, other.pixels)
 
@@ -217,4 +217,5 @@ def test_functional_groups_tell_of_each_frame():
     scan = read_scan(saved(made))
     assert scan.grey.values.tolist() == [[[1, 2]], [[50, 150]]]
     assert scan.pixels[..., 0].tolist() == [[[0, 255]], [[0, 255]]]
+    assert scan.grey.windows == ((Window(2, 2),), (Window(100.5, 101),))
     assert scan.spacing_mm == (0.5, 0.25)

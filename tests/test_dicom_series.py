@@ -8,6 +8,7 @@ from dicoms import NOISE, dicom, lut, slices
 
 from core.dicom.series import group_slices, read_series, slice_of
 from core.scans import ScanError
+from core.windowing import Window
 
 
 def grouped(files: list[bytes]) -> list[list[int]]:
@@ -87,7 +88,20 @@ def test_padding_does_not_part_the_windows_of_slices(told):
     slabs = [np.concatenate([border, ramp * times]) for times in (1, 2, 3)]
     scan = read_series([dicom(one, **told) for one in slabs])
     assert scan.pixels.max(axis=(1, 2, 3)).tolist() == [85, 170, 255]
-    assert all(np.array_equal(scan.view(i, scan.grey.windows[0]), scan.pixels[i]) for i in range(3))
+    assert all(
+        np.array_equal(scan.view(i, scan.grey.windows_of(i)[0]), scan.pixels[i]) for i in range(3)
+    )
+
+
+def test_each_slice_keeps_the_window_it_proposes():
+    ramp = np.arange(0, 1001, 100, dtype=np.uint16)[None]
+    told = [(100, 201), (500, 1001)]
+    scan = read_series([dicom(ramp, WindowCenter=str(c), WindowWidth=str(w)) for c, w in told])
+    assert scan.grey.windows == tuple((Window(c, w),) for c, w in told)
+    assert all(
+        np.array_equal(scan.view(i, scan.grey.windows_of(i)[0]), scan.pixels[i]) for i in (0, 1)
+    )
+    assert not np.array_equal(scan.pixels[0], scan.pixels[1])
 
 
 def test_a_curve_that_each_file_proposes_is_kept():

@@ -9,14 +9,23 @@ import pytest
 from PIL import Image
 
 from core.scan_types import Grey, Scan, rgb
-from core.viewing import measure, moving_picture, value_range, viewing_panels, windows_of
+from core.viewing import (
+    goes_with,
+    measure,
+    moving_picture,
+    value_range,
+    viewing_panels,
+    windows_of,
+)
 from core.windowing import WHOLE_BYTE, Window, apply_window, window_between
 
 RAMP = np.arange(4096, dtype=np.uint16).reshape(1, 64, 64)
 
 
 def deep(windows: tuple[Window, ...], inverted: bool = False) -> Scan:
-    return Scan(rgb(apply_window(RAMP, windows[0], inverted)), grey=Grey(RAMP, windows, inverted))
+    return Scan(
+        rgb(apply_window(RAMP, windows[0], inverted)), grey=Grey(RAMP, (windows,), inverted)
+    )
 
 
 def test_a_window_spreads_its_values_over_the_greys():
@@ -58,14 +67,39 @@ def test_views_of_deep_and_of_plain_scans(inverted):
 
 
 def test_windows_to_choose_from():
-    assert list(windows_of(Scan(np.zeros((1, 2, 2, 3), np.uint8)))) == ["As stored"]
+    assert list(windows_of(Scan(np.zeros((1, 2, 2, 3), np.uint8)), 0)) == ["As stored"]
     whole = window_between(0, 4095)
-    assert windows_of(deep((whole,))) == {"All values": whole}
+    assert windows_of(deep((whole,)), 0) == {"All values": whole}
     soft, second = Window(40, 400, name="SOFT"), Window(1, 2)
-    names = windows_of(deep((soft, second)))
+    names = windows_of(deep((soft, second)), 0)
     assert names == {"SOFT": soft, "Window 2 of the file": second, "All values": whole}
-    assert next(iter(windows_of(deep((Window(1, 2),))))) == "As in the file"
+    assert next(iter(windows_of(deep((Window(1, 2),)), 0))) == "As in the file"
     assert value_range(deep((soft,))) == (0, 4095)
+
+
+def two_frames() -> Scan:
+    """Two frames of values from 0 to 4095, of which the file shows other parts."""
+    values = np.concatenate([RAMP, RAMP])
+    windows = ((Window(1000, 500),), (Window(3000, 500),))
+    return Scan(rgb(np.zeros(values.shape, np.uint8)), grey=Grey(values, windows), frame_ms=40)
+
+
+def test_a_window_of_the_file_goes_along_to_another_frame_and_that_of_a_user_stays():
+    scan = two_frames()
+    assert goes_with(scan, 0, Window(1000, 500), 1) == Window(3000, 500)
+    assert goes_with(scan, 1, Window(3000, 500), 0) == Window(1000, 500)
+    assert goes_with(scan, 0, Window(1000, 400), 1) == Window(1000, 400)
+    everything = window_between(0, 4095)
+    assert goes_with(scan, 0, everything, 1) == everything
+
+
+@pytest.mark.parametrize(("frame", "window"), [(0, Window(1000, 500)), (1, Window(3000, 500))])
+def test_a_moving_picture_shows_each_frame_through_its_own_window(frame, window):
+    image = Image.open(io.BytesIO(moving_picture(two_frames(), window, False, frame)))
+    # Of the values from 0 to 4095, three quarters are above the first window, one the second.
+    for number, share in enumerate((0.756, 0.268)):
+        image.seek(number)
+        assert abs(np.asarray(image.convert("L")).mean() / 255 - share) < 0.02
 
 
 def test_both_pictures_are_linked_and_drawn_to_scale():

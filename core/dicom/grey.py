@@ -34,12 +34,12 @@ def grey_scan(stored: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, Grey]:
     pixels = [
         _shown(part, header, whole, inverted) for part, header in zip(values, headers, strict=True)
     ]
-    windows = _windows(headers[0])
-    proposed = windows or headers[0].get("VOILUTSequence")
+    windows = tuple(_windows(header) or (whole,) for header in headers)
+    proposed = _windows(headers[0]) or headers[0].get("VOILUTSequence")
     unit = str(headers[0].get("RescaleType") or "")
     grey = Grey(
         np.concatenate(values),
-        windows or (whole,),
+        windows,
         inverted,
         "" if unit == "US" else unit,
         None if proposed else extent,

@@ -91,8 +91,9 @@ def _volumes(group: list[int], slices: Sequence[Slice | None]) -> list[list[int]
 def read_series(files: Sequence[bytes]) -> Scan:
     """The volume of files in the order of ``group_slices``: one frame a file.
 
-    All share the window from their smallest to their largest value, padding apart, if the first
-    proposes none. There are no millimetres if the files differ in them.
+    Each keeps the windows it proposes; all share the one from their smallest to their largest
+    value, padding apart, if the first proposes none. There are no millimetres if the files differ
+    in them.
     Raises ScanError if a file cannot be read or the files do not go together.
     """
     if len(files) > MAX_FRAMES:
@@ -126,9 +127,10 @@ def _joined(scans: list[Scan]) -> tuple[np.ndarray, Grey | None]:
         return pixels, None
     values, first = np.concatenate([one.values for one in greys]), greys[0]
     if first.extent is None:
-        return pixels, replace(first, values=values)
+        windows = tuple(one.windows_of(0) for one in greys)
+        return pixels, replace(first, values=values, windows=windows)
     extents = [one.extent or (one.values.min(), one.values.max()) for one in greys]
     low, high = min(low for low, _ in extents), max(high for _, high in extents)
     window = window_between(float(low), float(high))
     shown = rgb(apply_window(values, window, first.inverted))
-    return shown, replace(first, values=values, windows=(window,), extent=(low, high))
+    return shown, replace(first, values=values, windows=((window,),), extent=(low, high))
