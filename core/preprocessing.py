@@ -31,11 +31,18 @@ def fit(
     whose region is ``mask`` (pixels outside become 0). Returns uint8 (h, w, 3). The image is
     stretched to the network's aspect ratio, as the papers do.
     """
+    return _resize(shown(pixels, preprocessing, mask), preprocessing.size)
+
+
+def shown(
+    pixels: np.ndarray, preprocessing: Preprocessing, mask: np.ndarray | None = None
+) -> np.ndarray:
+    """What of an image a network gets to see, at the image's own size; arguments as in ``fit``."""
     if preprocessing.dark_air:
         pixels = normalise_polarity(pixels)
     if preprocessing.outlined and mask is not None:
         pixels = np.where(mask[..., None], pixels, np.uint8(0))
-    return _resize(pixels, preprocessing.size)
+    return pixels
 
 
 def fit_mask(mask: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:

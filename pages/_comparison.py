@@ -199,7 +199,8 @@ def _columns(aim: Aim) -> dict:
         "seconds": st.column_config.NumberColumn(
             "Time",
             format="%.3f s",
-            help="Beyond the one pass that all maps of a system share.",
+            help="Beyond the one pass that all maps of a system share. The first map of a kind "
+            "also sets its system up, which takes longer than the map.",
             width=64,
         ),
         **figures,

@@ -12,7 +12,7 @@ import numpy as np
 from core.classifiers.base import Target, probabilities
 from core.evaluation.faithfulness import Faithfulness, faithfulness
 from core.explain import METHODS, Heatmap
-from core.preprocessing import to_batch
+from core.preprocessing import shown, to_batch
 from pages._keeping import keep
 from pages._work import View, classifier
 
@@ -75,16 +75,14 @@ class Answer:
 @keep(max_entries=32, max_size="256MiB")
 def see(key: tuple, *, _view: View) -> Seen:
     """What a system makes of a view. Raises ScanError or CheckpointError."""
-    system, within = classifier(_view.recipe_id), _view.within
+    system, mask = classifier(_view.recipe_id), _view.within and _view.within.mask
     scan, frame = _view.examined()
-    pixels = scan.pixels[frame]
-    if within:
-        pixels = np.where(within.mask[..., None], pixels, np.uint8(0))
-    masks = [within.mask if within else None]
-    batch = to_batch([pixels], system.recipe.preprocessing, masks)
+    pixels, preprocessing = scan.pixels[frame], system.recipe.preprocessing
+    batch = to_batch([pixels], preprocessing, [mask])
     features = system.features(batch, _view.layer)
     logits, _ = system.head(features, 0, _view.layer)
-    return Seen(pixels, batch, features, probabilities(logits[0], system.temperature))
+    share = probabilities(logits[0], system.temperature)
+    return Seen(shown(pixels, preprocessing, mask), batch, features, share)
 
 
 def known(view: View, question: Question) -> Answer | None:

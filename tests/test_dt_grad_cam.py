@@ -60,6 +60,12 @@ def test_without_noise_it_is_grad_cam_above_the_threshold(by_hand: Classifier):
     np.testing.assert_allclose(heatmap.values, [[0, 0], [0, 1]], atol=1e-6)
 
 
+def test_each_noisy_map_is_cut_at_0(by_hand: Classifier):
+    # B0 / 4 - B1 / 2 is [[-4, -0.75], [-0.5, 1]], as in test_grad_cam.
+    steps = steps_of(dt_grad_cam(by_hand, HAND_IMAGE, 2, n=2, sigma=0, kernel=1))
+    np.testing.assert_allclose(steps.noisy, [[[0, 0], [0, 1]]] * 2, atol=1e-6)
+
+
 def test_what_is_inside_the_region_keeps_its_value(by_hand: Classifier):
     # Red leads green by 0, 1, 8, 9: levels 0, 28, 227, 255, and the gap lies between 28 and 227.
     red = np.float32([[0, 1], [8, 9]])

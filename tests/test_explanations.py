@@ -142,6 +142,18 @@ def test_times_of_a_busy_machine_are_left_out():
     assert kept["grad-cam", "iou"].tolist() == [0.1, 0.1, 0.1, 0.9]
 
 
+def test_times_are_kept_as_measured_and_left_out_when_summed_up(tmp_path):
+    """Left out again and again, with a lower median each time, hardly any would remain."""
+    write_checkpoint(tmp_path / "x", {"card.md": b"# Card"}, {"recipe": "x"})
+    times = [1.0, 1.0, 2.1, 4.3]  # the median is 1.55; without the last it would be 1
+    table = table_of({"grad-cam": {"seconds": times}})
+    for _ in range(3):
+        found = explanations.write(open_checkpoint("x", tmp_path), table)
+    assert found["value"].tolist() == times
+    (row,) = explanations.summary(open_checkpoint("x", tmp_path)).itertuples()
+    assert (row.n, row.mean) == (3, pytest.approx(4.1 / 3))
+
+
 # Summing up
 
 

@@ -10,7 +10,7 @@ import pytest
 from plotly.colors import unlabel_rgb
 
 from core import wording
-from core.figures import opinion, style
+from core.figures import opinion, panels, style
 from core.png import png
 
 CLASSES = ("benign", "malignant", "normal")
@@ -33,6 +33,18 @@ COLOUR_BLINDNESS = {
         [0.004733, 0.691367, 0.303900],
     ],
 }
+
+
+def test_a_speckled_map_is_drawn_up_to_its_largest_value():
+    """Made smaller by averaging, a single bright pixel would be drawn at a fraction of itself."""
+    speckled = np.zeros((448, 448), np.float32)
+    speckled[100, 100], speckled[300, 200] = 1, 0.5
+    drawn = panels.heatmap_trace(speckled, 900, 900)["z"]
+    assert drawn.shape == (224, 224)
+    assert (drawn[50, 50], drawn[150, 100]) == (pytest.approx(1), pytest.approx(0.5))
+    small = np.random.default_rng(0).random((224, 224)).astype(np.float32)
+    assert np.array_equal(panels.heatmap_trace(small, 900, 900)["z"], small)
+    assert not panels.heatmap_trace(0 * speckled, 900, 900)["z"].any()
 
 
 def linear(rgb) -> np.ndarray:

@@ -128,6 +128,19 @@ class TestGradCam:
         assert f"would fall by {fall:.2f}" in weights.text
         assert "adds" not in last.text
 
+    @pytest.mark.parametrize("branch", ["vgg19", "efficientnetb0"])
+    def test_of_a_branch_its_own_channels_alone_are_taken_away(self, branch):
+        system = shipped_classifier("us9016-vgg19-efficientnetb0")
+        pixels, _ = phantom("malignant", 11)
+        batch = to_batch([pixels], system.recipe.preprocessing)
+        scene = scene_of(system, batch, 1, layer=branch)
+        features = scene.features.copy()
+        features[..., system.channels(branch)] = 0
+        assert 0 < np.count_nonzero(features) < np.count_nonzero(scene.features)
+        (whole,), _ = system.head(scene.features, 1, branch)
+        (rest,), _ = system.head(features, 1, branch)
+        assert without_features(scene) == pytest.approx(whole[1] - rest[1], abs=1e-4)
+
     def test_the_sum_of_all_channels_is_the_signed_map(self, system):
         scene = scene_of(system, noise_batch(system.recipe), 0)
         parts, _ = contributions(scene)

@@ -6,13 +6,21 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from networks import FRAMEWORKS, HAND_IMAGE, random_tiny_arrays, tiny_classifier
+from networks import (
+    FRAMEWORKS,
+    HAND_IMAGE,
+    random_tiny_arrays,
+    shipped_classifier,
+    tiny_classifier,
+)
 from test_grad_cam import QUADRANTS, keras_that_sees, torch_that_sees
 
 from core.classifiers.base import INPUT, Classifier
+from core.explain.heatmap import NO_EVIDENCE
 from core.explain.integrated_gradients import integrated_gradients
 from core.explain.kernel_shap import coalitions, kernel_shap, shapley_values
 from core.explain.lime_superpixels import lime_superpixels, linear_model
+from core.explain.occlusion import occlusion
 from core.explain.superpixels import superpixels
 
 NOISE = np.random.default_rng(0).normal(size=(2, 12, 12, 3)).astype(np.float32)
@@ -81,6 +89,18 @@ def test_integrated_gradients_are_those_of_captum():
     )
     ours = integrated_gradients(classifier, NOISE, 2, points=32).steps["attributions"]
     np.testing.assert_allclose(ours, theirs.sum(dim=1).detach().numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("recipe_id", ["busi-efficientnet-b0", "busi-mobilenetv2"])
+def test_what_hiding_changes_in_rounding_alone_is_no_evidence(recipe_id):
+    """An input of 0 stays the same when a part of it is hidden, but its logits, in a batch of one
+    and of sixteen, differ in their last digits."""
+    system = shipped_classifier(recipe_id)
+    nothing = np.zeros((1, *system.recipe.preprocessing.size, 3), np.float32)
+    for target in range(3):
+        heatmap = occlusion(system, nothing, target, size=56, stride=56).heatmaps[0]
+        assert heatmap.note == NO_EVIDENCE
+        assert not heatmap.values.any()
 
 
 # Superpixels

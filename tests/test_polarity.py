@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from core.polarity import is_inverted, normalise_polarity
-from core.preprocessing import fit
+from core.preprocessing import fit, shown
 from core.recipe import load_recipe
 
 BREAST = np.zeros((50, 40, 3), np.uint8)
@@ -28,6 +28,8 @@ def test_a_recipe_that_asks_for_it_sees_the_same_whichever_way_round():
     assert np.array_equal(fit(255 - BREAST, asking), fit(BREAST, asking))
     assert np.array_equal(fit(BREAST, asking), fit(BREAST, plain))
     assert not np.array_equal(fit(255 - BREAST, plain), fit(BREAST, plain))
+    assert np.array_equal(shown(255 - BREAST, asking), BREAST)
+    assert np.array_equal(shown(255 - BREAST, plain), 255 - BREAST)
 
 
 @pytest.mark.parametrize("polarity", ["any", "dark_air"])

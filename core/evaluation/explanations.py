@@ -111,7 +111,6 @@ def write(checkpoint: Checkpoint, measured: pd.DataFrame) -> pd.DataFrame:
     index = ["image_id", "method", "metric"]
     both = pd.concat([one for one in (read(checkpoint), measured) if len(one)])
     merged = both.drop_duplicates(index, keep="last").sort_values(index, ignore_index=True)
-    merged = without_delays(merged)
     update_checkpoint(checkpoint, {EXPLANATIONS: parquet(merged)})
     return merged
 
@@ -128,16 +127,17 @@ def summary(checkpoint: Checkpoint) -> pd.DataFrame:
     """Mean of every figure: method, metric, mean, low, high, n images.
 
     The bounds are those of the 95 % interval, bootstrapped over groups. Images on which a figure
-    is not defined do not count. Empty if nothing was measured.
+    is not defined do not count, nor do times ``without_delays``. Empty if nothing was measured.
     """
     return summarise(read(checkpoint))
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
     """``summary`` of a table of figures."""
+    known = without_delays(table).dropna()
     rows = [
         (method, metric, *_mean(rows), len(rows))
-        for (method, metric), rows in table.dropna().groupby(["method", "metric"], sort=False)
+        for (method, metric), rows in known.groupby(["method", "metric"], sort=False)
     ]
     return pd.DataFrame(rows, columns=["method", "metric", "mean", "low", "high", "n"])
 

@@ -46,8 +46,8 @@ def localisation(
 ) -> Localisation:
     """Compare a map with a lesion's mask, bool (H, W).
 
-    ``heatmap`` is brought to the size of the mask, as it is drawn; an array, float in [0, 1],
-    must have that size already, or ValueError is raised.
+    ``heatmap`` is brought to the size of the mask; an array, float in [0, 1], must have that size
+    already, or ValueError is raised.
     """
     values = heatmap.resized(*mask.shape) if isinstance(heatmap, Heatmap) else heatmap
     if values.shape != mask.shape:

@@ -10,6 +10,9 @@ from core.explain.heatmap import Explanation
 Progress = Callable[[float], None]
 """Called with the share of the work done, 0 to 1. What it raises stops the work."""
 
+NEGLIGIBLE = 1e-6
+"""Scores of changed images that differ by a smaller share are the same up to rounding."""
+
 
 class Cancelled(Exception):
     """For a ``Progress`` to raise when nobody waits for the map any more."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from core.classifiers.base import Classifier, Target, target_weights
 from core.explain.heatmap import Explanation, positive_part
-from core.explain.method import Method, Parameter, Progress, portion
+from core.explain.method import NEGLIGIBLE, Method, Parameter, Progress, portion
 
 BATCH = 16
 
@@ -40,7 +40,10 @@ def occlusion(
     for index, image in enumerate(batch):
         hidden = _hidden_logits(classifier, image, squares, portion(progress, index, len(batch)))
         with np.errstate(over="ignore", invalid="ignore"):
-            drops = (logits[index].astype(np.float64) - hidden) @ weights[index]
+            whole, rest = logits[index].astype(np.float64) @ weights[index], hidden @ weights[index]
+            drops = whole - rest
+        if np.abs(drops).max() <= NEGLIGIBLE * max(abs(whole), np.abs(rest).max()):
+            drops = np.zeros_like(drops)
         heatmaps.append(positive_part(_mean_on_pixels(drops, squares, image.shape[:2])))
     return Explanation(tuple(heatmaps), logits)
 

@@ -8,16 +8,13 @@ import numpy as np
 
 from core.classifiers.base import Classifier, Target, target_weights
 from core.explain.heatmap import Explanation, positive_part
-from core.explain.method import Progress, portion
+from core.explain.method import NEGLIGIBLE, Progress, portion
 
 BATCH = 16
 
 # Of SLIC. On speckle its own defaults merge nearly all superpixels of a noisy image into one:
 # smooth by a fifth of their width first, and let the shape count for more.
 SMOOTHING, COMPACTNESS = 1 / 5, 20
-
-# Scores that differ by a smaller share are the same up to rounding.
-NEGLIGIBLE = 1e-6
 
 Draw = Callable[[int], np.ndarray]
 """From the number of superpixels M to which of them each copy shows, 0 or 1: (copies, M)."""

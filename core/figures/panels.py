@@ -12,7 +12,7 @@ from core.picture_size import size_within
 from core.png import png
 
 MAX_PICTURE_SIDE = 1400
-MAX_HEATMAP_SIDE = 128
+MAX_HEATMAP_SIDE = 224
 OPACITY_STEP = 0.05
 
 
@@ -150,9 +150,12 @@ def over_panel(text: str, number: int) -> dict:
 
 
 def _coarse(heatmap: np.ndarray) -> np.ndarray:
-    """The heatmap at no more than MAX_HEATMAP_SIDE a side; the browser smooths it when drawing."""
+    """The heatmap at no more than MAX_HEATMAP_SIDE a side, with the same largest value; the browser
+    smooths it when drawing."""
     size = size_within(*heatmap.shape, MAX_HEATMAP_SIDE)
-    return cv2.resize(heatmap.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA)
+    coarse = cv2.resize(heatmap.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA)
+    peak = coarse.max()  # lower than before where neighbours differ
+    return coarse * (heatmap.max() / peak) if peak > 0 else coarse
 
 
 def _spacing(shape: tuple[int, ...], width: int, height: int) -> dict:

@@ -49,9 +49,12 @@ def contributions(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
 
 
 def without_features(scene: Scene) -> float:
-    """How much the score falls when every feature becomes 0."""
+    """How much the score falls when every feature of the layer becomes 0; those of another branch
+    beside it stay."""
+    without = scene.features.copy()
+    without[..., scene.classifier.channels(scene.layer)] = 0
     logits, _ = scene.classifier.head(
-        np.concatenate([scene.features, np.zeros_like(scene.features)]), scene.target, scene.layer
+        np.concatenate([scene.features, without]), scene.target, scene.layer
     )
     whole, nothing = (logits * target_weights(scene.target, *logits.shape)).sum(axis=1)
     return float(whole - nothing)

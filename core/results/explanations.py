@@ -55,13 +55,14 @@ _READING = (
     "Measured by `python -m core.evaluation.explanations` on the grouped test images that have a "
     "lesion, for the class that the system predicts, right or wrong. Means with 95 % intervals, "
     "bootstrapped over groups of images; ↑ higher is better, ↓ lower. Overlap is that of the "
-    "region where the map is at least half of its maximum, or, where it says so, at least the "
-    "map's own Otsu threshold. Deletion, insertion, drop, increase and ROAD follow the calibrated "
-    "probability of the explained class; what is hidden becomes 0 in the network's value range, "
-    "and is filled in from around for ROAD, whose figure is the mean score with the least "
-    "relevant pixels removed less that with the most relevant. A map without evidence counts as "
-    "0 in the overlap and not at all where a figure is not defined for it. Times over twice their "
-    "method's median, when the machine was busy with other work, are left out."
+    "region where the map, of which 1 was the largest value before it was brought to the scan's "
+    "size, is at least 0.5, or, where it says so, at least its own Otsu threshold. Deletion, "
+    "insertion, drop, increase and ROAD follow the calibrated probability of the explained class; "
+    "what is hidden becomes 0 in the network's value range, and is filled in from around for "
+    "ROAD, whose figure is the mean score with the least relevant pixels removed less that with "
+    "the most relevant. A map without evidence counts as 0 in the overlap and not at all where a "
+    "figure is not defined for it. Times over twice their method's median, when the machine was "
+    "busy with other work, are left out."
 )
 
 
