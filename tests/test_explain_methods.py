@@ -102,6 +102,36 @@ def test_maps_by_hand(by_hand: Classifier, method, target, layer, maximum, raw):
     check(explanation.heatmaps[0], maximum, raw)
 
 
+class Given(Classifier):
+    """Features (h, w, K) whose gradients are given: for values that no network here reaches."""
+
+    def __init__(self, features, gradients):
+        self._features, self._gradients = (np.float32(one)[None] for one in (features, gradients))
+
+    def features(self, batch, layer=None):
+        return self._features
+
+    def head(self, features, target, layer=None):
+        return np.zeros((1, 1), np.float32), self._gradients
+
+    def logits(self, batch):
+        return np.zeros((1, 1), np.float32)
+
+
+def test_grad_cam_plus_plus_gives_no_weight_where_the_denominator_is_negative():
+    # Sums -4 and 6. Denominators of the first channel: 2 - 4 < 0, so no weight, and 2 - 1; of the
+    # second: 2 + 3 and 2. So w = 1/4 and 1/10.
+    given = Given([[[-3, 2], [-1, 4]]], [[[1, 0.5], [0.25, 0]]])
+    found = METHODS["grad-cam-plus-plus"].run(given, None, 0).heatmaps[0]
+    check(found, 0.15, [[-0.55, 0.15]])
+
+
+def test_xgrad_cam_of_a_channel_that_sums_to_0_weighs_it_as_grad_cam():
+    given = Given([[[1], [-1]]], [[[0.5], [0.1]]])
+    found = METHODS["xgrad-cam"].run(given, None, 0).heatmaps[0]
+    check(found, 0.3, [[0.3, -0.3]])
+
+
 LINE = np.array([[-2.0, -1], [0, 3]])
 
 
