@@ -184,7 +184,7 @@ def test_layers_of_the_papers_own_network_are_not_asked_of_another():
     recipe = load_recipe("us9016-vgg19-efficientnetb0")
     assert any(isinstance(phase.trainable, tuple) for phase in recipe.training.phases)
     compared = load_recipe(f"{recipe.id}+googlenet")
-    assert [phase.trainable for phase in compared.training.phases] == ["all"] * 2
+    assert [phase.trainable for phase in compared.training.phases] == ["all", "all", "head"]
     rates = [phase.learning_rate for phase in recipe.training.phases]
     assert [phase.learning_rate for phase in compared.training.phases] == rates
 
