@@ -25,7 +25,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -48,6 +48,7 @@ from core.networks import networks
 from core.recipe import COMPARED, list_recipes, load_recipe
 
 console = Console()
+MAX_SEED = 4_000_000  # the search takes a thousandfold, and NumPy no more than 2**32
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -89,8 +90,10 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="list the recipes and exit")
     parser.add_argument("--data", type=Path, help="folder of the data set")
     parser.add_argument("--protocol", choices=("published", "grouped"), default="grouped")
-    parser.add_argument("--epochs", type=_count, help="at most this many epochs in each phase")
-    parser.add_argument("--seed", type=int, default=0, help="seed of split, order and weights")
+    parser.add_argument("--epochs", type=_whole(1), help="at most this many epochs in each phase")
+    parser.add_argument(
+        "--seed", type=_whole(0, MAX_SEED), default=0, help="seed of split, order and weights"
+    )
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     parser.add_argument("--from-scratch", action="store_true", help="start from random weights")
     parser.add_argument(
@@ -102,7 +105,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--figures-only", action="store_true", help="keep figures, not weights")
     parser.add_argument(
         "--tune",
-        type=_count,
+        type=_whole(1),
         metavar="N",
         help="try N settings on validation images, show the best",
     )
@@ -123,11 +126,20 @@ def _output(options: argparse.Namespace) -> Path:
     return CHECKPOINTS / FIGURES_ONLY if options.figures_only else CHECKPOINTS
 
 
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("give a number of at least 1")
-    return number
+def _whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    """What reads a whole number within these bounds from an argument's text."""
+    bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
+
+    def read(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least or (most is not None and number > most):
+            raise argparse.ArgumentTypeError(f"give a whole number {bounds}")
+        return number
+
+    return read
 
 
 def _networks_help() -> str:

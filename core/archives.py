@@ -20,6 +20,7 @@ from core.refusal import Refusal
 
 MAGIC = b"PK\x03\x04"
 _BLOCK = 2**20
+_DEEPEST = 32  # every folder on the way to a file costs memory
 _ENCRYPTED = 0x1
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _UNUSABLE = ("Cc", "Cs")  # control characters and surrogates, as Unicode calls them
@@ -179,7 +180,8 @@ def _path(entry: zipfile.ZipInfo) -> str:
     path = PurePosixPath(name)
     nowhere = not path.parts or ":" in path.parts[0]
     unusable = any(unicodedata.category(letter) in _UNUSABLE for letter in name)
-    if nowhere or path.is_absolute() or ".." in path.parts or unusable:
+    too_deep = len(path.parts) > _DEEPEST
+    if nowhere or too_deep or path.is_absolute() or ".." in path.parts or unusable:
         raise ArchiveError(
             "The archive holds a file whose name leads out of it or cannot be used. "
             "Pack it again from a plain folder."

@@ -76,9 +76,17 @@ class Notebook:
     """The notes in a database. Any number of threads and processes may share one database."""
 
     def __init__(self, url: URL) -> None:
-        """Nothing is made before the first note. Raises NotesError for an unknown kind of URL."""
+        """Nothing is made before the first note. Raises NotesError for an unknown kind of URL, or
+        one of SQLite that names no file: its notes would be gone at once."""
         self._name = url.render_as_string(hide_password=True)
-        self._file = Path(url.database) if url.get_backend_name() == "sqlite" else None
+        self._file = None
+        if url.get_backend_name() == "sqlite":
+            if not url.database or ":memory:" in url.database:
+                raise NotesError(
+                    f"The database of notes, {self._name}, names no file to keep notes in. Name a "
+                    f"file in {SETTING}, such as sqlite:////folder/notes.sqlite."
+                )
+            self._file = Path(url.database)
         with self._in_words():
             waits = {"timeout": PATIENCE} if self._file else {}
             self._engine = sql.create_engine(url, connect_args=waits, pool_pre_ping=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from core.datasets.audit import what_relatives_are
 from core.wording import counted
 from pages._data_overview import download
 from pages._data_pictures import show_open_picture, show_picture, sides_of
@@ -19,6 +20,9 @@ FLAGS = {
     "outlined": "Has a mask",
     "unreadable": "Cannot be read",
 }
+NOT_AUDITED = (
+    "Groups are those that the data set's reader knows. Open Leakage once to find near-duplicates."
+)
 
 
 def show_browse(source: Source) -> None:
@@ -32,25 +36,29 @@ def show_browse(source: Source) -> None:
         group = _choose("Group", sizes[sizes > 1].index, "data group")
         flags = _choose_flags([flag for flag in FLAGS if flag in table and table[flag].any()])
     if known_audit(source) is None:
-        quiet("Groups are those that the data set's reader knows. Open Leakage once for more.")
+        quiet(NOT_AUDITED)
+    else:
+        quiet(f"A group is an image with its relatives. {what_relatives_are(source.groups)}")
     show_images(source, select(table, flags, label=label, split=side, group=group))
     show_open_picture(source)
 
 
 def add_flags(source: Source, split: str | None) -> pd.DataFrame:
-    """The table with the columns group, split (the side) and FLAGS; the groups are those of the
-    audit, if it was made before."""
+    """The table with the columns group, split (the side) and FLAGS. If the audit was made before,
+    the groups are those of its relatives; if not, nothing is known of near-duplicates and of what
+    cannot be read, and these columns are missing."""
     found = known_audit(source)
     table = source.table.reset_index(drop=True)
     side = sides_of(source, split).reindex(table["image_id"])
     table = table.assign(split=side.to_numpy())
     if found is not None:
-        groups = pd.Series(found.groups.reindex(table["image_id"]).to_numpy())
-        table["group"] = groups.fillna(table["image_id"])
+        table["group"] = table["image_id"].map(found.relatives)
+        table["near_duplicate"] = table["image_id"].isin(
+            found.groups.index[found.groups.duplicated(keep=False)]
+        )
         table["unreadable"] = table["image_id"].isin(list(found.unreadable))
     by_group = table.groupby("group")
     return table.assign(
-        near_duplicate=by_group["image_id"].transform("size") > 1,
         two_labels=by_group["label"].transform("nunique") > 1,
         crosses=by_group["split"].transform("nunique") > 1,
         outlined=source.synthetic | (table["masks"].map(len) > 0),

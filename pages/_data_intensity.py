@@ -114,7 +114,7 @@ def show_test(source: Source, facts: pd.DataFrame, column: str) -> None:
     shown = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
     lines = [
         f"- {plain(row.a)} ({row.n_a:,}) against {plain(row.b)} ({row.n_b:,}): Cliff's delta "
-        f"**{signed(row.delta)}** ({signed(row.low)} to {signed(row.high)}), {row.magnitude}"
+        f"**{signed(row.delta)}** ({interval(row.low, row.high)}), {row.magnitude}"
         for row in _effects(source.key, column, facts).itertuples()
     ]
     st.subheader("Do the classes differ?", anchor=False)
@@ -129,6 +129,15 @@ def show_test(source: Source, facts: pd.DataFrame, column: str) -> None:
 @st.cache_data(max_entries=32, show_spinner=False)
 def _effects(key: str, column: str, _facts: pd.DataFrame) -> pd.DataFrame:
     return effects(_facts, column)
+
+
+def interval(low: float, high: float) -> str:
+    """The bounds of an interval. One without width, of groups that are too few, tells nothing.
+
+    >>> interval(0.0, 0.5), interval(1.0, 1.0)
+    ('0.00 to +0.50', 'no usable interval')
+    """
+    return f"{signed(low)} to {signed(high)}" if high > low else "no usable interval"
 
 
 def signed(value: float) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.datasets.audit import TINY, Audit, crossings, nearest_neighbour
+from core.datasets.audit import TINY, Audit, crossings, nearest_neighbour, what_relatives_are
 from core.wording import counted
 from pages._data_overview import choose_split, download
 from pages._data_pictures import show_open_picture, show_picture, sides_of
@@ -53,7 +53,7 @@ def show_counts(source: Source, found: Audit) -> None:
         (
             "Nearest neighbour is right",
             percent(nearest["any"]),
-            f"{percent(nearest['other group'])} without its own group",
+            f"{percent(nearest['other group'])} without relatives",
         ),
     )
     for column, (name, value, below) in zip(st.columns(4), figures, strict=True):
@@ -61,8 +61,8 @@ def show_counts(source: Source, found: Audit) -> None:
     quiet(
         f"The nearest neighbour sees {TINY} x {TINY} grey pixels and knows nothing of medicine; "
         f"always answering the commonest label is right {percent(nearest['majority'])} of the "
-        "time. What it gains from an image's own group is memory, and a split that lets groups "
-        "cross pays it out as accuracy."
+        "time. What it gains from an image's relatives is memory, and a split that parts relatives "
+        f"pays it out as accuracy. {what_relatives_are(source.groups)}"
     )
 
 
@@ -77,7 +77,7 @@ def _crossings(key: str, names: tuple[str, ...], _found: Audit, _splits) -> pd.D
 
 
 def show_crossings(source: Source, found: Audit) -> None:
-    """How many groups lie on both sides of each split."""
+    """How many groups of relatives lie on both sides of each split."""
     if not len(source.splits.columns):
         return
     st.subheader("Groups that cross splits", anchor=False)
@@ -97,16 +97,16 @@ def show_crossings(source: Source, found: Audit) -> None:
         hide_index=True,
         height="content",
         column_config={
-            "Groups": st.column_config.NumberColumn(help="Of two images or more."),
+            "Groups": st.column_config.NumberColumn(help="Of two relatives or more."),
             "On two sides": st.column_config.NumberColumn(help="Groups that the split divides."),
             "With a relative in it": st.column_config.NumberColumn(
-                help="Those of them whose group has an image in training: not a blind test."
+                help="Those of them that have a relative in training: not a blind test."
             ),
             "Nearest neighbour right (%)": st.column_config.NumberColumn(
                 format="%.1f", help="Of the images not in training, by those in it."
             ),
         },
-        alt="Groups on two sides of each split.",
+        alt="Groups of relatives on two sides of each split.",
     )
     download("Table (CSV)", table, "crossings")
 

@@ -39,9 +39,10 @@ def show_splits(source: Source) -> None:
     sides = source.splits[name].reindex(source.table["image_id"])
     counts = pd.crosstab(sides.to_numpy(), source.table["label"].to_numpy())
     counts = counts.reindex([one for one in figures.SPLIT_ORDER if one in counts.index])
-    counts = counts.reindex(columns=source.table["label"].unique())
+    labels = source.table["label"].unique()
+    counts = counts[[label for label in labels if label in counts]]  # a split may leave some out
     told = "; ".join(f"{side}: {_counts(row)}" for side, row in counts.iterrows())
-    draw(figures.split_bars(counts), "splits", f"Images a split and class. {told}")
+    draw(figures.split_bars(counts, labels), "splits", f"Images a split and class. {told}")
 
 
 def choose_split(source: Source, key: str) -> str:

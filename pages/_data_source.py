@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +26,7 @@ from core.datasets.known_splits import known_splits
 from core.wording import counted
 from pages._frame import plain, quiet
 from pages._keeping import KEPT
-from pages._tables import stamp, table_of, version
+from pages._tables import table_of, version
 
 PHANTOMS = "phantoms"
 PICTURES, PICTURE = ("PNG", "SVG"), "data picture"
@@ -49,6 +51,11 @@ class Source:
     @property
     def synthetic(self) -> bool:
         return self.dataset_id == PHANTOMS
+
+    @property
+    def groups(self) -> str | None:
+        """What the groups of the data set's reader are, in a word."""
+        return READERS[self.dataset_id].groups if self.dataset_id else None
 
 
 def choose() -> Callable[[], Source]:
@@ -128,22 +135,40 @@ def _of_reader(dataset_id: str) -> Source:
 
 def _of_folder(text: str) -> Source:
     try:
-        path = Path(text).expanduser()
-        table = folder.read(path)
+        key, title, table = _read_folder(text)
     except (OSError, RuntimeError) as error:  # no such user, a name too long, no right to read
         reason = getattr(error, "strerror", None) or error
         raise DatasetError(
             f"{text} cannot be opened ({reason}). Give a folder that exists on this computer and "
             "that the server may read."
         ) from error
-    key = stamp(str(path))
-    return Source(key, path.name, table, known_splits(table))
+    return Source(key, title, table, known_splits(table))
+
+
+@st.cache_data(max_entries=8, ttl=60, show_spinner="Reading the folder …")
+def _read_folder(text: str) -> tuple[str, str, pd.DataFrame]:
+    """Key, title and table of a folder, kept together: what is remembered under the key then has a
+    row for every row of the table that is shown, also while the folder changes."""
+    path = Path(text).expanduser()
+    table = folder.read(path)
+    return _stamp(table), path.name, table
+
+
+def _stamp(table: pd.DataFrame) -> str:
+    """Hash of a table's names, and of the sizes and times of its files."""
+    digest = hashlib.sha256()
+    for row in table.itertuples(index=False):
+        for file in (row.path, *row.masks):
+            status = Path(file).stat()
+            told = f"{row.image_id}\0{file}\0{status.st_size}\0{status.st_mtime_ns}\n"
+            digest.update(os.fsencode(told))
+    return digest.hexdigest()
 
 
 def _of_archive(upload) -> Source:
     kept = _archive(upload.file_id, upload)
     left = kept.left_out
-    remark = f"{counted(left, 'file')} left out that cannot be an image." if left else ""
+    remark = f"{counted(left, 'file')} left out, of a kind that is not read here." if left else ""
     table = kept.table
     return Source(kept.digest, upload.name, table, known_splits(table), remark=remark)
 

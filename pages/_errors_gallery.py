@@ -29,6 +29,7 @@ from pages._keeping import KEPT
 from pages._maps import INSTANT, Aim, answer
 from pages._maps import Question as MapQuestion
 from pages._pictures import show_image
+from pages._tables import version
 
 PER_PAGE = 12
 PAIRS_SHOWN = 5
@@ -311,22 +312,22 @@ def _show_pictures(question: runs.Question, table: pd.DataFrame, method_id: str 
     page = 1
     if pages > 1:
         page = st.pagination(pages, key=f"errors page {question.key} {len(table)}")
-    rows = runs.images(question)
+    rows, files = runs.images(question), version(question.dataset)
     grid = st.grid(4, min_column_width=190, border=True, gap="small")
     for one in table.iloc[(page - 1) * PER_PAGE : page * PER_PAGE].itertuples():
         with grid.cell(), st.container(gap="xsmall"):
-            _show_card(question, one, rows.get(one.image_id), method_id)
+            _show_card(question, one, rows.get(one.image_id), method_id, files)
     flagged = table[list(FLAGS)].astype(bool).to_numpy().any()
     if flagged:
         quiet(WHAT_FLAGS_MEAN)
 
 
-def _show_card(question: runs.Question, one, row, method_id: str | None) -> None:
+def _show_card(question: runs.Question, one, row, method_id: str | None, files: str) -> None:
     if row is None:
         st.markdown("This image is not in the data set on this computer.")
     else:
         show_image(
-            lambda: _thumbnail(question, row, one.predicted, method_id, one.image_id),
+            lambda: _thumbnail(question, row, one.predicted, method_id, one.image_id, files),
             f"{one.image_id}, labelled {one.label}, called {one.predicted}"
             + (f", with its heatmap for {one.predicted}" if method_id else ""),
         )
@@ -358,7 +359,15 @@ def _more(flag: str, one) -> str:
 
 
 @st.cache_data(max_entries=1024, max_size="64MiB", ttl=KEPT, show_spinner=False)
-def _thumbnail(question: runs.Question, _row, predicted: str, method_id: str | None, image_id: str):
+def _thumbnail(
+    question: runs.Question,
+    _row,
+    predicted: str,
+    method_id: str | None,
+    image_id: str,
+    files: str,
+):
+    """An image, also with its map; ``files`` is the ``version`` of its data set."""
     if method_id is None:
         return thumbnail(read_pixels(_row))
     map_question = MapQuestion(method_id, Aim(predicted))

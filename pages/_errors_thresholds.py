@@ -45,10 +45,27 @@ def show_thresholds(question: Question, found: Judged) -> None:
 def _table(question: Question) -> pd.DataFrame:
     """Every threshold that the slider has: the grid, and the operating point."""
     found, malignant = judged(question), list(question.recipe.malignant_classes)
-    thresholds = np.union1d(GRID, [found.fitted.threshold])
     return threshold_table(
-        found.table[malignant].sum(axis=1), found.table["label"].isin(malignant), thresholds
+        found.table[malignant].sum(axis=1),
+        found.table["label"].isin(malignant),
+        thresholds_with(found.fitted.threshold),
     )
+
+
+def thresholds_with(operating: float) -> np.ndarray:
+    """The grid, and the operating point in place of what would read like it: the slider tells its
+    values by their texts."""
+    others = [value for value in GRID if written(value) != written(operating)]
+    return np.union1d(others, [operating])
+
+
+def written(threshold: float) -> str:
+    """A threshold as the slider shows it.
+
+    >>> written(0.16493), written(0.5)
+    ('0.165', '0.5')
+    """
+    return f"{threshold:.3f}".rstrip("0").rstrip(".")
 
 
 @fragment
@@ -85,7 +102,7 @@ def _choose(
         st.select_slider(
             f"Call a scan {plain(sought)} from this probability on",
             table["threshold"].tolist(),
-            format_func=lambda value: f"{value:.3f}".rstrip("0").rstrip("."),
+            format_func=written,
             key=key,
         )
         st.button(

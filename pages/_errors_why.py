@@ -24,6 +24,7 @@ from core.wording import counted
 from pages._downloads import Offer, show_downloads
 from pages._errors_run import Question, images, judged, missing
 from pages._frame import plain, quiet, themed
+from pages._tables import version
 
 HOW_TO_READ = (
     "Each dot is the share of wrong answers among about a quarter of the images, more where many "
@@ -53,9 +54,11 @@ class Plot:
 def show_why(question: Question, found: Judged) -> None:
     """The checks as a table, then a plot each."""
     pictures = missing(question) is None
-    table = measured(question) if pictures else found.table
+    files = version(question.dataset)
+    table = measured(question, files) if pictures else found.table
     known = [one for one in ATTRIBUTES if one.name in table and table[one.name].notna().any()]
-    _show_checks(_checks(question, tuple(one.name for one in known), table), known)
+    names = tuple(one.name for one in known)
+    _show_checks(_checks(question, names, files, table), known)
     quiet(HOW_TO_READ + _left_out(table, found.table))
     plots = [_by_label(table), *(_by_attribute(one, table) for one in known)]
     top = max(plot.rates["rate_high"].max() for plot in plots)
@@ -69,13 +72,16 @@ def show_why(question: Question, found: Judged) -> None:
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def _checks(question: Question, names: tuple[str, ...], _table: pd.DataFrame) -> pd.DataFrame:
+def _checks(
+    question: Question, names: tuple[str, ...], files: str, _table: pd.DataFrame
+) -> pd.DataFrame:
     return associations(_table, list(names))
 
 
 @st.cache_resource(max_entries=8, show_spinner="Measuring the images …")
-def measured(question: Question) -> pd.DataFrame:
-    """The test images with the attributes that need their pixels. Raises DatasetError."""
+def measured(question: Question, files: str) -> pd.DataFrame:
+    """The test images with the attributes that need their pixels, of the data set whose ``version``
+    is ``files``. Raises DatasetError."""
     table, rows = judged(question).table, images(question)
     found = {name: _attributes(rows[name]) for name in table["image_id"] if name in rows}
     return table.join(pd.DataFrame.from_dict(found, orient="index"), on="image_id")

@@ -7,7 +7,7 @@ import streamlit as st
 from pandas.io.formats.style import Styler
 
 from core.checkpoints import CHECKPOINTS, COMPARISONS, EXPLANATIONS, Checkpoint
-from core.evaluation.explanations import summary
+from core.evaluation.explanations import OUTLINED, summary
 from core.explain import METHODS
 from core.spreadsheet import safe_csv
 from pages import _systems_data as data
@@ -28,6 +28,10 @@ NO_WEIGHTS = (
     "The weights of this system were not kept, so that nothing can be explained. Train it without "
     "`--figures-only` to measure its explanations."
 )
+NO_OUTLINES = (
+    "The data of this system come without outlines of lesions, so that there is nothing to measure "
+    "its explanations against."
+)
 
 
 def show_explanations(chosen: list[str]) -> None:
@@ -43,6 +47,9 @@ def show_explanations(chosen: list[str]) -> None:
     digest = checkpoint.manifest["files"].get(EXPLANATIONS)
     if not checkpoint.has_weights:
         st.info(NO_WEIGHTS, icon=":material/info:")
+        return
+    if digest is None and checkpoint.recipe.data.dataset not in OUTLINED:
+        st.info(NO_OUTLINES, icon=":material/info:")
         return
     if digest is None:
         command = f"python -m core.evaluation.explanations --recipe {recipe_id} --data DIR"

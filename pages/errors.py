@@ -8,7 +8,7 @@ from core.card import SPLIT_TITLES
 from core.checkpoints import list_trained
 from core.datasets import READERS
 from core.evaluation.mistakes import Judged
-from core.wording import counted, percent
+from core.wording import counted, in_percent
 from pages._errors_gallery import show_mistakes
 from pages._errors_notes import show_notes
 from pages._errors_run import Question, choose, judged, missing
@@ -54,8 +54,7 @@ def show_figure(question: Question, found: Judged) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.header(counted(int(table["wrong"].sum()), "mistake"), anchor=False, width="content")
         st.markdown(
-            f"on {counted(len(table), 'test image')}: {percent(found.error)} wrong "
-            f"(95 % CI {100 * found.low:.0f}–{100 * found.high:.0f} %)",
+            f"on {counted(len(table), 'test image')}: {share_wrong(found)}",
             width="content",
         )
         if question.synthetic:
@@ -70,6 +69,13 @@ def show_figure(question: Question, found: Judged) -> None:
     )
     if told := missing(question):
         st.info(plain(told), icon=":material/folder_off:")
+
+
+def share_wrong(found: Judged) -> str:
+    """The share of mistakes and its interval, which tells nothing where it has no width."""
+    bounds = f"95 % CI {100 * found.low:.1f}–{in_percent(found.high, 1)}"
+    width = bounds if found.high > found.low else "no usable interval"
+    return f"{in_percent(found.error, 1)} wrong ({width})"
 
 
 require_frame()

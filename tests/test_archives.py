@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import io
 import stat
@@ -9,9 +10,13 @@ import struct
 import zipfile
 import zlib
 
+import cv2
+import numpy as np
 import pytest
 
 from core.archives import Archive, ArchiveError, Limits, gunzip, inflate
+from core.datasets import DatasetError, read_pixels
+from core.datasets.archive import ArchivedFolder
 from core.scans import ScanError
 from pages._uploads import items_of
 
@@ -52,7 +57,7 @@ def test_folders_and_side_files_are_passed_over():
     "name",
     [
         *("../x", "a/../../x", "/etc/x", "\\x", "..\\x", "C:/x", "C:\\x", "."),
-        *("a\nb", "a\x1bb", "a\x7fb", "a\x85b"),
+        *("a\nb", "a\x1bb", "a\x7fb", "a\x85b", "a/" * 40 + "b"),
     ],
 )
 def test_names_that_lead_out_are_refused(tmp_path, name):
@@ -160,3 +165,54 @@ def test_gzip_and_bare_deflate_within_the_limit():
     for damaged in (squeezed[:-9], b"\x1f\x8b" + bytes(30), b""):
         with pytest.raises(ArchiveError, match="damaged"):
             gunzip(damaged, 10**6)
+
+
+def picture(grey: int) -> bytes:
+    return cv2.imencode(".png", np.full((6, 7), grey, np.uint8))[1].tobytes()
+
+
+PICTURES = {"benign/1.png": picture(10), "malignant/1.png": picture(20)}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["./{}", "a/./{}", "set//{}", "set\\{}", "{}"],
+    ids=["dot", "dot inside", "two strokes", "backslash", "plain"],
+)
+def test_names_of_every_packer_are_a_folder_of_classes(name):
+    backslash = "\\" in name
+    files = {
+        name.format(one.replace("/", "\\") if backslash else one): data
+        for one, data in PICTURES.items()
+    }
+    kept = ArchivedFolder(packed(files))
+    assert kept.table["image_id"].tolist() == ["benign/1", "malignant/1"]
+    assert [read_pixels(row)[0, 0, 0] for row in kept.table.itertuples()] == [10, 20]
+    assert kept.left_out == 0
+
+
+def test_a_folder_that_is_stored_as_a_file_is_a_folder():
+    kept = ArchivedFolder(packed({"benign": b""} | PICTURES))
+    assert kept.table["label"].tolist() == ["benign", "malignant"]
+
+
+def test_an_archive_stays_open_until_the_last_who_opened_it_is_gone():
+    data = packed(PICTURES)
+    first, second = ArchivedFolder(data), ArchivedFolder(data)
+    row = first.table.iloc[0]
+    del second
+    gc.collect()
+    assert read_pixels(row)[0, 0, 0] == 10
+    third = ArchivedFolder(data)
+    del first
+    gc.collect()
+    assert read_pixels(third.table.iloc[1])[0, 0, 0] == 20
+    del third
+    gc.collect()
+    with pytest.raises(DatasetError, match="no longer open"):
+        read_pixels(row)
+
+
+def test_a_mask_without_its_image_is_told_by_its_folder_in_the_archive():
+    with pytest.raises(DatasetError, match="^The folder benign is not a complete"):
+        ArchivedFolder(packed(PICTURES | {"benign/2_mask.png": picture(0)}))

@@ -9,8 +9,15 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from core.datasets import DatasetError, __main__, find_folder, read_pixels
-from core.datasets.audit import Audit, audit, crossings, nearest_neighbour
+from core.datasets import (
+    READERS,
+    DatasetError,
+    __main__,
+    find_folder,
+    load_table,
+    read_pixels,
+)
+from core.datasets.audit import Audit, audit, crossings, nearest_neighbour, what_relatives_are
 from core.datasets.base import read_frame
 from core.datasets.duplicates import COPY, MIRRORED
 from core.datasets.known_splits import known_splits
@@ -51,10 +58,19 @@ CHANGES = {
 }
 
 
-def audit_of(images: dict[str, np.ndarray | None], labels: dict[str, str] | None = None) -> Audit:
-    labels = labels or {}
+def audit_of(
+    images: dict[str, np.ndarray | None],
+    labels: dict[str, str] | None = None,
+    groups: dict[str, str] | None = None,
+) -> Audit:
+    """The audit of images by their names; "x" is the label, the name the group of all others."""
+    labels, groups = labels or {}, groups or {}
     table = pd.DataFrame(
-        {"image_id": list(images), "label": [labels.get(name, "x") for name in images]}
+        {
+            "image_id": list(images),
+            "label": [labels.get(name, "x") for name in images],
+            "group": [groups.get(name, name) for name in images],
+        }
     )
 
     def read(row):
@@ -92,7 +108,7 @@ def test_a_mammogram_and_its_negative_are_one_and_white_grounds_alone_are_nothin
 
 def test_progress_never_steps_back_and_ends_at_one():
     told = []
-    table = pd.DataFrame({"image_id": ["a", "b", "c"], "label": "x"})
+    table = pd.DataFrame({"image_id": list("abc"), "label": "x", "group": list("abc")})
     audit(table, lambda row: scan(ord(row.image_id)), told.append)
     assert told == sorted(told) and told[-1] == 1
 
@@ -135,6 +151,36 @@ def test_crossings_by_hand():
     assert rows.loc["none", columns].tolist() == [5, 2, 0, 0, 0]
 
 
+def test_images_of_one_slide_are_relatives_whether_or_not_they_look_alike():
+    images = {"a": scan(1), "b": scan(2), "c": scan(2), "d": scan(3), "e": scan(4), "f": None}
+    slides = {"a": "one", "b": "one", "d": "two", "f": "two"}
+    found = audit_of(images, {"a": "y"}, slides)
+    assert found.pairs[["a", "b"]].values.tolist() == [["b", "c"]]
+    assert found.groups.to_dict() == {"a": "a", "b": "b", "c": "b", "d": "d", "e": "e"}
+    assert found.relatives.tolist() == ["one", "one", "one", "two", "e", "two"]
+    splits = pd.DataFrame({"s": ["train", "test", "test", "train", "test", "test"]}, list(images))
+    row = crossings(found, splits).iloc[0]
+    columns = ["images", "groups", "crossing", "test images", "leaked"]
+    assert row[columns].tolist() == [5, 1, 1, 3, 2]
+
+
+def test_no_image_of_its_slide_may_answer_for_an_image():
+    images = {"a": scan(1), "b": scan(2), "c": scan(3)}
+    found = audit_of(images, {"a": "y", "b": "y"}, {"a": "one", "b": "one"})
+    assert nearest_neighbour(found)["other group"] == 0  # a and b may ask c alone, c has no peer
+
+
+def test_the_most_alike_pairs_come_first_and_exact_ones_before_all():
+    images = {"a": scan(1), "b": turned(sharpened(scan(1)), 33), "c": scan(2)}
+    images |= {"d": scan(2)[:, 40:].copy(), "e": brighter(scan(3)), "f": scan(3), "g": scan(3)}
+    images |= {"h": scan(4), "i": brighter(scan(4)), "j": turned(scan(4), 17)}
+    pairs = audit_of(images).pairs
+    assert pairs["kind"].nunique() >= 3
+    assert pairs["similarity"].is_monotonic_decreasing
+    assert pairs["similarity"].max() <= 1
+    assert pairs.loc[0, ["a", "b", "kind"]].tolist() == ["f", "g", "exact"]
+
+
 def test_an_image_that_a_split_leaves_out_is_on_no_side():
     images = {"a": scan(1), "b": scan(1), "c": scan(2)}
     splits = pd.DataFrame({"one": ["train", None, "test"]}, index=list(images))
@@ -150,7 +196,7 @@ def random_audit(count: int = 60) -> Audit:
     names = [str(number) for number in range(count)]
     labels = pd.Series(random.choice(["x", "y"], count), index=names)
     groups = pd.Series([str(number // 2 * 2) for number in range(count)], index=names)
-    return Audit(pd.DataFrame(), groups, labels, tiny, {})
+    return Audit(pd.DataFrame(), groups, labels, tiny, {}, groups)
 
 
 def test_the_nearest_neighbour_is_scikit_learns():
@@ -196,6 +242,30 @@ def test_the_command_prints_the_audit_and_writes_every_pair(tmp_path, capsys):
     assert pairs["its own folders: b"].tolist() == ["validation", "validation"]
 
 
+def test_the_command_takes_odd_names_and_writes_no_formulas(tmp_path, capsys):
+    image = scan(1)
+    for name in ("[benign]/1 [/]", "=1+1/:smile: 2"):
+        path = tmp_path / "set" / f"{name}.png"
+        path.parent.mkdir(parents=True)
+        cv2.imwrite(str(path), image)
+    csv = tmp_path / "[red] pairs.csv"
+    assert __main__.main(["audit", str(tmp_path / "set"), "--csv", str(csv)]) == 0
+    printed = capsys.readouterr().out
+    assert "[benign]/1 [/]" in printed and "=1+1/:smile: 2" in printed
+    assert "2 images, 1 group. Copies or near-duplicates: 2 images in 1 group (" in printed
+    assert f"1 pair written: {csv}" in printed
+    row = pd.read_csv(csv).iloc[0]
+    assert "'=1+1/:smile: 2" in row[["a", "b"]].tolist()
+    assert "'=1+1" in row[["label_a", "label_b"]].tolist()
+
+
+def test_the_command_tells_what_relatives_are(tmp_path, capsys, monkeypatch):
+    few = load_table("phantoms").groupby("label").head(2).reset_index(drop=True)
+    monkeypatch.setattr(__main__, "load_table", lambda _: few)
+    assert __main__.main(["audit", "phantoms"]) == 0
+    assert what_relatives_are(READERS["phantoms"].groups) in capsys.readouterr().out
+
+
 def test_the_command_refuses_what_is_no_data_set_with_a_sentence(tmp_path, capsys):
     assert __main__.main(["audit", str(tmp_path / "nowhere")]) == 2
     assert "is not a folder" in capsys.readouterr().err
@@ -231,6 +301,15 @@ def test_busi_has_the_groups_of_its_reader_and_the_published_conflicts(present):
     rows = crossings(found, known_splits(table, "busi")).set_index("split")
     assert (rows.loc[rows.index.str.startswith("grouped"), "crossing"] == 0).all()
     assert (rows.loc[rows.index.str.startswith("published"), "crossing"] > 40).all()
+
+
+def test_a_random_split_of_slides_leaks_and_a_grouped_one_does_not(present):
+    table = present("ucsb")
+    found = audit(table, read_pixels)
+    rows = crossings(found, known_splits(table, "ucsb")).set_index("split")
+    columns = ["crossing", "test images", "leaked"]
+    assert rows.loc["published 60/10/30", columns].tolist() == [10, 24, 24]
+    assert rows.loc["grouped 60/10/30", ["crossing", "leaked"]].tolist() == [0, 0]
 
 
 def test_thermograms_have_42_exact_groups_and_no_pair_of_two_women(present):

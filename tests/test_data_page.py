@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import zipfile
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pandas as pd
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from core.datasets import READERS
+from core.datasets import READERS, folder
+from core.datasets.audit import Audit
 from core.datasets.phantoms import phantom, phantom_table
+from core.figures.datasets import class_bars
 from core.png import png
 from pages import _data_source
 from pages._data_browse import add_flags, select
-from pages._data_overview import summary
+from pages._data_overview import show_splits, summary
 from pages._data_source import Source
 from tests.reading import words
 
 APP = Path(__file__).parents[1] / "app.py"
+FLAG_KEY = "data flags"
 OVERVIEW, INTENSITY, LEAKAGE, BROWSE = (
     ":material/bar_chart: Overview",
     ":material/brightness_6: Intensity",
@@ -106,7 +111,10 @@ def test_intensity_has_its_numbers_and_its_test(page):
     opened(page, INTENSITY)
     assert not page.exception
     assert "Kruskal-Wallis H" in words(page)
-    compared = r"\(2\) against .* \(2\): Cliff's delta \*\*.*\*\* \(.* to .*\), [a-z]+"
+    compared = (
+        r"\(2\) against .* \(2\): Cliff's delta \*\*.*\*\* "
+        r"\((?:.* to .*|no usable interval)\), [a-z]+"
+    )
     assert len(re.findall(compared, words(page))) == 3
     assert page.dataframe[0].value["Median"].between(0.1, 0.6).all()
     inside = page.segmented_control(key="data region")
@@ -134,7 +142,7 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_shown(page):
     files = folder_of_classes() | {"test/benign/7.png": b"\x89PNG\r\n\x1a\n and no more"}
     upload(page, zipped(files | {"readme.txt": b"hello"}))
     assert not page.exception
-    assert "1 file left out that cannot be an image" in words(page)
+    assert "1 file left out, of a kind that is not read here" in words(page)
     assert page.expander[0].label == "1 image cannot be read"
     assert page.dataframe[0].value["Images"].tolist() == [4, 3]
 
@@ -163,8 +171,71 @@ def test_a_folder_of_this_computer_is_read_where_server_and_browser_are_one(page
         page.text_input(key="data folder").set_value(unheard_of).run()
         assert "cannot be opened" in page.error[0].value and not page.exception
     (tmp_path / "test/benign/7.png").symlink_to(tmp_path / "nowhere.png")
+    _data_source._read_folder.clear()
     page.text_input(key="data folder").set_value(str(tmp_path)).run()
     assert "6 images" in words(page) and not page.error  # it is no file
+
+
+def test_a_folder_may_change_while_it_is_looked_at(page, tmp_path):
+    for name, data in folder_of_classes().items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    page.text_input(key="data folder").set_value(str(tmp_path)).run()
+    (tmp_path / "test/benign/7.png").write_bytes(png(scan("benign", 7)))
+    for tab in (INTENSITY, LEAKAGE, BROWSE, OVERVIEW):
+        opened(page, tab)
+        assert not page.exception and not page.error and "6 images" in words(page)
+    _data_source._read_folder.clear()  # as time does
+    page.run()
+    assert not page.exception and not page.error and "7 images" in words(page)
+    assert page.dataframe[0].value["Images"].tolist() == [4, 3]
+
+
+def test_the_key_of_a_folder_changes_with_its_files(tmp_path):
+    for name, data in folder_of_classes().items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    table = folder.read(tmp_path)
+    before = _data_source._stamp(table)
+    assert _data_source._stamp(table) == before
+    assert _data_source._stamp(table.iloc[1:]) != before
+    os.utime(table["path"][0], (1, 1))
+    assert _data_source._stamp(table) != before
+
+
+def test_files_that_differ_in_the_case_of_their_suffix_are_two_images(page, tmp_path):
+    files = folder_of_classes()
+    files["train/benign/1.PNG"] = files["train/benign/2.png"]
+    for name, data in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    page.text_input(key="data folder").set_value(str(tmp_path)).run()
+    for tab in (LEAKAGE, BROWSE):
+        opened(page, tab)
+        assert not page.exception and not page.error
+    assert "7 of 7 images" in words(page)
+
+
+def test_near_duplicates_are_offered_once_the_audit_knows_them(page):
+    upload(page, zipped(folder_of_classes()))
+    opened(page, BROWSE)
+    assert "Open Leakage once" in words(page)
+    assert not page.error
+    assert FLAG_KEY not in [pills.key for pills in page.pills]
+    opened(page, LEAKAGE)
+    opened(page, BROWSE)
+    assert "nothing is known of patients" in words(page)
+    page.pills(key=FLAG_KEY).set_value(["near_duplicate"]).run()
+    assert "4 of 6 images" in words(page)
+    st.cache_resource.clear()  # as time does: the audit is no longer known
+    upload(page, zipped(folder_of_classes()))
+    assert not page.exception and not page.error
+
+
+def test_relatives_are_named_after_what_the_reader_knows(page):
+    opened(page, LEAKAGE)
+    told = "and images of one group that the data set's reader knows (phantoms)"
+    assert told in words(page).replace("\\", "")
 
 
 def test_folders_are_not_offered_to_others(page, monkeypatch):
@@ -206,11 +277,30 @@ def test_flags_by_hand():
     table = some_table()
     splits = pd.DataFrame({"s": ["train", "test", "test", None]}, index=table["image_id"])
     flags = add_flags(source(table, splits), "s").set_index("image_id")
-    assert flags["near_duplicate"].tolist() == [True, True, False, False]
+    assert "near_duplicate" not in flags  # the reader's groups may be slides or patients
     assert flags["two_labels"].tolist() == [True, True, False, False]
     assert flags["crosses"].tolist() == [True, True, False, False]
     assert flags["outlined"].tolist() == [False, True, False, False]
     assert flags["split"].fillna("no side").tolist() == ["train", "test", "test", "no side"]
+
+
+def test_flags_of_an_audit_by_hand(monkeypatch):
+    table = some_table()
+    splits = pd.DataFrame({"s": ["train", "train", "test", None]}, index=table["image_id"])
+    found = Audit(
+        pd.DataFrame(),
+        pd.Series({"1": "1", "2": "2", "3": "2"}),
+        table.set_index("image_id")["label"].iloc[:3],
+        np.empty((3, 0)),
+        {"4": "It is broken."},
+        pd.Series({"1": "1", "2": "1", "3": "1", "4": "4"}),
+    )
+    monkeypatch.setattr("pages._data_browse.known_audit", lambda _: found)
+    flags = add_flags(source(table, splits), "s").set_index("image_id")
+    assert flags["group"].tolist() == ["1", "1", "1", "4"]
+    assert flags["near_duplicate"].tolist() == [False, True, True, False]
+    assert flags["crosses"].tolist() == [True, True, True, False]
+    assert flags["unreadable"].tolist() == [False, False, False, True]
 
 
 def test_filters_add_up_and_none_stands_for_any():
@@ -218,6 +308,27 @@ def test_filters_add_up_and_none_stands_for_any():
     assert len(select(table, [], label=None, group=None)) == 4
     assert select(table, ["crosses"], label="x")["image_id"].tolist() == []
     assert select(table, ["two_labels"], label="x")["image_id"].tolist() == ["1"]
+
+
+def test_a_class_that_a_split_leaves_out_is_not_told_and_colours_stay(monkeypatch):
+    table = some_table().assign(label=["x", "y", "z", "z"])
+    splits = pd.DataFrame({"s": [None, "test", "train", "train"]}, index=table["image_id"])
+    drawn = []
+    monkeypatch.setattr("pages._data_overview.choose_split", lambda *_: "s")
+    monkeypatch.setattr("pages._data_overview.draw", lambda *given: drawn.append(given))
+    show_splits(source(table, splits))
+    ((figure, _, told),) = drawn
+    assert told == "Images a split and class. train: y 0, z 2; test: y 1, z 0"
+    colours = class_bars(table["label"].value_counts(sort=False)).data[0].marker.color
+    assert [bar.name for bar in figure.data] == ["y", "z"]
+    assert [bar.marker.color for bar in figure.data] == list(colours[1:])
+
+
+def test_an_interval_without_width_is_none(page):
+    files = {f"{label}/1.png": png(scan(label, 1)) for label in ("benign", "malignant")}
+    upload(page, zipped(files))
+    opened(page, INTENSITY)
+    assert re.search(r"\*\*.1\.00\*\* \(no usable interval\), large", words(page))
 
 
 def test_the_summary_by_hand():

@@ -7,6 +7,7 @@ malignant, so that all counts are known.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,43 @@ def test_the_mistakes_are_those_of_the_metrics(page):
     (chart,) = page.get("plotly_chart")
     notes = json.loads(chart.proto.spec)["layout"]["annotations"]
     assert [int(note["text"]) for note in notes] == matrix.ravel().tolist()
+
+
+@pytest.mark.parametrize(
+    ("error", "low", "high", "told"),
+    [
+        (1 / 6, 1 / 6, 1 / 6, "16.7 % wrong (no usable interval)"),
+        (0.0, 0.0, 0.0, "0.0 % wrong (no usable interval)"),
+        (0.1, 0.05, 0.151, "10.0 % wrong (95 % CI 5.0–15.1 %)"),
+    ],
+)
+def test_an_interval_without_width_is_none(page, monkeypatch, error, low, high, told):
+    known = _errors_run.judged
+    monkeypatch.setattr(
+        _errors_run, "judged", lambda one: replace(known(one), error=error, low=low, high=high)
+    )
+    assert told in words(page.run())
+
+
+def test_changed_data_are_measured_and_shown_anew(phantoms, monkeypatch):
+    measured, shown_pixels = [], []
+    monkeypatch.setattr(
+        _errors_why, "read_pixels", lambda row: measured.append(row) or read_pixels(row)
+    )
+    monkeypatch.setattr(
+        _errors_gallery, "read_pixels", lambda row: shown_pixels.append(row) or read_pixels(row)
+    )
+    for seen, tab in ((measured, "Why"), (shown_pixels, "Mistakes")):
+        open_tab(phantoms, tab)
+        phantoms.run()
+        before = len(seen)
+        for module in (_errors_why, _errors_gallery):
+            monkeypatch.setattr(module, "version", lambda dataset, tab=tab: f"changed {tab}")
+        phantoms.run()
+        assert len(seen) > before, tab
+        before = len(seen)
+        phantoms.run()
+        assert len(seen) == before, tab
 
 
 def test_without_the_data_the_page_says_what_to_set(page):

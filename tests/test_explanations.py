@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from core.datasets import DatasetError
 from core.datasets.phantoms import phantom_table
 from core.evaluation import examination, explanations
 from core.evaluation.examination import PLAN, System, measure, tasks
-from core.evaluation.explanations import COLUMNS, summarise
+from core.evaluation.explanations import COLUMNS, OUTLINED, summarise
 from core.evaluation.journal import Journal
 from core.evaluation.verdicts import verdict
 from core.explain import METHODS
@@ -272,8 +273,26 @@ def test_images_without_outlines_are_refused_with_a_sentence(data_folder):
     [
         (["--recipe", RECIPE, "--methods", "tea-leaves"], "no method 'tea-leaves'"),
         (["--recipe", "none-such"], "No trained system 'none-such'"),
+        (["--recipe", RECIPE, "--limit", "0"], "at least 1 image"),
+        (["--recipe", RECIPE, "--limit", "-5"], "at least 1 image"),
     ],
 )
 def test_the_command_refuses_what_is_not_there(command, said, capsys):
     assert explanations.main(command) == 2
     assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_command_refuses_figures_without_weights(tmp_path, capsys):
+    if RECIPE not in list_trained():
+        pytest.skip(f"{RECIPE} is not shipped")
+    folder = shutil.copytree(open_checkpoint(RECIPE).folder, tmp_path / RECIPE)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["weights"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert explanations.main(["--recipe", RECIPE, "--output", str(tmp_path)]) == 2
+    assert f"The weights of {RECIPE} were not kept" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("dataset", ["busi", "thermograms", "mammograms", "ucsb"])
+def test_the_data_sets_with_outlines_are_those_that_are_named(tables, dataset):
+    assert tables(dataset)["masks"].map(len).any() == (dataset in OUTLINED)

@@ -67,6 +67,20 @@ def test_class_folders_are_read_in_natural_order_without_masks_and_strays(tmp_pa
     assert read_mask(table.iloc[0]).sum() == 5 * 10
 
 
+def test_every_image_has_a_name_of_its_own(tmp_path):
+    names = ["x/1.JPG", "x/1.jpg", "x/1.png", "x/1_png.png", "x/2.JPG", "y/1.jpg"]
+    table = folder.read(on_disk(tmp_path, {name: picture(1) for name in names}))
+    name_of = {Path(row.path).relative_to(tmp_path): row.image_id for row in table.itertuples()}
+    assert [name_of[Path(name)] for name in names] == [
+        "x/1_jpg",
+        "x/1_jpg_2",
+        "x/1_png",
+        "x/1_png_2",
+        "x/2",
+        "y/1",
+    ]
+
+
 @pytest.mark.parametrize("wrapping", ["", "set/", "a/b/set/"])
 def test_a_folder_around_it_makes_no_difference(tmp_path, wrapping):
     table = folder.read(on_disk(tmp_path, {wrapping + name: data for name, data in PLAIN.items()}))

@@ -156,6 +156,13 @@ def test_a_database_that_cannot_be_used_is_told_without_its_password(monkeypatch
         database()
 
 
+@pytest.mark.parametrize("address", ["sqlite://", "sqlite:///", "sqlite:///:memory:"])
+def test_a_database_without_a_file_is_refused(monkeypatch, address):
+    monkeypatch.setenv("LESIONLENS_NOTES", address)
+    with pytest.raises(NotesError, match="Name a file in LESIONLENS_NOTES"):
+        Notebook(database())
+
+
 def test_tags_are_parted_by_commas():
     assert parse_tags(" shadow, two  words,,shadow ") == ("shadow", "two words")
     assert parse_tags("") == ()

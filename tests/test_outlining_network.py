@@ -23,7 +23,7 @@ from core.torch_compat import import_timm
 from core.training.images import ImageSet
 from core.training.norms import fold_norms
 from core.training.outline_loss import outline_loss
-from core.training.run import ResumeError, check_resumable
+from core.training.run import ResumeError, check_interrupted, start_anew
 from core.training.state import Progress, RunFolder
 
 SMALL = 64
@@ -233,12 +233,12 @@ class TestTraining:
     def test_other_settings_are_not_resumed(self, tmp_path):
         run = RunFolder(tmp_path)
         with pytest.raises(ResumeError, match="no interrupted run"):
-            check_resumable(run, small().method(), resume=True)
-        check_resumable(run, small().method(), resume=False)
+            check_interrupted(run, small().method())
+        start_anew(run, small().method())
         run.save(Progress(), {"w": np.zeros(1)}, {})
-        check_resumable(run, small().method(), resume=True)
+        check_interrupted(run, small().method())
         with pytest.raises(ResumeError, match="changed"):
-            check_resumable(run, small(epochs=3).method(), resume=True)
+            check_interrupted(run, small(epochs=3).method())
 
     def test_validation_counts_lesions_and_others_apart(self):
         """A learner that marks the left half of each image; the lesion is the left quarter."""

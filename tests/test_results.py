@@ -197,6 +197,13 @@ def test_of_several_malignant_classes_the_lowest_defined_figure_is_shown(metrics
     assert markdown_cells(tables.page([row]), "| `busi")[7] == "0.600 (0.500 to 0.700)"
 
 
+def test_a_recipe_without_malignant_classes_has_the_figures_that_need_none(metrics):
+    recipe = RECIPE.model_copy(update={"malignant_classes": ()})
+    row = Row(recipe, "grouped", n=9, n_groups=9, values=metrics["grouped"]["values"])
+    assert tables.lowest(row, "accuracy") == row.values["accuracy"]
+    assert tables.lowest(row, "sensitivity_{malignant}") is None
+
+
 def test_the_terminal_table_fits_120_columns_and_cuts_nothing(metrics):
     long = RECIPE.model_copy(update={"id": "us9016-vgg19-efficientnetb0"})
     rows = rows_of(RECIPE, metrics) + rows_of(long, {})

@@ -330,6 +330,14 @@ def test_explanations_that_were_not_measured_name_the_command(page, monkeypatch)
     assert command in words(page)
 
 
+def test_a_system_whose_data_have_no_outlines_names_no_command(page, monkeypatch):
+    monkeypatch.setattr(_systems_explanations, "EXPLANATIONS", "nothing.parquet")
+    monkeypatch.setattr(_systems_explanations, "OUTLINED", ())
+    view(page, "Explanations")
+    assert "The data of this system come without outlines of lesions" in words(page)
+    assert "core.evaluation.explanations" not in words(page)
+
+
 def test_explanations_stand_method_by_metric_and_sort_by_their_means():
     figures = pd.DataFrame(
         [("grad-cam", "iou", 0.4, 0.3, 0.5, 9), ("other", "iou", 0.2, 0.1, 0.3, 5),

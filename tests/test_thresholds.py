@@ -9,6 +9,7 @@ from sklearn.metrics import confusion_matrix, roc_curve
 from core.checkpoints import list_trained, open_checkpoint
 from core.evaluation.mistakes import mistakes_table
 from core.evaluation.thresholds import GRID, predictive_values, threshold_table
+from pages._errors_thresholds import thresholds_with, written
 
 TRAINED = list_trained()
 
@@ -44,6 +45,15 @@ def test_the_grid_agrees_with_scikit_learn():
     curve = threshold_table(scores, positive, thresholds)
     assert curve["sensitivity"].to_numpy() == pytest.approx(found)
     assert 1 - curve["specificity"].to_numpy() == pytest.approx(alarms)
+
+
+@pytest.mark.parametrize("operating", [0.16493, 0.165, 0.42, 0.0004, 0.9999])
+def test_no_two_thresholds_of_the_slider_read_alike(operating):
+    thresholds = thresholds_with(operating)
+    assert operating in thresholds
+    texts = [written(one) for one in thresholds]
+    assert len(set(texts)) == len(texts)
+    assert {written(one) for one in GRID} <= set(texts)
 
 
 def test_a_side_without_images_is_undefined():

@@ -138,6 +138,22 @@ def test_mistakes_are_told_in_a_sentence(arguments, message, capsys):
     assert message in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.parametrize(
+    ("option", "text", "message"),
+    [
+        ("--epochs", "abc", "argument --epochs: give a whole number of at least 1"),
+        ("--epochs", "0", "argument --epochs: give a whole number of at least 1"),
+        ("--tune", "1.5", "argument --tune: give a whole number of at least 1"),
+        ("--seed", "-1", "argument --seed: give a whole number from 0 to 4000000"),
+        ("--seed", str(2**40), "argument --seed: give a whole number from 0 to 4000000"),
+    ],
+)
+def test_what_is_no_number_is_told_in_a_sentence(option, text, message, capsys):
+    with pytest.raises(SystemExit):
+        train.main(["busi-mobilenetv2", f"{option}={text}"])
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
 def test_an_unknown_network_lists_the_known_ones(capsys):
     with pytest.raises(SystemExit):
         train.main(["busi-mobilenetv2", "--architecture", "vgg13"])

@@ -11,12 +11,20 @@ import pytest
 from networks import on_small_images
 
 from core.checkpoints import open_checkpoint
+from core.datasets import DatasetError
 from core.recipe import Recipe, load_recipe
 from core.training.images import ImageSet, balance, training_batches
 from core.training.learner import create_learner
 from core.training.loop import train, validate
-from core.training.run import ResumeError, shorten, train_recipe
-from core.training.state import RunFolder
+from core.training.run import (
+    Listener,
+    ResumeError,
+    check_interrupted,
+    shorten,
+    start_anew,
+    train_recipe,
+)
+from core.training.state import Progress, RunFolder
 
 SMALL = 64
 OF_TORCH, OF_KERAS = "busi-efficientnet-b0", "busi-mobilenetv2"
@@ -174,12 +182,34 @@ def test_resuming_nothing_and_resuming_another_recipe_are_refused(tmp_path):
     with pytest.raises(ResumeError, match="no interrupted run"):
         train_recipe(recipe, None, resume=True, runs=tmp_path)
     folder = RunFolder(tmp_path / f"{recipe.id}-grouped-0")
-    from core.training.state import Progress
-
     folder.save(Progress(), {"w": np.zeros(1, np.float32)}, {})
     (folder.folder / "method.json").write_text(json.dumps(shorten(recipe, 1).method()))
     with pytest.raises(ResumeError, match="recipe has changed"):
         train_recipe(recipe, None, resume=True, runs=tmp_path)
+
+
+def test_a_mistyped_folder_leaves_an_interrupted_run_as_it_was(tmp_path):
+    recipe = load_recipe("busi-mobilenetv2")
+    run = RunFolder(tmp_path / f"{recipe.id}-grouped-0")
+    start_anew(run, recipe.method())
+    run.save(Progress(epoch=3), {"w": np.zeros(1, np.float32)}, {})
+    with pytest.raises(DatasetError):
+        train_recipe(recipe, tmp_path / "mistyped", runs=tmp_path)
+    check_interrupted(run, recipe.method())
+    assert run.load()[0].epoch == 3
+
+
+def test_nothing_is_read_where_there_is_no_run_to_resume(tmp_path):
+    told = []
+    with pytest.raises(ResumeError):
+        train_recipe(
+            load_recipe("busi-mobilenetv2"),
+            None,
+            resume=True,
+            runs=tmp_path,
+            listener=Listener(message=told.append),
+        )
+    assert told == []
 
 
 def test_one_command_goes_from_phantoms_to_a_checkpoint(tmp_path, few_phantoms):

@@ -20,8 +20,10 @@ from rich.table import Table
 
 from core import command
 from core.datasets import READERS, folder, load_table, read_pixels
-from core.datasets.audit import Audit, audit, crossings, nearest_neighbour
+from core.datasets.audit import Audit, audit, crossings, nearest_neighbour, what_relatives_are
 from core.datasets.known_splits import known_splits
+from core.spreadsheet import safe_csv
+from core.wording import counted
 
 SHOWN = 20
 """Pairs printed; the CSV file has all."""
@@ -46,15 +48,17 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _audit(options: argparse.Namespace) -> None:
-    console = Console(stderr=False, soft_wrap=True)
+    # Names of files and classes are shown as they are, whatever brackets and colons they have.
+    console = Console(soft_wrap=True, markup=False, emoji=False)
     known = options.dataset in READERS
     table = load_table(options.dataset) if known else folder.read(Path(options.dataset))
     splits = known_splits(table, options.dataset if known else None)
     found = _watched(table)
     _report(console, found, splits)
+    console.print(what_relatives_are(READERS[options.dataset].groups if known else None))
     if options.csv:
-        with_sides(found.pairs, splits).to_csv(options.csv, index=False)
-        console.print(f"All {len(found.pairs)} pairs: {options.csv}")
+        options.csv.write_bytes(safe_csv(with_sides(found.pairs, splits)))
+        console.print(f"{counted(len(found.pairs), 'pair')} written: {options.csv}")
 
 
 def with_sides(pairs: pd.DataFrame, splits: pd.DataFrame) -> pd.DataFrame:
@@ -88,20 +92,20 @@ def _report(console: Console, found: Audit, splits: pd.DataFrame) -> None:
     sizes = found.groups.value_counts()
     kinds = ", ".join(f"{n} {kind}" for kind, n in found.pairs["kind"].value_counts().items())
     console.print(
-        f"{len(found.groups)} images, {len(sizes)} groups. {int(sizes[sizes > 1].sum())} images "
-        f"are in {int((sizes > 1).sum())} groups of copies or near-duplicates "
-        f"(pairs: {kinds or 'none'})."
+        f"{counted(len(found.groups), 'image')}, {counted(len(sizes), 'group')}. Copies or "
+        f"near-duplicates: {counted(int(sizes[sizes > 1].sum()), 'image')} in "
+        f"{counted(int((sizes > 1).sum()), 'group')} (pairs: {kinds or 'none'})."
     )
     for name, sentence in found.unreadable.items():
-        console.print(f"Left out: {name}. {sentence}", markup=False)
+        console.print(f"Left out: {name}. {sentence}")
     console.print(_pairs("Pairs under two labels", found.conflicts))
-    console.print(_pairs("Likest pairs", found.pairs))
+    console.print(_pairs("Pairs, the most alike first", found.pairs))
     if len(splits.columns):
         console.print(_crossings(crossings(found, splits)))
     nearest = nearest_neighbour(found)
     console.print(
-        f"1-nearest-neighbour on tiny thumbnails: {_percent(nearest['any'])} right; without its "
-        f"own group {_percent(nearest['other group'])}; always the commonest label "
+        f"1-nearest-neighbour on tiny thumbnails: {_percent(nearest['any'])} right; without "
+        f"relatives {_percent(nearest['other group'])}; always the commonest label "
         f"{_percent(nearest['majority'])}."
     )
 
@@ -115,7 +119,7 @@ def _pairs(title: str, pairs: pd.DataFrame) -> Table:
 
 
 def _crossings(rows: pd.DataFrame) -> Table:
-    heads = ("split", "groups", "on two sides", "outside training", "with kin in it", "1-NN right")
+    heads = ("split", "groups", "on two sides", "outside training", "relative in it", "1-NN right")
     table = Table(*heads, title="Groups that cross splits")
     for row in rows.itertuples(index=False):
         _, _, groups, crossing, tested, leaked, nearest = row

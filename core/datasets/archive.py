@@ -7,14 +7,15 @@ forgotten after that.
 from __future__ import annotations
 
 import hashlib
-import io
-import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import PurePosixPath
+from threading import Lock
 from weakref import WeakValueDictionary
 
 from core.archives import Archive, ArchiveError, Limits
 from core.datasets import folder
-from core.datasets.base import SUFFIXES, DatasetError
+from core.datasets.base import DatasetError, is_picture
 from core.scan_types import Scan
 from core.scans import read_scan
 
@@ -26,27 +27,39 @@ class ArchivedFolder:
     """A folder of classes in the bytes of a .zip file: its `table`, with the columns of every data
     set, whose paths can be read for as long as this object is kept.
 
-    `left_out` counts the files that are no images. Raises DatasetError, with a sentence for the
-    user, if it is no such archive or not one to be trusted.
+    `left_out` counts the files of a kind that is not read here. Raises DatasetError, with a
+    sentence for the user, if it is no such archive or not one to be trusted.
     """
 
     def __init__(self, data: bytes) -> None:
+        self.digest = hashlib.sha256(data).hexdigest()
         try:
-            self._archive = Archive(data, LIMITS)
+            self._files = _shared(self.digest, _Files(data))
         except ArchiveError as error:
             raise DatasetError(str(error)) from error
-        self.digest = hashlib.sha256(data).hexdigest()
-        self._members = {member.path: member for member in self._archive.members}
-        suffixes = [PurePosixPath(path).suffix.lower() for path in self._members]
-        self.left_out = sum(suffix not in SUFFIXES for suffix in suffixes)
-        tree = zipfile.Path(io.BytesIO(data))
-        tree.root.filename = SCHEME + self.digest  # what every path inside begins with
+        names = self._files.names
+        root = f"{SCHEME}{self.digest}"  # what every path inside begins with
+        tree = _tree(names, root)
+        self.left_out = sum(not is_picture(tree / name) for name in names)
         try:
             self.table = folder.read(tree)
         except DatasetError as error:
-            nested = " It holds another archive: unpack that first." if ".zip" in suffixes else ""
-            raise DatasetError(f"{error}{nested}") from error
-        _KEPT[self.digest] = self
+            packed = any(name.lower().endswith(".zip") for name in names)
+            nested = " It holds another archive: unpack that first." if packed else ""
+            raise DatasetError(str(error).replace(f"{root}/", "") + nested) from error
+
+
+class _Files:
+    """The files of an archive by their names below its root. Raises ArchiveError."""
+
+    def __init__(self, data: bytes) -> None:
+        self._archive = Archive(data, LIMITS)
+        self._members = {member.path: member for member in self._archive.members}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name, in the order of the archive."""
+        return tuple(self._members)
 
     def scan(self, name: str) -> Scan:
         """The scan in a file of the archive. Raises ScanError or DatasetError."""
@@ -56,7 +69,15 @@ class ArchivedFolder:
             raise DatasetError(f"The file {name} is damaged inside the archive.") from error
 
 
-_KEPT: WeakValueDictionary[str, ArchivedFolder] = WeakValueDictionary()
+_KEPT: WeakValueDictionary[str, _Files] = WeakValueDictionary()
+_LOCK = Lock()
+
+
+def _shared(digest: str, files: _Files) -> _Files:
+    """The files of these bytes that somebody has open already, or else the given ones: they can be
+    read until the last who has them open is gone."""
+    with _LOCK:
+        return _KEPT.setdefault(digest, files)
 
 
 def scan_at(path: str) -> Scan:
@@ -69,3 +90,54 @@ def scan_at(path: str) -> Scan:
     if kept is None:
         raise DatasetError("The archive is no longer open. Upload it again.")
     return kept.scan(name)
+
+
+@dataclass(frozen=True, eq=False)
+class _Place:
+    """A file or folder of an archive, with what `core.datasets.folder` asks of a pathlib.Path.
+
+    `inside` tells of every folder of the archive what lies in it.
+    """
+
+    path: PurePosixPath
+    inside: Mapping[PurePosixPath, set[PurePosixPath]]
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def __truediv__(self, below: str) -> _Place:
+        return _Place(self.path / below, self.inside)
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def stem(self) -> str:
+        return self.path.stem
+
+    @property
+    def suffix(self) -> str:
+        return self.path.suffix
+
+    def is_dir(self) -> bool:
+        return self.path in self.inside
+
+    def is_file(self) -> bool:
+        return not self.is_dir()
+
+    def iterdir(self) -> Iterator[_Place]:
+        return (_Place(path, self.inside) for path in self.inside[self.path])
+
+
+def _tree(names: Iterable[str], root: str) -> _Place:
+    """The root of an archive with files of these names. A name that is also a folder is that: some
+    programs store folders as files without content."""
+    top = PurePosixPath(root)
+    inside: dict[PurePosixPath, set[PurePosixPath]] = {top: set()}
+    for name in names:
+        path = top / name
+        while path != top:
+            inside.setdefault(path.parent, set()).add(path)
+            path = path.parent
+    return _Place(top, inside)

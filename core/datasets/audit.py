@@ -19,8 +19,9 @@ What it finds: the 158 groups that the BUSI reader makes; of the 9016 ultrasound
 their names, all 496 sources whole; on the thermograms no pair of two women.
 
 A nearest neighbour on tiny thumbnails knows nothing of medicine. Where it does well, images are
-recognised, not understood; `nearest_neighbour` tells how much of that is gone once an image's own
-group may not answer for it.
+recognised, not understood; `nearest_neighbour` tells how much of that is gone once an image's
+relatives may not answer for it. Relatives are near-duplicates, and images of one slide, patient or
+woman: a split that parts them leaks, whether or not they look alike.
 """
 
 from __future__ import annotations
@@ -53,10 +54,12 @@ Progress = Callable[[float], None]
 class Audit:
     """What was found.
 
-    `pairs` has the columns a, b (image ids), similarity (in [-1, 1]), kind, label_a, label_b.
-    `groups` gives each image_id the first image of its group. `tiny` are thumbnails, float32
-    (N, TINY * TINY), in the order of `labels`, a Series by image_id. `unreadable` has a sentence
-    for every image that had to be left out.
+    `pairs` has the columns a, b (image ids), similarity (in [-1, 1]), kind, label_a, label_b; the
+    most alike come first. `groups` gives each image_id the first image of its group, by content
+    alone. `tiny` are thumbnails, float32 (N, TINY * TINY), in the order of `labels`, a Series by
+    image_id. `unreadable` has a sentence for every image that had to be left out. `relatives` joins
+    `groups` with the groups of the table: for every image_id of the table, also those left out, the
+    table's group of its first relative.
     """
 
     pairs: pd.DataFrame
@@ -64,6 +67,7 @@ class Audit:
     labels: pd.Series
     tiny: np.ndarray
     unreadable: dict[str, str]
+    relatives: pd.Series
 
     @property
     def conflicts(self) -> pd.DataFrame:
@@ -72,7 +76,8 @@ class Audit:
 
 
 def audit(table: pd.DataFrame, read_pixels: Callable, progress: Progress = lambda _: None) -> Audit:
-    """The audit of a table's images, read one at a time by `core.datasets.read_pixels`.
+    """The audit of a table's images, read one at a time by `core.datasets.read_pixels`. The table
+    has the columns image_id, label and group, and what `read_pixels` needs.
 
     `progress` is told the share of the work done, in [0, 1].
     """
@@ -89,7 +94,7 @@ def audit(table: pd.DataFrame, read_pixels: Callable, progress: Progress = lambd
     near = _near_pairs(
         *_at(names, thumbnails, shown), background, lambda share: progress(0.8 + 0.2 * share)
     )
-    pairs = _joined(pairs, near)
+    pairs = _by_likeness(_joined(pairs, near))
     progress(1)
     labels = table.set_index("image_id")["label"].loc[names]
     return Audit(
@@ -100,7 +105,31 @@ def audit(table: pd.DataFrame, read_pixels: Callable, progress: Progress = lambd
         labels,
         np.array([one.tiny for one in seen.values()], np.float32).reshape(-1, TINY * TINY),
         unreadable,
+        _relatives(table, pairs),
     )
+
+
+def what_relatives_are(groups: str | None) -> str:
+    """A sentence for the user; `groups` is that of the data set's `DatasetReader`, if it has one.
+
+    >>> what_relatives_are(None)
+    'Relatives are near-duplicates, found by content: nothing is known of patients.'
+    """
+    known = (
+        f", and images of one group that the data set's reader knows ({groups})"
+        if groups
+        else ": nothing is known of patients"
+    )
+    return f"Relatives are near-duplicates, found by content{known}."
+
+
+def _relatives(table: pd.DataFrame, pairs: pd.DataFrame) -> pd.Series:
+    """By image_id: the table's group of the first image that pairs or groups connect it with."""
+    first = table.groupby("group")["image_id"].transform("first")
+    links = pd.DataFrame({"a": first, "b": table["image_id"]})
+    joined = duplicates.groups(table["image_id"], pd.concat([pairs[["a", "b"]], links]))
+    group_of = table.set_index("image_id")["group"]
+    return pd.Series(group_of.loc[joined].to_numpy(), index=group_of.index)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,11 +172,11 @@ def _tiny(grey: np.ndarray) -> np.ndarray:
 
 
 def crossings(found: Audit, splits: pd.DataFrame) -> pd.DataFrame:
-    """How many groups lie on both sides of each split (a column of `splits`, by image_id).
+    """How many groups of relatives each split parts (a column of `splits`, by image_id).
 
     Columns: split, images (that have a side), groups (of them, with two images or more), crossing
-    (groups on two sides or more), test images (not in training), leaked (those with a member of
-    their group in training), neighbour (accuracy of `nearest_neighbour` from training to the rest).
+    (groups on two sides or more), test images (not in training), leaked (those with a relative in
+    training), neighbour (accuracy of `nearest_neighbour` from training to the rest).
     """
     return pd.DataFrame([_crossing(found, name, splits[name]) for name in splits])
 
@@ -155,14 +184,15 @@ def crossings(found: Audit, splits: pd.DataFrame) -> pd.DataFrame:
 def nearest_neighbour(found: Audit, split: pd.Series | None = None) -> dict[str, float]:
     """How often the other image whose tiny grey thumbnail correlates best has the same label.
 
-    Without `split`: "any", over all images, and "other group", where an image of the same group
-    may not answer. With it (by image_id): "across", of the images that are not in training, by
-    those that are. "majority" is what always answering the commonest label would reach. Values in
-    [0, 1]; NaN where no image may answer.
+    Without `split`: "any", over all images, and "other group", where no relative may answer. With
+    it (by image_id): "across", of the images that are not in training, by those that are.
+    "majority" is what always answering the commonest label would reach. Values in [0, 1]; NaN where
+    no image may answer.
     """
     labels = found.labels.to_numpy()
     if split is None:
-        itself, groups = np.arange(len(labels)), pd.factorize(found.groups)[0]
+        itself = np.arange(len(labels))
+        groups = pd.factorize(found.relatives.loc[found.labels.index])[0]
         families = [(itself, itself), (groups, groups)]
         any_other, other_group = _nearest(found.tiny, found.tiny, families)
         return {
@@ -182,7 +212,7 @@ def nearest_neighbour(found: Audit, split: pd.Series | None = None) -> dict[str,
 
 def _crossing(found: Audit, name: str, split: pd.Series) -> dict:
     side = split.reindex(found.labels.index).dropna()
-    groups = found.groups.loc[side.index]
+    groups = found.relatives.loc[side.index]
     by_group = side.groupby(groups.to_numpy())
     in_training = by_group.apply(lambda sides: (sides == "train").any())
     tested = side != "train"
@@ -220,6 +250,12 @@ def _at(names: list[str], values: list, positions: np.ndarray) -> tuple[list[str
 
 def _joined(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([part for part in (one, other) if len(part)] or [one], ignore_index=True)
+
+
+def _by_likeness(pairs: pd.DataFrame) -> pd.DataFrame:
+    """The most alike first; exact copies before others of 1, which rounding may have put beyond."""
+    rounded = pairs.assign(similarity=pairs["similarity"].clip(-1, 1))
+    return rounded.sort_values("similarity", ascending=False, kind="stable", ignore_index=True)
 
 
 def _near_pairs(

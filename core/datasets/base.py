@@ -7,6 +7,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 import numpy as np
@@ -89,8 +90,8 @@ def class_rows(
     `image` and `mask` match whole file stems; other files are ignored. The named groups of `image`
     become columns of the row, e.g. "group"; `mask` has one, "image", the stem it belongs to.
     An image_id is the path below `root` without suffix, which is kept (as "_jpg") only where two
-    files have the same stem. Raises DatasetError for a folder without images, or a mask without
-    its image; `name` is the dataset's.
+    files have the same stem; where that is taken, a number follows. Raises DatasetError for a
+    folder without images, or a mask without its image; `name` is the dataset's.
     """
     for below, label in folders.items():
         files = sorted(filter(is_picture, (root / below).iterdir()), key=_stem_key)
@@ -103,15 +104,28 @@ def class_rows(
                 images[path] = match
         stems = Counter(path.stem for path in images)
         _check_complete(root / below, name, stems, masks)
-        for path, match in images.items():
-            kept = f"_{path.suffix[1:].lower()}" if stems[path.stem] > 1 else ""
+        unique = _unique_names(images, stems)
+        for (path, match), name_of_image in zip(images.items(), unique, strict=True):
             yield {
-                "image_id": f"{below}/{path.stem}{kept}",
+                "image_id": f"{below}/{name_of_image}",
                 "path": str(path),
                 "label": label,
                 "masks": tuple(masks[path.stem]),
                 **match.groupdict(),
             }
+
+
+def _unique_names(paths: Iterable[Path], stems: Mapping[str, int]) -> Iterator[str]:
+    """Names of the files of a folder, `stems` of which are so many: "1"; "1_jpg" and "1_png" of one
+    stem; "1_jpg" and "1_jpg_2" of 1.JPG and 1.jpg."""
+    taken = set()
+    for path in paths:
+        kept = f"_{path.suffix[1:].lower()}" if stems[path.stem] > 1 else ""
+        name = f"{path.stem}{kept}"
+        numbered = (f"{name}_{number}" for number in count(2))
+        free = next(one for one in chain([name], numbered) if one not in taken)
+        taken.add(free)
+        yield free
 
 
 def named_by_label(rows: Iterable[dict]) -> Iterator[dict]:

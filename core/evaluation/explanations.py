@@ -32,6 +32,7 @@ from core.checkpoints import (
     EXPLANATIONS,
     RUNS,
     Checkpoint,
+    CheckpointError,
     list_trained,
     open_checkpoint,
     parquet,
@@ -45,6 +46,8 @@ from core.statistics.bootstrap import mean_interval
 
 COLUMNS = ["image_id", "group", "method", "metric", "value"]
 PHANTOMS = "phantoms"
+OUTLINED = ("busi", "mini-ddsm", PHANTOMS)
+"""Data sets whose images come with outlines of lesions; there are no others to measure against."""
 
 
 def journal_of(checkpoint: Checkpoint, dataset: str, runs: Path = RUNS) -> Journal:
@@ -157,7 +160,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _measure(options: argparse.Namespace) -> None:
     methods = _chosen(options.methods)
+    if options.limit is not None and options.limit < 1:
+        raise ValueError("--limit needs at least 1 image. Give a larger number, or leave it out.")
     checkpoint = open_checkpoint(options.recipe, options.output)
+    if not checkpoint.has_weights:
+        raise CheckpointError(
+            f"The weights of {options.recipe} were not kept in {options.output}, so that nothing "
+            "can be explained. Train it without --figures-only first."
+        )
     dataset, table = images_of(checkpoint, options.data)
     journal = journal_of(checkpoint, dataset)
     wanted = tasks(table.head(options.limit or len(table)), methods, options.full)

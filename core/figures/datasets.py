@@ -70,8 +70,9 @@ def class_pie(counts: pd.Series) -> go.Figure:
     return _plain(go.Figure(ring), legend=False)
 
 
-def split_bars(counts: pd.DataFrame) -> go.Figure:
-    """Images a split and class: `counts` has a row a split and a column a class."""
+def split_bars(counts: pd.DataFrame, labels: Sequence[str]) -> go.Figure:
+    """Images a split and class: `counts` has a row a split and a column a class. Those that are not
+    among its columns have no bars; all `labels` of the set have the colours of other figures."""
     bars = [
         go.Bar(
             name=label,
@@ -84,7 +85,8 @@ def split_bars(counts: pd.DataFrame) -> go.Figure:
             marker_color=colour,
             hovertemplate=f"%{{x}}, {label}: %{{y}} images<extra></extra>",
         )
-        for label, colour in colours(counts.columns).items()
+        for label, colour in colours(labels).items()
+        if label in counts
     ]
     return _plain(go.Figure(bars, {"barmode": "group"}), y="Images")
 

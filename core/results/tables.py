@@ -152,12 +152,17 @@ def _summary(row: Row) -> list[dict | None]:
 def lowest(row: Row, metric: str) -> dict | None:
     """A metric's value, low and high; of several malignant classes in place of ``{malignant}``,
     the lowest. None where it is not known, its ``value`` None where it is not defined."""
-    names = [metric.format(malignant=label) for label in row.recipe.malignant_classes]
-    known = [row.values[name] for name in names if name in row.values]
+    known = [row.values[name] for name in _names(row, metric) if name in row.values]
     defined = [figure for figure in known if figure["value"] is not None]
     if not defined:
         return known[0] if known else None
     return min(defined, key=lambda figure: figure["value"])
+
+
+def _names(row: Row, metric: str) -> dict[str, None]:
+    """The metric's name with each malignant class in place of ``{malignant}``."""
+    labels = row.recipe.malignant_classes or ("",)  # so that what needs no class is still named
+    return dict.fromkeys(metric.format(malignant=label) for label in labels)
 
 
 def _details(rows: list[Row]) -> list[str]:
@@ -178,8 +183,8 @@ def _details(rows: list[Row]) -> list[str]:
 
 def _spread(row: Row) -> str:
     """Mean and standard deviation of the summary's figures over several seeds."""
-    names = [m.format(malignant=c) for m in SUMMARY.values() for c in row.recipe.malignant_classes]
-    found = {name: row.over_seeds["values"].get(name) for name in dict.fromkeys(names)}
+    names = [name for metric in SUMMARY.values() for name in _names(row, metric)]
+    found = {name: row.over_seeds["values"].get(name) for name in names}
     parts = [
         f"{metric_title(name, row.recipe.classes)} {figure['mean']:.3f} ± {figure['sd']:.3f}"
         for name, figure in found.items()

@@ -20,6 +20,8 @@ from core.training.loop import Report, train
 from core.training.result import add_to_checkpoint, make_result
 from core.training.state import RunFolder
 
+METHOD = "method.json"
+
 
 class ResumeError(Refusal):
     """There is no state to resume, or it belongs to other settings."""
@@ -51,10 +53,11 @@ def train_recipe(
     ``data`` is the data set's folder (None: found by its setting, or generated); ``pretrained``
     starts from ImageNet weights; ``figures_only`` keeps no weights. Returns the checkpoint folder.
     Raises DatasetError or ResumeError; after a KeyboardInterrupt the state of the last full epoch
-    is in ``runs``.
+    is in ``runs``. An earlier run is forgotten only when everything is there to train anew.
     """
     run = RunFolder(runs / f"{recipe.id}-{protocol}-{seed}")
-    check_resumable(run, recipe.method(), resume)
+    if resume:
+        check_interrupted(run, recipe.method())
     listener.message(f"Reading {recipe.data.dataset}")
     table = read_table(recipe, data, protocol, seed)
     images = read_images(table, recipe)
@@ -63,6 +66,8 @@ def train_recipe(
     training = balance(subset(images, split == "train"), recipe, seed)
     validation = subset(images, split == "validation")
     learner = create_learner(recipe, seed, pretrained)
+    if not resume:
+        start_anew(run, recipe.method())
     history = train(learner, recipe, training, validation, run, seed, listener.step, listener.epoch)
     listener.message("Predicting every image with the best weights")
     result = make_result(learner.trained(), recipe, protocol, seed, history, table, images)
@@ -94,19 +99,25 @@ def shorten(recipe: Recipe, epochs: int) -> Recipe:
     return recipe.model_copy(update={"training": training})
 
 
-def check_resumable(run: RunFolder, method: dict, resume: bool) -> None:
-    """Start anew, or make sure that there is a run of this method, as of ``Recipe.method``, to go
-    on with. Raises ResumeError."""
-    settings, method = run.folder / "method.json", json.dumps(method, sort_keys=True)
-    if not resume:
-        run.clear()
-        settings.write_text(method, encoding="utf-8")
-    elif not settings.is_file() or run.load() is None:
+def check_interrupted(run: RunFolder, method: dict) -> None:
+    """Raise ResumeError unless there is a run of this method to go on with."""
+    settings = run.folder / METHOD
+    if not settings.is_file() or run.load() is None:
         raise ResumeError("There is no interrupted run to resume. Start it without --resume.")
-    elif settings.read_text(encoding="utf-8") != method:
+    if settings.read_text(encoding="utf-8") != _written(method):
         raise ResumeError(
             "The recipe has changed since the run was interrupted. Start it without --resume."
         )
+
+
+def start_anew(run: RunFolder, method: dict) -> None:
+    """Forget the run, and keep the method of the one that starts."""
+    run.clear()
+    (run.folder / METHOD).write_text(_written(method), encoding="utf-8")
+
+
+def _written(method: dict) -> str:
+    return json.dumps(method, sort_keys=True)
 
 
 def _describe(table: pd.DataFrame) -> str:
