@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pandas as pd
 import streamlit as st
@@ -31,6 +32,8 @@ from pages._tables import table_of, version
 PHANTOMS = "phantoms"
 PICTURES, PICTURE = ("PNG", "SVG"), "data picture"
 LOCAL = ("localhost", "127.0.0.1", "::1")
+FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
+"""What a proxy adds to a request that it passes on."""
 NAMELESS = (
     "For others, set LESIONLENS_DATA to the folder that holds them before the server is started."
 )
@@ -98,9 +101,15 @@ def _ask_folder() -> str:
 
 
 def is_local() -> bool:
-    """Whether server and browser are on one computer, so that its folders are the user's own."""
-    host = (st.context.headers.get("Host") or LOCAL[0]).rpartition(":")[0] or LOCAL[0]
-    return st.get_option("server.address") in LOCAL and host.strip("[]") in LOCAL
+    """Whether server and browser are on one computer, so that its folders are the user's own.
+
+    A proxy on this computer speaks for browsers elsewhere, even if it names this as the host.
+    """
+    headers = st.context.headers
+    host = urlsplit(f"//{headers.get('Host') or LOCAL[0]}").hostname
+    passed_on = any(headers.get(name) for name in FORWARDED)
+    here = st.get_option("server.address") in LOCAL and host in LOCAL
+    return here and not passed_on
 
 
 def measured(source: Source) -> Measurements:

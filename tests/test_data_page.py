@@ -7,12 +7,14 @@ import os
 import re
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
 import streamlit as st
+from streamlit.runtime.context import StreamlitHeaders
 from streamlit.testing.v1 import AppTest
 
 from core.datasets import READERS, folder
@@ -242,6 +244,26 @@ def test_folders_are_not_offered_to_others(page, monkeypatch):
     monkeypatch.setattr(_data_source, "is_local", lambda: False)
     page.run()
     assert not page.text_input
+
+
+@pytest.mark.parametrize(
+    ("headers", "address", "local"),
+    [
+        ({"host": "localhost:8501"}, "localhost", True),
+        ({"host": "[::1]:8501"}, "localhost", True),
+        ({}, "localhost", True),
+        ({"host": "example.org"}, "localhost", False),
+        ({"host": "localhost:8501"}, "0.0.0.0", False),
+        ({"host": "localhost:8501", "x-forwarded-for": "203.0.113.7"}, "localhost", False),
+        ({"host": "localhost", "forwarded": "for=203.0.113.7"}, "localhost", False),
+    ],
+)
+def test_folders_are_the_users_own_on_one_computer_alone(monkeypatch, headers, address, local):
+    """The last two come through a proxy that names this computer as the host, as nginx does."""
+    known = SimpleNamespace(headers=StreamlitHeaders(headers.items()))
+    monkeypatch.setattr(_data_source.st, "context", known)
+    monkeypatch.setattr(_data_source.st, "get_option", lambda _: address)
+    assert _data_source.is_local() is local
 
 
 def test_browse_filters_and_enlarges(page):
