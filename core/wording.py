@@ -40,8 +40,16 @@ def with_interval(figure: dict | None, digits: int = 3, to: str = " to ") -> str
     if figure is None or figure["value"] is None:
         return UNDEFINED
     value, low, high = (f"{figure[name]:.{digits}f}" for name in ("value", "low", "high"))
-    width = f"{low}{to}{high}" if figure["high"] > figure["low"] else "no usable interval"
-    return f"{value} ({width})"
+    return f"{value} ({usable(figure['low'], figure['high'], f'{low}{to}{high}')})"
+
+
+def usable(low: float, high: float, told: str) -> str:
+    """``told``, an interval as it is written, unless it has no width and so tells nothing.
+
+    >>> usable(0.0, 0.5, "0 to 50 %"), usable(1.0, 1.0, "100 to 100 %")
+    ('0 to 50 %', 'no usable interval')
+    """
+    return told if high > low else "no usable interval"
 
 
 def counted(number: int, noun: str) -> str:

@@ -14,6 +14,7 @@ from core.datasets.intensity import (
     pooled_histogram,
 )
 from core.figures import datasets as figures
+from core.wording import usable
 from pages._data_overview import download, show_figure
 from pages._data_source import Source, measured
 from pages._frame import plain, quiet
@@ -112,11 +113,7 @@ def show_test(source: Source, facts: pd.DataFrame, column: str) -> None:
         return
     statistic, p_value = tested
     shown = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
-    lines = [
-        f"- {plain(row.a)} ({row.n_a:,}) against {plain(row.b)} ({row.n_b:,}): Cliff's delta "
-        f"**{signed(row.delta)}** ({interval(row.low, row.high)}), {row.magnitude}"
-        for row in _effects(source.key, column, facts).itertuples()
-    ]
+    lines = [_difference(row) for row in _effects(source.key, column, facts).itertuples()]
     st.subheader("Do the classes differ?", anchor=False)
     st.markdown(f"Kruskal-Wallis H = {statistic:.1f}, {shown}.\n" + "\n".join(lines))
     quiet(
@@ -126,18 +123,18 @@ def show_test(source: Source, facts: pd.DataFrame, column: str) -> None:
     )
 
 
+def _difference(row) -> str:
+    """A line on two classes."""
+    bounds = usable(row.low, row.high, f"{signed(row.low)} to {signed(row.high)}")
+    return (
+        f"- {plain(row.a)} ({row.n_a:,}) against {plain(row.b)} ({row.n_b:,}): Cliff's delta "
+        f"**{signed(row.delta)}** ({bounds}), {row.magnitude}"
+    )
+
+
 @st.cache_data(max_entries=32, show_spinner=False)
 def _effects(key: str, column: str, _facts: pd.DataFrame) -> pd.DataFrame:
     return effects(_facts, column)
-
-
-def interval(low: float, high: float) -> str:
-    """The bounds of an interval. One without width, of groups that are too few, tells nothing.
-
-    >>> interval(0.0, 0.5), interval(1.0, 1.0)
-    ('0.00 to +0.50', 'no usable interval')
-    """
-    return f"{signed(low)} to {signed(high)}" if high > low else "no usable interval"
 
 
 def signed(value: float) -> str:

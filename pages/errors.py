@@ -8,7 +8,7 @@ from core.card import SPLIT_TITLES
 from core.checkpoints import list_trained
 from core.datasets import READERS
 from core.evaluation.mistakes import Judged
-from core.wording import counted, in_percent
+from core.wording import counted, in_percent, usable
 from pages._errors_gallery import show_mistakes
 from pages._errors_notes import show_notes
 from pages._errors_run import Question, choose, judged, missing
@@ -74,8 +74,7 @@ def show_figure(question: Question, found: Judged) -> None:
 def share_wrong(found: Judged) -> str:
     """The share of mistakes and its interval, which tells nothing where it has no width."""
     bounds = f"95 % CI {100 * found.low:.1f}–{in_percent(found.high, 1)}"
-    width = bounds if found.high > found.low else "no usable interval"
-    return f"{in_percent(found.error, 1)} wrong ({width})"
+    return f"{in_percent(found.error, 1)} wrong ({usable(found.low, found.high, bounds)})"
 
 
 require_frame()
