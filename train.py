@@ -11,7 +11,8 @@
 
 DIR is the data set's folder, or a folder that holds it. Without --data it is looked for below
 LESIONLENS_DATA. ImageNet weights come from LESIONLENS_WEIGHTS, else from the hubs of Keras and
-timm. Ctrl-C keeps the state after the last full epoch; --resume goes on from there.
+timm. Ctrl-C keeps the state after the last full epoch; --resume goes on from there, with the same
+recipe, data and kind of start, and ends as if it had never stopped.
 
 --architecture trains another network by the recipe's method, for comparison. It leaves its
 checkpoint in runs/comparisons/RECIPE+NETWORK and touches no shipped system. --figures-only throws
@@ -48,6 +49,11 @@ from core.networks import networks
 from core.recipe import COMPARED, list_recipes, load_recipe
 
 console = Console()
+_GOES_WITHOUT = {
+    "refresh": ("tune", "data", "protocol", "seed", "resume", "from_scratch"),
+    "tune": ("resume", "figures_only", "output"),
+}
+"""Options that have no say beside another. They are refused, lest one thinks they had."""
 MAX_SEED = 4_000_000  # the search takes a thousandfold, and NumPy no more than 2**32
 
 
@@ -95,7 +101,11 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         "--seed", type=_whole(0, MAX_SEED), default=0, help="seed of split, order and weights"
     )
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
-    parser.add_argument("--from-scratch", action="store_true", help="start from random weights")
+    parser.add_argument(
+        "--from-scratch",
+        action="store_true",
+        help="start from random weights; manifest and card say so",
+    )
     parser.add_argument(
         "--refresh", action="store_true", help="recompute figures and card, train nothing"
     )
@@ -111,13 +121,26 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--output", type=Path, help="folder of checkpoints")
     options = parser.parse_args(arguments)
-    if not options.list and not options.recipe:
-        parser.error("name a recipe, or use --list")
-    if options.architecture:
+    _check(parser, options)
+    if options.architecture and options.recipe:
         options.recipe += f"{COMPARED}{options.architecture}"
     if options.output is None:
         options.output = _output(options)
     return options
+
+
+def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """End with a sentence where the options do not go together."""
+    if not options.list and not options.recipe:
+        parser.error("name a recipe, or use --list")
+    for chosen, others in _GOES_WITHOUT.items():
+        idle = [name for name in others if getattr(options, name) != parser.get_default(name)]
+        if getattr(options, chosen) and idle:
+            parser.error(f"--{chosen} goes without {', '.join(map(_flag, idle))}; leave it out")
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _output(options: argparse.Namespace) -> Path:

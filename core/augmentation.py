@@ -9,6 +9,9 @@ import cv2
 import numpy as np
 
 from core.recipe import Augmentation
+from core.refusal import Refusal
+
+_NEIGHBOURS = 5  # of an image in SMOTE, as in the paper
 
 
 def augment(image: np.ndarray, recipe: Augmentation, rng: np.random.Generator) -> np.ndarray:
@@ -73,16 +76,30 @@ def resample(
     ``images`` uint8 (N, h, w, 3), ``labels`` int (N,). ``none`` changes nothing, ``random``
     repeats images of the smaller classes, ``smote`` interpolates between neighbours in pixel
     space (Chawla et al., 2002). Returns at least as many images, every class equally often;
-    the given images come first and in their order.
+    the given images come first and in their order. Raises Refusal where SMOTE has too few images
+    of a class.
     """
     if method == "none":
         return images, labels
     from imblearn.over_sampling import SMOTE, RandomOverSampler
 
-    samplers = {"random": RandomOverSampler, "smote": SMOTE}
+    samplers = {
+        "random": RandomOverSampler(random_state=seed),
+        "smote": SMOTE(k_neighbors=_NEIGHBOURS, random_state=seed),
+    }
     flat = images.reshape(len(images), -1)
     if method == "smote":
+        _check_neighbours(labels)
         flat = flat.astype(np.float32)  # differences of neighbours would wrap around in uint8
-    flat, labels = samplers[method](random_state=seed).fit_resample(flat, labels)
+    flat, labels = samplers[method].fit_resample(flat, labels)
     whole = flat if flat.dtype == np.uint8 else np.rint(flat).astype(np.uint8)
     return whole.reshape(-1, *images.shape[1:]), labels
+
+
+def _check_neighbours(labels: np.ndarray) -> None:
+    fewest = np.unique(labels, return_counts=True)[1].min()
+    if fewest <= _NEIGHBOURS:
+        raise Refusal(
+            f"SMOTE needs {_NEIGHBOURS + 1} training images of each class, and of one there are "
+            f"{fewest}. Give the whole data set."
+        )

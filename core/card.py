@@ -27,9 +27,15 @@ _FIGURES = {
     "ece": "Expected calibration error",
 }
 
+_FROM_SCRATCH = (
+    "**Begun from random weights** (`--from-scratch`), not from ImageNet's as the recipe means it: "
+    "its figures are no measure of the recipe."
+)
 
-def render(recipe: Recipe, metrics: dict) -> str:
-    """The card. ``metrics`` as in ``metrics.json``: by protocol, with intervals."""
+
+def render(recipe: Recipe, metrics: dict, pretrained: bool = True) -> str:
+    """The card. ``metrics`` as in ``metrics.json``: by protocol, with intervals; ``pretrained``:
+    the training began from ImageNet's weights."""
     parts = [
         f"# {recipe.title} (`{recipe.id}`)",
         recipe.summary,
@@ -37,6 +43,7 @@ def render(recipe: Recipe, metrics: dict) -> str:
         f"**Modality.** {sentence_case(recipe.modality)}. "
         f"**Classes.** {', '.join(recipe.classes)}.",
         f"**Trained on.** {recipe.trained_on}",
+        "" if pretrained else _FROM_SCRATCH,
         _source(recipe),
         "## Figures on test images\n\n" + _figures(recipe, metrics),
         bullets("## Known limits", recipe.limits),

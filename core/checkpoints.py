@@ -12,7 +12,8 @@
 - ``explanations.parquet``, once measured: figures of every explanation method on test images
 - ``score_cam_agreement.parquet``, once measured: how near Fast Score-CAM comes to the exact map
 - ``card.md``: the model card
-- ``manifest.json``: sha256 of each file, library versions, data fingerprint, seed
+- ``manifest.json``: sha256 of each file, library versions, data fingerprint, seed, and whether the
+  training began from ImageNet's weights
 
 ``checkpoints/figures/<recipe>/`` holds the same of a recipe that was judged and is not shipped,
 without its weights and what needs them.
@@ -127,6 +128,11 @@ class Checkpoint:
     def has_weights(self) -> bool:
         """Whether it can answer, or is kept for its figures alone."""
         return "weights" in self.manifest
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether its training began from ImageNet's weights, and not from random ones."""
+        return self.manifest.get("pretrained", True)  # older ones do not say; all of them did
 
     @property
     def temperature(self) -> float:

@@ -120,11 +120,20 @@ class Augmentation(_Record):
 
 
 class Architecture(_Record):
-    """A network of ``core/networks.toml`` and its parameters."""
+    """A network of ``core/networks.toml`` and those of its parameters that are not the default."""
 
     framework: Literal["torch", "keras"]
     name: str
     parameters: dict[str, int | float | str] = {}
+
+    @model_validator(mode="after")
+    def _sets_what_the_network_has(self) -> Architecture:
+        network = networks().get(self.name)  # an unknown one is told when it is built
+        known = [*network.search, *network.parameters] if network else self.parameters
+        unknown = sorted(self.parameters.keys() - known)
+        if unknown:
+            raise ValueError(f"{self.name} has no {', '.join(unknown)}; it has {', '.join(known)}")
+        return self
 
 
 class Phase(_Record):
@@ -134,8 +143,8 @@ class Phase(_Record):
     ``steps`` batches, others each time, or all images. Under the schedule ``steps`` the rate is
     multiplied by ``decay_factor`` every ``decay_every`` epochs; under ``hill`` it rises from 0 and
     falls to 0 again (``core.training.schedule``). In PyTorch, stages before the last learn at
-    ``stage_rate`` of it, times ``stage_decay`` for each stage between. The phase ends when the
-    validation loss has not improved for ``patience`` epochs.
+    ``stage_rate`` of it, times ``stage_decay`` for each stage that they are before it. The phase
+    ends when the validation loss has not improved for ``patience`` epochs.
     """
 
     trainable: Literal["head", "all"] | tuple[str, ...]

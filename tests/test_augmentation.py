@@ -9,6 +9,7 @@ import pytest
 
 from core.augmentation import augment, augment_with_mask, resample
 from core.recipe import Augmentation, list_recipes
+from core.refusal import Refusal
 
 
 class Extreme:
@@ -234,6 +235,14 @@ def test_smote_interpolates_between_two_images_of_the_class():
     for point in new:
         distances = [_distance(point, a, b) for a, b in combinations(given, 2)]
         assert min(distances) <= rounding + 1e-6
+
+
+def test_smote_of_too_few_images_says_so():
+    """It interpolates with one of five neighbours: six images are enough, five are not."""
+    images = photo(shape=(15, 2, 2, 3))
+    assert len(resample(images, np.repeat([0, 1], [9, 6]), "smote", 0)[0]) == 18
+    with pytest.raises(Refusal, match="6 training images of each class, and of one there are 5"):
+        resample(images, np.repeat([0, 1], [10, 5]), "smote", 0)
 
 
 def _distance(point: np.ndarray, start: np.ndarray, end: np.ndarray) -> float:

@@ -59,6 +59,13 @@ def test_the_operating_point_is_the_highest_that_finds_enough(sensitivity, thres
     assert operating_point(scores, positive, sensitivity) == threshold
 
 
+@pytest.mark.parametrize(("n", "found"), [(1, 1), (19, 19), (20, 19), (30, 29), (40, 38)])
+def test_a_share_of_images_is_rounded_up(n, found):
+    """95 % of 30 are 28.5: of scores 1, 2, ..., the 29 highest must be called."""
+    threshold = operating_point(np.arange(1, n + 1), np.ones(n, bool))
+    assert n - threshold + 1 == found
+
+
 def test_without_positives_there_is_no_operating_point():
     with pytest.raises(ValueError, match="positive images"):
         operating_point(np.array([0.1]), np.array([False]))
@@ -84,6 +91,41 @@ def test_an_overconfident_system_is_made_less_sure():
     # 99 % sure and 80 % right: logit(0.99) / T = logit(0.8)
     assert found["temperature"] == pytest.approx(np.log(99) / np.log(4), rel=0.15)
     assert found["values"]["ece"]["value"] < 0.04
+
+
+def rows(*parts: tuple[str, str, tuple[float, ...], int], classes=("benign", "malignant")):
+    """Predictions: so many rows of a label, a group and probabilities."""
+    table = [
+        {"label": label, "group": group, **dict(zip(classes, shares, strict=True))}
+        for label, group, shares, times in parts
+        for _ in range(times)
+    ]
+    return pd.DataFrame(table)
+
+
+def test_the_operating_point_is_one_of_scaled_probabilities():
+    """Logits (0, 4), right three times of four: scaled to a probability of 3/4, and a test image
+    of just that probability is called. One of the two groups of sick images is missed: resampled,
+    none, one or both are found, with the chances 1/4, 1/2, 1/4."""
+    sure = (1 / (1 + np.exp(4)), 1 / (1 + np.exp(-4)))
+    validation = rows(("malignant", "a", sure, 30), ("benign", "b", sure, 10))
+    test = rows(
+        ("malignant", "c", sure, 6), ("malignant", "d", (0.9, 0.1), 6), ("benign", "e", (1, 0), 1)
+    )
+    point = calibrate(validation, test, ("benign", "malignant"), ("malignant",))["operating_point"]
+    assert point["threshold"] == pytest.approx(0.75, abs=1e-3)
+    assert point["sensitivity"] == {"value": 0.5, "low": 0.0, "high": 1.0}
+    assert point["specificity"]["value"] == 1
+
+
+def test_malignant_classes_are_taken_together():
+    classes = ("Normal", "InSitu", "Invasive")
+    validation = rows(
+        ("InSitu", "a", (0.2, 0.4, 0.4), 1), ("Normal", "b", (0.5, 0.5, 0), 1), classes=classes
+    )
+    point = calibrate(validation, validation, classes, classes[1:])["operating_point"]
+    assert point["threshold"] == pytest.approx(0.8)
+    assert point["sensitivity"]["value"] == point["specificity"]["value"] == 1
 
 
 @pytest.mark.parametrize("recipe_id", list_trained())

@@ -154,6 +154,14 @@ def test_confident_learning_by_hand():
     assert likely_labels(shares, labels).tolist() == expected
 
 
+def test_a_label_that_is_the_likeliest_class_stands():
+    """The third image gets 0.6 for its class, whose threshold is 2.5 / 3, and 0.4 for the other,
+    whose threshold is (0.4 + 0.3) / 2."""
+    first = np.array([0.95, 0.95, 0.6, 0.6, 0.7])
+    shares = np.column_stack([first, 1 - first])
+    assert likely_labels(shares, np.array([0, 0, 0, 1, 1])).tolist() == [KEPT_LABEL] * 5
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_confident_learning_agrees_with_cleanlab(seed):
     from cleanlab.filter import find_label_issues

@@ -233,12 +233,14 @@ class TestTraining:
     def test_other_settings_are_not_resumed(self, tmp_path):
         run = RunFolder(tmp_path)
         with pytest.raises(ResumeError, match="no interrupted run"):
-            check_interrupted(run, small().method())
-        start_anew(run, small().method())
+            check_interrupted(run, {"method": small().method()})
+        start_anew(run, {"method": small().method(), "data": "x"})
         run.save(Progress(), {"w": np.zeros(1)}, {})
-        check_interrupted(run, small().method())
+        check_interrupted(run, {"method": small().method()})
         with pytest.raises(ResumeError, match="changed"):
-            check_interrupted(run, small(epochs=3).method())
+            check_interrupted(run, {"method": small(epochs=3).method()})
+        with pytest.raises(ResumeError, match="images, masks, labels or their split"):
+            check_interrupted(run, {"method": small().method(), "data": "y"})
 
     def test_validation_counts_lesions_and_others_apart(self):
         """A learner that marks the left half of each image; the lesion is the left quarter."""

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from core.datasets import READERS, DatasetError, find_folder, load_table, read_mask, read_pixels
-from core.datasets.base import COLUMNS, EXTRA_COLUMNS
+from core.datasets.base import COLUMNS, EXTRA_COLUMNS, read_frames
+from core.datasets.duplicates import COPY, FRAME, find_pairs
 from core.polarity import is_inverted, normalise_polarity
 
 BREAKHIS = [f"breakhis-{magnification}" for magnification in (40, 100, 200, 400)]
@@ -224,6 +225,20 @@ def test_thermograms_of_one_woman_share_a_group_wherever_they_are_filed(tmp_path
     table = load_table("thermograms", folder).set_index("image_id")
     assert table.loc["validation/Sick/S_60", "group"] == "train/Sick/S_1"
     assert table["group"].nunique() == 7
+
+
+def test_fields_of_bach_that_are_alike_stay_apart_and_copies_do_not(tmp_path):
+    """Half of one field and half of another would be a frame of it, were it ultrasound."""
+    folder = build(tmp_path, "bach")
+    first = folder / "Benign/b001.tif"
+    field = cv2.imread(str(first), cv2.IMREAD_GRAYSCALE)
+    write(folder / "Benign/b002.tif", field // 2 + noise(99) // 2)
+    write(folder / "Benign/b003.tif", field)
+    paths = [folder / f"Benign/b00{i}.tif" for i in (1, 2, 3)]
+    pairs = find_pairs(list("123"), read_frames(paths)).set_index(["a", "b"])["kind"]
+    assert pairs["1", "3"] == COPY and pairs["1", "2"] == FRAME
+    table = load_table("bach", folder).set_index("image_id")["group"]
+    assert table["Benign/b003"] == table["Benign/b001"] != table["Benign/b002"]
 
 
 def test_thermograms_are_not_called_mri():

@@ -74,6 +74,12 @@ def test_misspelt_key_of_a_phase_is_named():
     assert "'training.phases.0.epoch'" in error_of(changed)
 
 
+def test_misspelt_parameter_of_a_network_is_named():
+    changed = as_dict()
+    changed["architecture"]["parameters"] = {"dropuot": 0.5}
+    assert "has no dropuot; it has dropout" in error_of(changed)
+
+
 def test_missing_field_is_named():
     changed = as_dict()
     del changed["preprocessing"]["size"]

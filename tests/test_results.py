@@ -16,6 +16,7 @@ from rich.console import Console
 from core.checkpoints import FIGURES_ONLY, list_trained, offered, write_checkpoint
 from core.evaluation import evaluate
 from core.evaluation.calibration import calibrate
+from core.evaluation.run import evaluate_run
 from core.recipe import list_recipes, load_recipe
 from core.results import __main__ as command
 from core.results import reproduction, tables
@@ -269,6 +270,15 @@ def changed_copy(metrics, change) -> dict:
 def test_other_contradictions_are_named(table, metrics, change, sentence):
     problems = reproduction.differences(changed_copy(metrics, change), table, RECIPE)
     assert sentence in problems[0]
+
+
+def test_other_seeds_than_those_of_the_predictions_are_named(table, metrics):
+    several = pd.concat([table, predictions(seed=1).assign(seed=4)])
+    found = {p: evaluate_run(rows, RECIPE) for p, rows in several.groupby("protocol")}
+    assert reproduction.differences(found, several, RECIPE) == []
+    found["grouped"]["over_seeds"]["seeds"] = [3, 4, 5]
+    (problem,) = reproduction.differences(found, several, RECIPE)
+    assert problem.startswith("grouped, seeds: [3, 4, 5] in metrics.json, [3, 4] from")
 
 
 def test_predictions_without_metrics_are_named(table, metrics):

@@ -56,6 +56,10 @@ def test_card_and_page_tell_what_other_splits_gave():
     assert "Over 3 trainings under `grouped`" in card
     assert "Accuracy 0.781 ± 0.043. The table is that of seed 0." in card
     assert "trainings" not in render(recipe, {"grouped": run})
+    assert "not scaled: 9 validation images" in card and "calibration error is " in card
+    scaled = run | {"calibration": calibration | {"temperature": 1.5}}
+    told_of = render(recipe, {"grouped": scaled})
+    assert "temperature of 1.50, fitted on 9" in told_of and "error becomes " in told_of
     told = _system._other_splits(run | {"over_seeds": spread})
     assert "3 different splits" in told and "78 % on average (SD 4 %)" in told.replace("\xa0", " ")
     assert _system._other_splits(run) == ""

@@ -154,6 +154,30 @@ def test_what_is_no_number_is_told_in_a_sentence(option, text, message, capsys):
     assert message in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--refresh", "--data", "x", "--seed", "1"], "--refresh goes without --data, --seed"),
+        (["--refresh", "--tune", "3"], "--refresh goes without --tune"),
+        (["--refresh", "--from-scratch"], "--refresh goes without --from-scratch"),
+        (["--refresh", "--resume"], "--refresh goes without --resume"),
+        (["--refresh", "--protocol", "published"], "--refresh goes without --protocol"),
+        (["--tune", "3", "--resume"], "--tune goes without --resume"),
+        (["--tune", "3", "--figures-only"], "--tune goes without --figures-only"),
+        (["--tune", "3", "--output", "x"], "--tune goes without --output"),
+    ],
+)
+def test_options_that_have_no_say_are_refused(arguments, message, capsys):
+    with pytest.raises(SystemExit):
+        train.main(["busi-mobilenetv2", *arguments])
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_network_beside_the_list_does_no_harm(capsys):
+    assert train.main(["--list", "--architecture", "vgg16"]) == 0
+    assert "busi-mobilenetv2" in capsys.readouterr().out
+
+
 def test_an_unknown_network_lists_the_known_ones(capsys):
     with pytest.raises(SystemExit):
         train.main(["busi-mobilenetv2", "--architecture", "vgg13"])

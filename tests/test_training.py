@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from histology import write_breakhis
 from networks import on_small_images
 
 from core.checkpoints import open_checkpoint
 from core.datasets import DatasetError
 from core.recipe import Recipe, load_recipe
-from core.training.images import ImageSet, balance, training_batches
+from core.training.images import ImageSet, balance, digest, read_images, training_batches
 from core.training.learner import create_learner
-from core.training.loop import train, validate
+from core.training.loop import DivergedError, train, validate
 from core.training.run import (
     Listener,
     ResumeError,
     check_interrupted,
+    read_table,
     shorten,
     start_anew,
     train_recipe,
@@ -61,6 +65,15 @@ def test_batches_depend_on_seed_and_epoch_alone():
     assert all(np.array_equal(a[0], b[0]) for a, b in zip(first, again, strict=True))
     assert not np.array_equal(first[0][0], draw(0, 1)[0][0])
     assert not np.array_equal(first[0][0], draw(1, 0)[0][0])
+
+
+def test_a_copy_is_changed_anew_in_each_epoch():
+    """One image four times over, all copies: eight different pictures in two epochs."""
+    recipe = small(OF_TORCH)
+    one = stripes(1, 0)
+    copies = ImageSet(*(np.repeat(a, 4, axis=0) for a in (one.images, one.masks, one.labels)), 0)
+    drawn = [b for e in (0, 1) for b, _, _ in training_batches(copies, recipe, 0, e)]
+    assert len({image.tobytes() for image in np.concatenate(drawn)}) == 8
 
 
 def test_an_epoch_shows_every_image_once():
@@ -124,10 +137,10 @@ def test_a_few_steps_learn_what_is_plain_to_see(recipe_id, tmp_path):
     ids=["torch", "keras"],
 )
 def test_an_interrupted_run_goes_on_where_it_was(recipe_id, trainable, tmp_path):
-    """Two epochs, an interruption, two more: as four in one go (no dropout is left to chance)."""
+    """Two epochs, an interruption, two more: as four in one go, in what dropout draws too."""
     phase = {"epochs": 4, "patience": None, "learning_rate": 1e-3, "trainable": trainable}
     recipe = small(recipe_id, phase)
-    architecture = recipe.architecture.model_copy(update={"parameters": {"dropout": 0.0}})
+    architecture = recipe.architecture.model_copy(update={"parameters": {"dropout": 0.5}})
     recipe = recipe.model_copy(update={"architecture": architecture})
     images, validation = stripes(16, 0), stripes(9, 1)
 
@@ -183,20 +196,139 @@ def test_resuming_nothing_and_resuming_another_recipe_are_refused(tmp_path):
         train_recipe(recipe, None, resume=True, runs=tmp_path)
     folder = RunFolder(tmp_path / f"{recipe.id}-grouped-0")
     folder.save(Progress(), {"w": np.zeros(1, np.float32)}, {})
-    (folder.folder / "method.json").write_text(json.dumps(shorten(recipe, 1).method()))
+    with pytest.raises(ResumeError, match="no interrupted run"):
+        train_recipe(recipe, None, resume=True, runs=tmp_path)
+    start_anew(folder, {"method": shorten(recipe, 1).method(), "pretrained": True})
+    folder.save(Progress(), {"w": np.zeros(1, np.float32)}, {})
     with pytest.raises(ResumeError, match="recipe has changed"):
         train_recipe(recipe, None, resume=True, runs=tmp_path)
+
+
+@pytest.mark.parametrize("protocol", ["grouped", "published"])
+@pytest.mark.parametrize("resampling", ["none", "random", "smote"])
+def test_no_test_image_is_learned_from_or_chosen_by(protocol, resampling, tmp_path, monkeypatch):
+    """What reaches the loop are the training images, with copies of these alone, and, to stop and
+    choose by, the validation images as they are."""
+    recipe = on_small_images(load_recipe("breakhis-40-dalaresnet50+googlenet"), 32)
+    training = recipe.training.model_copy(update={"resampling": resampling})
+    recipe = recipe.model_copy(update={"training": training})
+    data = write_breakhis(tmp_path / "breakhis", patients=40)
+    for path in (data / "malignant").glob("*-100?-*.png"):
+        path.unlink()
+    table = read_table(recipe, data, protocol, 0)
+    given = []
+
+    def stop(learner, recipe, *parts):
+        given.extend(parts[:2])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("core.training.run.train", stop)
+    monkeypatch.setattr("core.training.run.create_learner", lambda *_: None)
+    with pytest.raises(KeyboardInterrupt):
+        train_recipe(recipe, data, protocol=protocol, runs=tmp_path)
+    learned, chosen_by = given
+    expected = {
+        name: read_images(table[table["split"] == name], recipe) for name in ("train", "validation")
+    }
+    assert learned.originals == len(expected["train"])
+    np.testing.assert_array_equal(learned.images[: learned.originals], expected["train"].images)
+    np.testing.assert_array_equal(chosen_by.images, expected["validation"].images)
+    np.testing.assert_array_equal(chosen_by.labels, expected["validation"].labels)
+    copies = learned.images[learned.originals :]
+    counts = np.bincount(expected["train"].labels)
+    assert len(copies) == (0 if resampling == "none" else np.ptp(counts)) and np.ptp(counts) > 0
+    if resampling == "random":
+        known = {image.tobytes() for image in expected["train"].images}
+        assert {image.tobytes() for image in copies} <= known
 
 
 def test_a_mistyped_folder_leaves_an_interrupted_run_as_it_was(tmp_path):
     recipe = load_recipe("busi-mobilenetv2")
     run = RunFolder(tmp_path / f"{recipe.id}-grouped-0")
-    start_anew(run, recipe.method())
+    start = {"method": recipe.method(), "pretrained": True, "data": "x"}
+    start_anew(run, start)
     run.save(Progress(epoch=3), {"w": np.zeros(1, np.float32)}, {})
     with pytest.raises(DatasetError):
         train_recipe(recipe, tmp_path / "mistyped", runs=tmp_path)
-    check_interrupted(run, recipe.method())
+    check_interrupted(run, start)
     assert run.load()[0].epoch == 3
+
+
+def test_other_data_are_not_taken_for_those_of_the_interrupted_run(tmp_path):
+    """An epoch, an interruption, a changed training image: refused. Changed back, it goes on."""
+    recipe = on_small_images(load_recipe("breakhis-40-dalaresnet50+googlenet"), 32)
+    recipe = shorten(recipe, 2)
+    data = write_breakhis(tmp_path / "breakhis")
+    options = {"pretrained": False, "output": tmp_path / "out", "runs": tmp_path}
+
+    def interrupt(record):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_recipe(recipe, data, listener=Listener(epoch=interrupt), **options)
+    table = read_table(recipe, data, "grouped", 0)
+    path = Path(table["path"][table["split"] == "train"].iloc[0])
+    original = path.read_bytes()
+    cv2.imwrite(str(path), 255 - cv2.imread(str(path)))
+    with pytest.raises(ResumeError, match="images, masks, labels or their split .* same data"):
+        train_recipe(recipe, data, resume=True, **options)
+    path.write_bytes(original)
+    train_recipe(recipe, data, resume=True, **options)
+    history = open_checkpoint(recipe.id, tmp_path / "out").history()
+    assert history["epoch"].tolist() == [0, 1]
+
+
+def test_the_digest_tells_whatever_a_run_learns_from():
+    images = stripes(4, 0)
+    other = {
+        "images": images.images[::-1],
+        "masks": ~images.masks,
+        "labels": images.labels[::-1],
+    }
+    changed = [replace(images, **{name: array}) for name, array in other.items()]
+    parts = [images, *changed]
+    pairs = [(one, images) for one in parts] + [(images, one) for one in changed]
+    found = {digest(*pair) for pair in pairs}
+    assert len(found) == len(pairs)
+    assert digest(images, images) == digest(replace(images), images) in found
+
+
+@pytest.mark.parametrize(
+    ("recipe_id", "learns"),
+    [("busi-efficientnetv2b0", True), ("busi-multitask", True), (OF_TORCH, False)],
+)
+def test_an_image_without_its_mask_is_not_taken_for_one_without_outline(
+    recipe_id, learns, tmp_path
+):
+    """A recipe that sees the outlined lesion would learn from one image what lies around it."""
+    path = tmp_path / "benign (1).png"
+    cv2.imwrite(str(path), np.zeros((40, 50, 3), np.uint8))
+    table = pd.DataFrame({"path": [str(path)], "label": ["benign"], "masks": [()]})
+    recipe = small(recipe_id)
+    if not learns:
+        assert not read_images(table, recipe).masks.any()
+        return
+    with pytest.raises(DatasetError, match=r"benign \(1\)\.png has no mask") as error:
+        read_images(table, recipe)
+    assert "Copy its mask" in str(error.value)
+
+
+def test_a_class_that_a_part_of_the_split_lacks_is_told_before_the_training(tmp_path):
+    """One malignant patient of eleven is on one side alone."""
+    folder = write_breakhis(tmp_path / "breakhis")
+    for path in (folder / "malignant").glob("*.png"):
+        if "-1001-" not in path.name:
+            path.unlink()
+    sentence = r"22 images in 11 groups .* none is left for validation \(malignant\) and test \(mal"
+    with pytest.raises(DatasetError, match=sentence):
+        read_table(load_recipe("breakhis-40-dalaresnet50"), folder, "grouped", 0)
+
+
+def test_a_network_that_has_diverged_is_told(tmp_path):
+    recipe = small(OF_TORCH, {"epochs": 2, "learning_rate": 1e30})
+    learner = create_learner(recipe, seed=0, pretrained=False)
+    with pytest.raises(DivergedError, match="diverged. Lower the learning rate"):
+        train(learner, recipe, stripes(16, 0), stripes(9, 1), RunFolder(tmp_path), seed=0)
 
 
 def test_nothing_is_read_where_there_is_no_run_to_resume(tmp_path):
@@ -217,17 +349,17 @@ def test_one_command_goes_from_phantoms_to_a_checkpoint(tmp_path, few_phantoms):
     recipe = small(OF_TORCH, {"epochs": 1})
     data = recipe.data.model_copy(update={"dataset": "phantoms"})
     recipe = recipe.model_copy(update={"data": data})
+    options = {"pretrained": False, "output": tmp_path / "out", "runs": tmp_path}
     for protocol in ("grouped", "published"):
-        train_recipe(
-            recipe,
-            None,
-            protocol=protocol,
-            pretrained=False,
-            output=tmp_path / "out",
-            runs=tmp_path,
-        )
+        train_recipe(recipe, None, protocol=protocol, **options)
     checkpoint = open_checkpoint(recipe.id, tmp_path / "out")
     assert checkpoint.recipe == recipe
+    assert not checkpoint.pretrained and "Begun from random weights" in checkpoint.card
+    with pytest.raises(ResumeError, match="began from other weights"):
+        train_recipe(recipe, None, resume=True, **options | {"pretrained": True})
+    train_recipe(recipe, None, resume=True, **options)  # the run is finished, and judged again
+    again = open_checkpoint(recipe.id, tmp_path / "out")
+    assert again.metrics == checkpoint.metrics
     assert set(checkpoint.metrics) == {"grouped", "published"}
     assert checkpoint.manifest["weights"] == {"protocol": "grouped", "seed": 0}
     assert set(checkpoint.history().protocol) == {"grouped", "published"}
@@ -249,6 +381,37 @@ def test_an_epoch_takes_no_more_steps_than_the_phase_allows(tmp_path):
         on_step=lambda done, total, _: taken.append((done, total)),
     )
     assert taken == [(1, 2), (2, 2)] * 2
+
+
+def test_every_step_has_the_rate_of_its_place_in_the_phase(tmp_path):
+    """Two epochs of two steps each: the middle of each quarter of the phase."""
+    recipe = small(OF_TORCH, {"epochs": 2, "schedule": "hill", "learning_rate": 1e-4})
+    learner = create_learner(recipe, seed=0, pretrained=False)
+    rates, step = [], learner.step
+    learner.step = lambda *args: rates.append(args[2]) or step(*args)
+    train(learner, recipe, stripes(16, 0), stripes(9, 1), RunFolder(tmp_path), seed=0)
+    expected = [1e-4 * (1 - done) ** 0.9 for done in (1 / 8, 3 / 8, 5 / 8, 7 / 8)]
+    np.testing.assert_allclose(rates, expected)
+
+
+def test_earlier_stages_learn_more_slowly_where_the_recipe_says_so():
+    """Plain descent moves a weight by its rate times its gradient: by all of it in the head and
+    the last stage, then by 0.5 * 0.2, 0.5 * 0.2^2 and so on, stage by stage towards the input."""
+    recipe = small(OF_TORCH, {"stage_rate": 0.5, "stage_decay": 0.2})
+    plain = recipe.training.model_copy(update={"optimizer": "sgd"})
+    learner = create_learner(recipe.model_copy(update={"training": plain}), 0, pretrained=False)
+    learner.start_phase(recipe.training.phases[0])
+    stages = list(learner.network.stages.values())
+    parts = [learner.network.head, *reversed(stages)]
+    watched = [max(part.parameters(), key=lambda p: p.numel()) for part in parts]
+    before = [weight.detach().clone() for weight in watched]
+    images = stripes(8, 0)
+    learner.step((images.images / 255).astype(np.float32), images.labels, 0.1)
+    expected = [1, 1, *(0.5 * 0.2**back for back in range(1, len(stages)))]
+    for weight, old, share in zip(watched, before, expected, strict=True):
+        moved, gradient = (old - weight.detach()).double(), weight.grad.double()
+        rate = (moved * gradient).sum() / (gradient**2).sum()
+        assert float(rate) == pytest.approx(0.1 * share, rel=0.02)
 
 
 def test_of_many_training_images_those_of_most_groups_are_remembered(monkeypatch):

@@ -8,12 +8,15 @@ import tomllib
 import numpy as np
 import pytest
 import tomli_w
+import torch
 from histology import write_breakhis
 
+from core.architectures import build
 from core.networks import networks
 from core.recipe import Recipe, load_recipe, parse_recipe
 from core.training import images as training_images
 from core.training import tune as tuning
+from core.training.loop import DivergedError
 from core.training.run import Listener, read_table, shorten
 from core.training.tune import RATE, apply, tune
 
@@ -102,7 +105,7 @@ def test_a_trial_that_falls_behind_is_given_up(recipe, data, tmp_path, monkeypat
     losses = iter([0.5, 0.5, 0.9])
 
     def lose(learner, recipe, training, validation, run, seed, on_step, on_epoch):
-        on_epoch({"epoch": 0, "val_loss": next(losses)})
+        on_epoch({"phase": 0, "epoch": 0, "val_loss": next(losses)})
 
     monkeypatch.setattr(tuning, "train", lose)
     monkeypatch.setattr(tuning, "create_learner", lambda *_: None)
@@ -110,6 +113,44 @@ def test_a_trial_that_falls_behind_is_given_up(recipe, data, tmp_path, monkeypat
     tried, best = search(recipe, data, tmp_path, 3)
     assert [loss for _, loss in tried] == [0.5, 0.5, None]
     assert best.loss == 0.5 and best.trials == 3
+
+
+def judged_by(monkeypatch, *runs: list[tuple[int, float]]) -> None:
+    """Trainings that report these phases and validation losses; one without any diverges."""
+    left = iter(runs)
+
+    def report(learner, recipe, training, validation, run, seed, on_step, on_epoch):
+        records = next(left)
+        if not records:
+            raise DivergedError
+        for epoch, (phase, loss) in enumerate(records):
+            on_epoch({"phase": phase, "epoch": epoch, "val_loss": loss})
+
+    monkeypatch.setattr(tuning, "train", report)
+    monkeypatch.setattr(tuning, "create_learner", lambda *_: None)
+
+
+def test_a_trial_is_judged_by_the_weights_that_it_keeps(recipe, data, tmp_path, monkeypatch):
+    """Those of the last phase, though an earlier one was better for a while."""
+    judged_by(monkeypatch, [(0, 0.1), (1, 0.6), (1, 0.5), (1, 0.7)], [(0, 0.9), (1, 0.4)])
+    tried, best = search(recipe, data, tmp_path, 2)
+    assert [loss for _, loss in tried] == [0.5, 0.4]
+    assert best.loss == 0.4
+
+
+def test_a_trial_that_diverges_is_given_up_and_the_search_goes_on(
+    recipe, data, tmp_path, monkeypatch
+):
+    judged_by(monkeypatch, [], [(0, 0.4)])
+    tried, best = search(recipe, data, tmp_path, 2)
+    assert [loss for _, loss in tried] == [None, 0.4]
+    assert best.loss == 0.4 and best.trials == 2
+
+
+def test_a_search_in_which_all_diverge_says_so(recipe, data, tmp_path, monkeypatch):
+    judged_by(monkeypatch, [], [])
+    with pytest.raises(DivergedError, match="None of the 2 settings could be trained"):
+        search(recipe, data, tmp_path, 2)
 
 
 def test_settings_reach_the_recipe():
@@ -136,6 +177,19 @@ def test_the_mobilenet_paper_is_searched_as_it_was_tuned():
     assert set(offered) == {"dense", "dropout", "activation"}
     chosen = load_recipe("busi-mobilenetv2").architecture.parameters
     assert all(chosen[name] in offered[name] for name in offered)
+
+
+@pytest.mark.parametrize("name", sorted(networks()))
+def test_the_dropout_of_a_recipe_reaches_its_network(name):
+    recipe = load_recipe(f"mammography-dalaresnet50+{name}")
+    architecture = recipe.architecture.model_copy(update={"parameters": {"dropout": 0.37}})
+    with torch.device("meta"):  # random weights of the large ones take seconds
+        network = build(recipe.model_copy(update={"architecture": architecture}))
+    if architecture.framework == "torch":
+        rates = [part.p for part in network.head.modules() if isinstance(part, torch.nn.Dropout)]
+    else:
+        rates = [layer.rate for layer in network.model.layers if layer.name == "head_dropout"]
+    assert {0.37} <= set(rates) <= {0.37, 0.0}
 
 
 @pytest.mark.parametrize("name", sorted(networks()))

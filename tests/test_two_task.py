@@ -112,6 +112,14 @@ def test_the_loss_is_the_classes_plus_the_weighted_outlines():
     assert loss == pytest.approx(float(classes + 0.5 * outlining), rel=1e-5)
 
 
+def test_a_smoothed_label_gives_a_share_to_every_class():
+    """0.3 of it, in equal parts: 0.8, 0.1 and 0.1 (Szegedy et al., CVPR 2016, section 7)."""
+    learner = started(label_smoothing=0.3, class_weights=())
+    logits = torch.tensor([[1.0, 2.0, 3.0]])
+    expected = -(torch.tensor([0.8, 0.1, 0.1]) * logits.log_softmax(1)).sum()
+    assert float(learner._class_loss(logits, np.array([0]))) == pytest.approx(float(expected))
+
+
 def test_the_outline_teaches_the_network():
     """Without it, an image of which no class is learnt moves nothing; with it the stages move."""
     learner = started(averaging=0.0)
@@ -180,7 +188,7 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path):
 
     def run(folder, on_epoch=lambda _: None):
         learner = create_learner(recipe, 0, pretrained=False)
-        learner.network.head[2].p = 0.0  # dropout's chance is not resumed
+        assert learner.network.head[2].p > 0
         history = train(learner, recipe, images, images, RunFolder(folder), 0, on_epoch=on_epoch)
         return history, learner.kept.to_arrays()
 

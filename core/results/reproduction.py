@@ -49,9 +49,10 @@ def _flat(entry: dict) -> dict:
     """Every number of an entry of ``metrics.json`` by a name."""
     names = ("n", "n_groups", "seed", "split", "confusion")
     counts = {name: entry[name] for name in names if name in entry}
-    spread = {
+    over_seeds = entry.get("over_seeds", {})
+    spread = {"seeds": over_seeds.get("seeds")} | {
         f"{metric} ({part} over seeds)": number
-        for metric, figure in (entry.get("over_seeds") or {"values": {}})["values"].items()
+        for metric, figure in over_seeds.get("values", {}).items()
         for part, number in figure.items()
     }
     calibration = entry.get("calibration", {})

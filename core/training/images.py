@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from core import augmentation, preprocessing
-from core.datasets import read_mask, read_pixels
+from core.datasets import DatasetError, read_mask, read_pixels
 from core.recipe import Recipe
 
 
@@ -30,17 +31,38 @@ class ImageSet:
 
 
 def read_images(table: pd.DataFrame, recipe: Recipe) -> ImageSet:
-    """All images of a table, cut and resized as the recipe says."""
+    """All images of a table, cut and resized as the recipe says.
+
+    Raises DatasetError for a file that cannot be read, and for an image without the mask that the
+    recipe learns from: taken as it is, it would be the only one that shows what lies outside.
+    """
     prep = recipe.preprocessing
+    needs_masks = prep.outlined or recipe.training.second_task is not None
     images, masks = [], []
     for row in table.itertuples():
         mask = read_mask(row)
+        if mask is None and needs_masks:
+            raise DatasetError(
+                f"The image {row.path} has no mask, and this recipe learns from the outlines of "
+                "lesions. Copy its mask beside it, or remove the image."
+            )
         images.append(preprocessing.fit(read_pixels(row), prep, mask))
         masks.append(
             np.zeros(prep.size, bool) if mask is None else preprocessing.fit_mask(mask, prep)
         )
     labels = table["label"].map(recipe.classes.index).to_numpy(np.int64)
     return ImageSet(np.stack(images), np.stack(masks), labels, len(labels))
+
+
+def digest(*parts: ImageSet) -> str:
+    """sha256 (hexadecimal) of pixels, masks and labels, in their order, and of which part they are
+    in: of all that a run learns from."""
+    found = hashlib.sha256()
+    for part in parts:
+        for array in (part.images, part.masks, part.labels):
+            found.update(f"{array.shape}".encode())
+            found.update(np.ascontiguousarray(array))
+    return found.hexdigest()
 
 
 def subset(images: ImageSet, chosen: np.ndarray) -> ImageSet:

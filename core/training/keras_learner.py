@@ -63,6 +63,13 @@ class KerasLearner(Learner):
             forward = lambda *parts: rest([*parts], training=True)  # noqa: E731
             self._step = _traced_step(forward, rest, self._optimizer)
 
+    def reseed(self, seed: int, epoch: int) -> None:
+        found = (getattr(layer, "seed_generator", None) for layer in self.network.model.layers)
+        generators = [one for one in found if one is not None]
+        drawn = np.random.default_rng([seed, epoch]).integers(2**31, size=len(generators))
+        for generator, start in zip(generators, drawn, strict=True):
+            generator.state.assign([start, 0])
+
     def step(
         self, batch: np.ndarray, labels: np.ndarray, rate: float, masks: np.ndarray | None = None
     ) -> float:

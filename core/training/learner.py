@@ -28,6 +28,10 @@ class Learner(ABC):
         """Choose what learns, and begin with a fresh optimiser."""
 
     @abstractmethod
+    def reseed(self, seed: int, epoch: int) -> None:
+        """Let what is drawn in the steps that follow (dropout) depend on these two alone."""
+
+    @abstractmethod
     def step(
         self, batch: np.ndarray, labels: np.ndarray, rate: float, masks: np.ndarray | None = None
     ) -> float:

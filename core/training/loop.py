@@ -11,6 +11,7 @@ from sklearn.metrics import accuracy_score, log_loss, precision_score, recall_sc
 
 from core.classifiers.base import probabilities
 from core.recipe import Phase, Recipe
+from core.refusal import Refusal
 from core.training.images import ImageSet, evaluation_batches, training_batches
 from core.training.learner import Learner
 from core.training.schedule import learning_rate
@@ -18,6 +19,10 @@ from core.training.state import Progress, RunFolder
 
 Report = Callable[[int, int, float], None]
 """Called after each step with steps done, steps in the epoch and the mean loss so far."""
+
+
+class DivergedError(Refusal):
+    """A network whose weights are no numbers any more."""
 
 
 def train(
@@ -34,7 +39,8 @@ def train(
 
     A phase starts from the best weights of the one before, and only its own epochs compete for
     its best: what an earlier phase kept frozen is so always learned where the last one trains it.
-    Continues where the run folder left off. Returns the history, one record an epoch: phase,
+    Continues where the run folder left off, and then ends as a run that was never interrupted.
+    Raises DivergedError. Returns the history, one record an epoch: phase,
     epoch, learning_rate, seconds, loss, val_loss, val_accuracy, val_precision, val_recall
     (precision and recall are macro averages).
     """
@@ -78,6 +84,7 @@ def _epoch(
     steps = -(-len(training) // recipe.training.batch_size)
     steps = min(steps, phase.steps or steps)
     losses = []
+    learner.reseed(seed, progress.epoch)
     batches = training_batches(training, recipe, seed, progress.epoch)
     for batch, labels, masks in islice(batches, steps):
         rate = learning_rate(phase, progress.epoch_of_phase, (len(losses) + 0.5) / steps)
@@ -94,8 +101,13 @@ def _epoch(
 
 
 def validate(learner: Learner, recipe: Recipe, images: ImageSet) -> dict[str, float]:
-    """Loss, accuracy and macro precision and recall on unchanged images."""
+    """Loss, accuracy and macro precision and recall on unchanged images. Raises DivergedError."""
     logits = np.concatenate([learner.logits(b) for b in evaluation_batches(images, recipe)])
+    if not np.isfinite(logits).all():
+        raise DivergedError(
+            "The network's answers are no numbers any more: the training has diverged. Lower the "
+            "learning rate in the recipe, and start anew."
+        )
     classes = np.arange(len(recipe.classes))
     predicted = logits.argmax(axis=1)
     macro = {"labels": classes, "average": "macro", "zero_division": 0}

@@ -129,16 +129,21 @@ def _chosen(table: pd.DataFrame, seed: int) -> np.ndarray:
 
 
 def add_to_checkpoint(
-    result: Result, folder: Path, fingerprint: str, figures_only: bool = False
+    result: Result,
+    folder: Path,
+    fingerprint: str,
+    figures_only: bool = False,
+    pretrained: bool = True,
 ) -> None:
     """Write a run into a checkpoint folder beside the runs that it holds already.
 
-    Runs of another method or other data are dropped: figures of one folder belong to one system
-    and one data set. Weights are those of the ``grouped`` run, or of any run until then; with
-    ``figures_only`` none are kept, and their number stands in the manifest.
+    Runs of another method, of other data or begun from other weights are dropped: figures of one
+    folder belong to one system and one data set. ``pretrained``: it began from ImageNet's weights,
+    as manifest and card tell. Weights are those of the ``grouped`` run, or of any run until then;
+    with ``figures_only`` none are kept, and their number stands in the manifest.
     """
     recipe = result.recipe
-    old = _existing(folder, recipe, fingerprint)
+    old = _existing(folder, recipe, fingerprint, pretrained)
     if figures_only:
         shapes = {name: array.shape for name, array in result.weights.items()}
         kept, facts = {}, {"parameters": learned(shapes)}
@@ -157,9 +162,10 @@ def add_to_checkpoint(
         "recipe": recipe.id,
         **facts,
         "data": {"dataset": recipe.data.dataset, "fingerprint": fingerprint},
+        "pretrained": pretrained,
         "versions": _versions(recipe.architecture.framework),
     }
-    write_checkpoint(folder, kept | _derived(recipe, predictions), manifest)
+    write_checkpoint(folder, kept | _derived(recipe, predictions, pretrained), manifest)
 
 
 def _with_weights(result: Result, old: Checkpoint | None) -> tuple[dict[str, bytes], dict]:
@@ -181,16 +187,17 @@ def refresh(checkpoint: Checkpoint, recipe: Recipe) -> None:
     """
     if checkpoint.recipe.method() != recipe.method():
         raise ValueError(f"The method of {recipe.id} has changed since: train it again.")
-    update_checkpoint(checkpoint, _derived(recipe, checkpoint.predictions()))
+    derived = _derived(recipe, checkpoint.predictions(), checkpoint.pretrained)
+    update_checkpoint(checkpoint, derived)
 
 
-def _derived(recipe: Recipe, predictions: pd.DataFrame) -> dict[str, bytes]:
+def _derived(recipe: Recipe, predictions: pd.DataFrame, pretrained: bool) -> dict[str, bytes]:
     by_protocol = predictions.groupby("protocol")
     metrics = {protocol: evaluate_run(rows, recipe) for protocol, rows in by_protocol}
     return {
         "recipe.toml": tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True)).encode(),
         "metrics.json": json.dumps(metrics, indent=1, sort_keys=True, allow_nan=False).encode(),
-        "card.md": card.render(recipe, metrics).encode(),
+        "card.md": card.render(recipe, metrics, pretrained).encode(),
     }
 
 
@@ -206,12 +213,14 @@ def _outranks(result: Result, shipped: dict) -> bool:
     return new <= old
 
 
-def _existing(folder: Path, recipe: Recipe, fingerprint: str) -> Checkpoint | None:
+def _existing(
+    folder: Path, recipe: Recipe, fingerprint: str, pretrained: bool
+) -> Checkpoint | None:
     if not (folder / MANIFEST).is_file():
         return None
     old = Checkpoint(folder)
-    same_data = old.manifest["data"]["fingerprint"] == fingerprint
-    return old if same_data and old.recipe.method() == recipe.method() else None
+    theirs = old.manifest["data"]["fingerprint"], old.pretrained, old.recipe.method()
+    return old if theirs == (fingerprint, pretrained, recipe.method()) else None
 
 
 def _merge(result: Result, new: pd.DataFrame, old: pd.DataFrame | None) -> pd.DataFrame:

@@ -14,13 +14,21 @@ from core.datasets import DatasetError, fingerprint, load_table
 from core.datasets.splits import SPLITS, assign
 from core.recipe import Recipe
 from core.refusal import Refusal
-from core.training.images import balance, read_images, subset
+from core.training.images import balance, digest, read_images, subset
 from core.training.learner import create_learner
 from core.training.loop import Report, train
 from core.training.result import add_to_checkpoint, make_result
 from core.training.state import RunFolder
 
-METHOD = "method.json"
+START = "start.json"
+_CHANGED = {
+    "method": "The recipe has changed since the run was interrupted.",
+    "pretrained": "The interrupted run began from other weights: --from-scratch was given to one "
+    "of the two alone.",
+    "data": "The images, masks, labels or their split are not those that the interrupted run began "
+    "with. Give the same data.",
+}
+"""What a run began with -> what is said where it is another."""
 
 
 class ResumeError(Refusal):
@@ -52,12 +60,14 @@ def train_recipe(
 
     ``data`` is the data set's folder (None: found by its setting, or generated); ``pretrained``
     starts from ImageNet weights; ``figures_only`` keeps no weights. Returns the checkpoint folder.
-    Raises DatasetError or ResumeError; after a KeyboardInterrupt the state of the last full epoch
-    is in ``runs``. An earlier run is forgotten only when everything is there to train anew.
+    Raises DatasetError, ResumeError or DivergedError; after a KeyboardInterrupt the state of the
+    last full epoch is in ``runs``. An earlier run is forgotten only when everything is there to
+    train anew.
     """
     run = RunFolder(runs / f"{recipe.id}-{protocol}-{seed}")
+    start = {"method": recipe.method(), "pretrained": pretrained}
     if resume:
-        check_interrupted(run, recipe.method())
+        check_interrupted(run, start)
     listener.message(f"Reading {recipe.data.dataset}")
     table = read_table(recipe, data, protocol, seed)
     images = read_images(table, recipe)
@@ -65,27 +75,39 @@ def train_recipe(
     listener.message(_describe(table))
     training = balance(subset(images, split == "train"), recipe, seed)
     validation = subset(images, split == "validation")
+    start["data"] = digest(training, validation)
+    if resume:
+        check_interrupted(run, start)
     learner = create_learner(recipe, seed, pretrained)
     if not resume:
-        start_anew(run, recipe.method())
+        start_anew(run, start)
     history = train(learner, recipe, training, validation, run, seed, listener.step, listener.epoch)
     listener.message("Predicting every image with the best weights")
     result = make_result(learner.trained(), recipe, protocol, seed, history, table, images)
     folder = output / recipe.id
-    add_to_checkpoint(result, folder, fingerprint(table), figures_only)
+    add_to_checkpoint(result, folder, fingerprint(table), figures_only, pretrained)
     return folder
 
 
 def read_table(recipe: Recipe, data: Path | None, protocol: str, seed: int) -> pd.DataFrame:
-    """The data set's images of the recipe's classes, with their split. Raises DatasetError."""
+    """The data set's images of the recipe's classes, with their split.
+
+    Raises DatasetError, also where a part of the split has no image of a class: such a class could
+    not be learned, calibrated or judged, which would show after the training only.
+    """
     table = load_table(recipe.data.dataset, data)
     table = table[table["label"].isin(recipe.classes)].reset_index(drop=True)
     table = table.assign(split=assign(table, protocol, recipe.data.fractions, seed))
-    empty = [split for split in SPLITS if split not in set(table["split"])]
-    if empty:
+    found = set(zip(table["split"], table["label"], strict=True))
+    lacking = {
+        split: [label for label in recipe.classes if (split, label) not in found]
+        for split in SPLITS
+    }
+    if any(lacking.values()):
+        told = (f"{split} ({', '.join(labels)})" for split, labels in lacking.items() if labels)
         raise DatasetError(
             f"{len(table)} images in {table['group'].nunique()} groups are too few to split: none "
-            f"is left for {' and '.join(empty)}. Give the whole data set."
+            f"is left for {' and '.join(told)}. Give the whole data set."
         )
     return table
 
@@ -99,25 +121,22 @@ def shorten(recipe: Recipe, epochs: int) -> Recipe:
     return recipe.model_copy(update={"training": training})
 
 
-def check_interrupted(run: RunFolder, method: dict) -> None:
-    """Raise ResumeError unless there is a run of this method to go on with."""
-    settings = run.folder / METHOD
-    if not settings.is_file() or run.load() is None:
+def check_interrupted(run: RunFolder, start: dict) -> None:
+    """Raise ResumeError unless there is a run to go on with that began with all that ``start``
+    names: ``method``, ``pretrained``, ``data``."""
+    path = run.folder / START
+    if not path.is_file() or run.load() is None:
         raise ResumeError("There is no interrupted run to resume. Start it without --resume.")
-    if settings.read_text(encoding="utf-8") != _written(method):
-        raise ResumeError(
-            "The recipe has changed since the run was interrupted. Start it without --resume."
-        )
+    began = json.loads(path.read_text(encoding="utf-8"))
+    for name, value in start.items():
+        if began.get(name) != value:
+            raise ResumeError(f"{_CHANGED[name]} Or start anew, without --resume.")
 
 
-def start_anew(run: RunFolder, method: dict) -> None:
-    """Forget the run, and keep the method of the one that starts."""
+def start_anew(run: RunFolder, start: dict) -> None:
+    """Forget the run, and keep what the one that starts begins with."""
     run.clear()
-    (run.folder / METHOD).write_text(_written(method), encoding="utf-8")
-
-
-def _written(method: dict) -> str:
-    return json.dumps(method, sort_keys=True)
+    (run.folder / START).write_text(json.dumps(start), encoding="utf-8")
 
 
 def _describe(table: pd.DataFrame) -> str:

@@ -63,6 +63,9 @@ class TorchLearner(Learner):
         decay = self._recipe.training.averaging
         self._mean = RunningMean(self.network, decay) if decay else None
 
+    def reseed(self, seed: int, epoch: int) -> None:
+        torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0]))
+
     def step(
         self, batch: np.ndarray, labels: np.ndarray, rate: float, masks: np.ndarray | None = None
     ) -> float:

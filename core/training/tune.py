@@ -2,8 +2,9 @@
 
 Searched are a factor on all learning rates and what the network's row in ``networks.toml`` offers
 (the MobileNetV2 paper tuned rate, dropout, dense width and activation with Keras Tuner). A trial
-trains as the recipe says and is judged by its lowest validation loss; one that falls behind the
-median of the earlier trials is given up. The test images are never read.
+trains as the recipe says and is judged by the validation loss of the weights that it keeps, the
+lowest of its last phase; one that falls behind the median of the earlier trials is given up, and so
+is one that diverges. The test images are never read.
 """
 
 from __future__ import annotations
@@ -16,16 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
-import pandas as pd
 import tomli_w
 
 from core.checkpoints import RUNS
-from core.datasets import fingerprint
 from core.networks import networks
 from core.recipe import Recipe
-from core.training.images import ImageSet, balance, read_images, subset
+from core.training.images import ImageSet, balance, digest, read_images, subset
 from core.training.learner import create_learner
-from core.training.loop import train
+from core.training.loop import DivergedError, train
 from core.training.run import Listener, read_table
 from core.training.state import RunFolder
 
@@ -65,7 +64,7 @@ def tune(
 
     Trials are kept in ``runs``: the same call goes on where an interrupted one stopped, and finds
     the same as one that was not. ``on_trial`` gets the settings of each trial and its loss, None
-    if it was given up. Raises DatasetError.
+    if it was given up. Raises DatasetError, or DivergedError if all were.
     """
     listener.message(f"Reading {recipe.data.dataset}")
     table = read_table(recipe, data, protocol, seed)
@@ -79,13 +78,19 @@ def tune(
         tried = apply(recipe, _suggest(trial, recipe))
         return _lowest_loss(trial, tried, training, validation, seed, pretrained, listener)
 
-    study = _open_study(recipe, table, seed, pretrained, runs)
+    question = [recipe.method(), digest(training, validation), seed, pretrained]
+    study = _open_study(recipe, question, runs)
     while (number := len(study.get_trials(states=_FINISHED))) < trials:
         # Seeded anew for each trial, so that an interruption changes nothing.
         study.sampler = optuna.samplers.TPESampler(seed=1000 * seed + number)
         study.optimize(judge, n_trials=1)
         last = study.trials[-1]
         on_trial(last.params, last.value if last.state == _FINISHED[0] else None)
+    if not study.get_trials(states=_FINISHED[:1]):
+        raise DivergedError(
+            f"None of the {number} settings could be trained: all diverged. Try more with --tune, "
+            "or lower the learning rate in the recipe."
+        )
     return Tuned(apply(recipe, study.best_params), study.best_value, number)
 
 
@@ -121,34 +126,33 @@ def _lowest_loss(
     pretrained: bool,
     listener: Listener,
 ) -> float:
-    losses = []
+    losses: dict[int, list[float]] = {}  # by phase
 
     def on_epoch(record: dict) -> None:
         listener.epoch(record)
-        losses.append(record["val_loss"])
-        trial.report(min(losses), step=record["epoch"])
+        losses.setdefault(record["phase"], []).append(record["val_loss"])
+        trial.report(min(map(min, losses.values())), step=record["epoch"])
         if trial.should_prune():
             raise optuna.TrialPruned
 
     learner = create_learner(recipe, seed, pretrained)
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder(Path(folder))
-        train(learner, recipe, training, validation, run, seed, listener.step, on_epoch)
-    return min(losses)
+        try:
+            train(learner, recipe, training, validation, run, seed, listener.step, on_epoch)
+        except DivergedError as error:
+            raise optuna.TrialPruned from error
+    return min(losses[max(losses)])
 
 
-def _open_study(
-    recipe: Recipe, table: pd.DataFrame, seed: int, pretrained: bool, runs: Path
-) -> optuna.Study:
+def _open_study(recipe: Recipe, question: list, runs: Path) -> optuna.Study:
     """The study of exactly this question: other settings, images or splits begin another."""
-    search = networks()[recipe.architecture.name].search
-    splits = hashlib.sha256("".join(table["split"]).encode()).hexdigest()
-    question = [recipe.method(), search, fingerprint(table), splits, seed, pretrained]
-    digest = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()
+    asked = [*question, networks()[recipe.architecture.name].search]
+    name = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
     runs.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna.create_study(
-        study_name=f"{recipe.id} {digest[:16]}",
+        study_name=f"{recipe.id} {name}",
         storage=f"sqlite:///{(runs / STUDIES).resolve()}",
         direction="minimize",
         pruner=optuna.pruners.MedianPruner(n_startup_trials=_TRIALS_BEFORE_PRUNING),

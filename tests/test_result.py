@@ -1,0 +1,129 @@
+"""What a run leaves in a checkpoint folder beside the runs that are there."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.checkpoints import MANIFEST, Checkpoint, open_checkpoint
+from core.recipe import load_recipe
+from core.training.result import Result, add_to_checkpoint, refresh
+from core.training.run import shorten
+
+RECIPE = load_recipe("busi-mobilenetv2")
+DATA = "fingerprint of the data"
+
+
+def result(protocol: str = "grouped", seed: int = 0, recipe=RECIPE) -> Result:
+    """A run with as many predictions as figures need; its one weight is its seed."""
+    run = {"protocol": protocol, "seed": seed}
+    n = 12
+    parts = ("train", "validation", "test")
+    table = pd.DataFrame(
+        {
+            **{name: [value] * n * 3 for name, value in run.items()},
+            "split": np.repeat(parts, n),
+            "image_id": [f"image {i}" for i in range(3 * n)],
+            "label": list(recipe.classes) * n,
+            "group": [f"group {i}" for i in range(3 * n)],
+        }
+    )
+    shares = np.random.default_rng(seed).dirichlet(np.ones(3), len(table))
+    return Result(
+        recipe=recipe,
+        protocol=protocol,
+        seed=seed,
+        history=pd.DataFrame([{"epoch": 0, **run}]),
+        predictions=table.assign(**dict(zip(recipe.classes, shares.T, strict=True))),
+        relatives=table.iloc[:0][["split", "image_id", "label", "group"]].assign(**run),
+        weights={"w": np.full((2, 2), seed, np.float16)},
+        guard={"labels": np.zeros(1, np.int64)},
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / RECIPE.id
+
+
+def runs(folder) -> list[tuple[str, int]]:
+    found = Checkpoint(folder).predictions()[["protocol", "seed"]].drop_duplicates()
+    return list(found.itertuples(index=False, name=None))
+
+
+@pytest.mark.parametrize(
+    ("later", "shipped"),
+    [
+        (("published", 0), ("grouped", 1)),
+        (("grouped", 2), ("grouped", 1)),
+        (("grouped", 0), ("grouped", 0)),
+        (("grouped", 1), ("grouped", 1)),
+    ],
+)
+def test_weights_are_those_of_the_first_grouped_run(folder, later, shipped):
+    for run in (("published", 3), ("grouped", 1), later):
+        add_to_checkpoint(result(*run), folder, DATA)
+    checkpoint = open_checkpoint(RECIPE.id, folder.parent)
+    assert checkpoint.manifest["weights"] == dict(zip(("protocol", "seed"), shipped, strict=True))
+    assert (checkpoint.arrays()["w"] == shipped[1]).all()
+    assert sorted(runs(folder)) == sorted({("published", 3), ("grouped", 1), later})
+
+
+def test_a_run_that_is_repeated_takes_the_place_of_its_first(folder):
+    first = result()
+    again = replace(first, predictions=first.predictions.assign(image_id="again"))
+    for one in (first, again):
+        add_to_checkpoint(one, folder, DATA)
+    predictions = Checkpoint(folder).predictions()
+    assert len(predictions) == len(again.predictions)
+    assert set(predictions["image_id"]) == {"again"}
+    assert len(Checkpoint(folder).history()) == 1
+
+
+@pytest.mark.parametrize(
+    ("other", "options"),
+    [
+        (result(recipe=shorten(RECIPE, 1)), {}),
+        (result(), {"fingerprint": "other"}),
+        (result(), {"pretrained": False}),
+    ],
+    ids=["method", "data", "start"],
+)
+def test_figures_of_one_folder_belong_to_one_system(folder, other, options):
+    add_to_checkpoint(result("published"), folder, DATA)
+    add_to_checkpoint(other, folder, **{"fingerprint": DATA} | options)
+    assert runs(folder) == [("grouped", 0)]
+
+
+def test_manifest_and_card_tell_what_began_from_random_weights(folder):
+    add_to_checkpoint(result(), folder, DATA, pretrained=False)
+    checkpoint = Checkpoint(folder)
+    assert checkpoint.manifest["pretrained"] is False and not checkpoint.pretrained
+    assert "Begun from random weights" in checkpoint.card
+    refresh(checkpoint, RECIPE)
+    assert "Begun from random weights" in Checkpoint(folder).card
+    add_to_checkpoint(result(), folder, DATA)
+    assert Checkpoint(folder).pretrained
+    assert "random weights" not in Checkpoint(folder).card
+
+
+def test_manifests_that_do_not_tell_are_of_runs_begun_from_imagenet(folder):
+    """As all were whose manifests were written before they told."""
+    add_to_checkpoint(result("published"), folder, DATA)
+    path = folder / MANIFEST
+    manifest = json.loads(path.read_text())
+    del manifest["pretrained"]
+    path.write_text(json.dumps(manifest))
+    assert Checkpoint(folder).pretrained
+    add_to_checkpoint(result(), folder, DATA)
+    assert set(runs(folder)) == {("published", 0), ("grouped", 0)}
+
+
+def test_a_method_that_has_changed_is_not_refreshed(folder):
+    add_to_checkpoint(result(), folder, DATA)
+    with pytest.raises(ValueError, match="has changed since: train it again"):
+        refresh(Checkpoint(folder), shorten(RECIPE, 1))
