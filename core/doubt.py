@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.findings import NO_REGION
+from core.findings import NO_REGION, Findings
 from core.guard import GuardVerdict
 from core.modality import contradiction
 from core.recipe import Recipe
@@ -20,9 +20,16 @@ def doubt(
     ``outlined``: whether a system that needs the lesion's outline has it, or its lack is told
     elsewhere. The command and tables of scans outline nothing.
     """
-    found = (
-        contradiction(modality, recipe.modality),
-        NO_REGION if recipe.preprocessing.outlined and not outlined else None,
-        likeness.sentence if likeness and likeness.level != "like" else None,
-    )
-    return " ".join(filter(None, found)) or None
+    unlike = likeness.sentence if likeness and likeness.level != "like" else None
+    lacking = recipe.preprocessing.outlined and not outlined
+    return _told(contradiction(modality, recipe.modality), lacking, unlike)
+
+
+def doubt_in(findings: Findings) -> str | None:
+    """The same of a scan that was examined."""
+    unlike = findings.guard if findings.guard_level != "like" else None
+    return _told(findings.warning, findings.needs_region and findings.region is None, unlike)
+
+
+def _told(contradicted: str | None, lacking_outline: bool, unlike: str | None) -> str | None:
+    return " ".join(filter(None, [contradicted, lacking_outline and NO_REGION, unlike])) or None

@@ -19,6 +19,9 @@ NO_REGION = (
     "its figures do not hold."
 )
 
+NO_DECISION = "no decision"
+"""In place of a class, where none is to be named."""
+
 RegionSource = Literal["drawn", "uploaded", "proposed"]
 GuardLevel = Literal["like", "unusual", "foreign"]
 
@@ -55,8 +58,8 @@ class Findings:
     ``guard`` is the guard's sentence,
     ``warning`` that of a header which contradicts the system. ``spread``: lowest and highest
     probability of the likeliest class over slightly changed copies, with what was changed in
-    ``spread_note``. ``spacing_mm`` and ``text_risk`` as in ``Scan``. ``name`` is the file's name,
-    only if the user wants it told. ``made_at`` is aware.
+    ``spread_note``. ``spacing_mm`` and ``text_risk`` as in ``Scan``. ``synthetic``: no patient's.
+    ``name`` is the file's name, only if the user wants it told. ``made_at`` is aware.
     """
 
     opinion: Opinion
@@ -82,6 +85,7 @@ class Findings:
     spread_note: str | None = None
     spacing_mm: tuple[float, float] | None = None
     text_risk: str | None = None
+    synthetic: bool = False
     name: str | None = None
     made_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -101,6 +105,11 @@ class Findings:
     def needs_region(self) -> bool:
         """Whether the system was trained on outlined lesions alone."""
         return self.recipe.preprocessing.outlined
+
+    @property
+    def label(self) -> str:
+        """The likeliest class, or that none is to be named."""
+        return NO_DECISION if self.abstention else self.opinion.label
 
     @property
     def explained(self) -> str:

@@ -13,14 +13,15 @@ import numpy as np
 from PIL import Image
 
 from core.checkpoints import CHECKPOINTS, Checkpoint, CheckpointError, open_checkpoint
-from core.classifiers.base import Classifier
+from core.classifiers.base import Classifier, probabilities
 from core.dicom.series import read_series
 from core.explain import METHODS
-from core.findings import EvidenceMap
+from core.findings import EvidenceMap, weights_of
 from core.manifest import (
     Manifest,
     ManifestError,
     Map,
+    Weights,
     library_versions,
     map_of,
     pixels_of,
@@ -46,9 +47,10 @@ def replay(
     ``data`` are the bytes of the file, or of all files of a series. The comparison holds
     ``agrees``; ``tolerance``, 0 on the same machine with the same versions, else TOLERANCE;
     ``difference``, the largest of any probability; ``stated`` and ``found`` probabilities by
-    class; ``maps``, for each heatmap its method, whether it agrees and by what share its raw
-    maximum differs; ``changes``, what is another version or machine now. Raises ManifestError
-    where it cannot be done: another file, other weights, pixels that are unpacked differently.
+    class; ``logits``, whether those agree; ``maps``, for each heatmap its method, whether it agrees
+    and by what share its raw maximum differs; ``changes``, what is another version or machine now.
+    Raises ManifestError where it cannot be done: another file, other weights, pixels that are
+    unpacked differently.
     """
     if isinstance(stated, dict):
         stated = read_manifest(json.dumps(stated))
@@ -59,13 +61,15 @@ def replay(
     changes = _changes(stated, checkpoint)
     tolerance = TOLERANCE if changes else 0.0
     difference = float(np.abs(opinion.probabilities - np.array(stated.probabilities)).max())
+    logits = _logits_agree(stated, opinion, exactly=not changes)
     compared = [_compare(one, found, exactly=not changes) for one, found in maps]
     return {
-        "agrees": difference <= tolerance and all(one["agrees"] for one in compared),
+        "agrees": difference <= tolerance and logits and all(one["agrees"] for one in compared),
         "tolerance": tolerance,
         "difference": difference,
         "stated": dict(zip(stated.classes, stated.probabilities, strict=True)),
         "found": dict(zip(opinion.classes, map(float, opinion.probabilities), strict=True)),
+        "logits": logits,
         "maps": compared,
         "changes": changes,
     }
@@ -95,6 +99,11 @@ def _checkpoint(stated: Manifest, root: Path) -> Checkpoint:
         raise ManifestError(
             f"The weights of {stated.recipe} here are others (sha256 {known[:12]}…) than those of "
             f"the manifest ({stated.weights.sha256[:12]}…). Get the checkpoint that it names."
+        )
+    if Weights(**weights_of(checkpoint)) != stated.weights:
+        raise ManifestError(
+            f"The manifest names another protocol or seed than the weights of {stated.recipe} were "
+            "trained under. It was changed: choose the file as it was saved."
         )
     if temperature != stated.temperature:
         raise ManifestError(
@@ -139,6 +148,14 @@ def _again(stated: Map, classifier: Classifier, opinion: Opinion, mask: np.ndarr
             f"The manifest's settings of the heatmap '{stated.method}' cannot be used here."
         ) from error
     return map_of(EvidenceMap(stated.method, found.heatmaps[0], stated.parameters))
+
+
+def _logits_agree(stated: Manifest, opinion: Opinion, exactly: bool) -> bool:
+    """Whether logits are the same, or, elsewhere, stand for the same probabilities."""
+    if exactly:
+        return stated.logits == tuple(map(float, opinion.logits))
+    implied = probabilities(np.array(stated.logits), stated.temperature)
+    return bool(np.abs(implied - opinion.probabilities).max() <= TOLERANCE)
 
 
 def _compare(stated: Map, found: Map, exactly: bool) -> dict:

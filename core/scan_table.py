@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-REMARKS = ("prediction_set", "guard")
+REMARKS = ("frame", "prediction_set", "guard", "report")
 """Columns that stand only where a row has something to say in them."""
 PROBLEMS = ("warning", "error")
 
@@ -18,17 +18,29 @@ class Row:
 
     ``shares``: probability in [0, 1] by class, empty if the scan was not examined; ``error`` then
     tells why. ``warning`` tells why the probabilities are not to be relied on. Without a
-    ``file``'s name the row has its number.
+    ``file``'s name the row has its number. ``frame`` tells which frame was examined, where there
+    are several; ``report`` is the name of the file that tells more.
     """
 
     file: str | None = None
     recipe: str | None = None
     label: str | None = None
     shares: Mapping[str, float] = field(default_factory=dict)
+    frame: str | None = None
     prediction_set: str | None = None
     guard: str | None = None
+    report: str | None = None
     warning: str | None = None
     error: str | None = None
+
+
+def frame_of(number: int, count: int) -> str | None:
+    """Which frame of a scan, counted from 0, was examined; None if it is the only one.
+
+    >>> frame_of(0, 65), frame_of(0, 1)
+    ('1 of 65', None)
+    """
+    return f"{number + 1} of {count}" if count > 1 else None
 
 
 def scan_table(rows: Sequence[Row], classes: Sequence[str] = ()) -> pd.DataFrame:

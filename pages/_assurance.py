@@ -13,18 +13,23 @@ from core.guard import GuardVerdict
 from core.predict import Opinion
 from core.recipe import load_recipe
 from core.wording import percent
-from pages import _work as work
+from pages import _kept as kept
+from pages import _shared as shared
 from pages._frame import plain, quiet
 from pages._region import Region
 from pages._region_figures import accuracy_text
+from pages._scans import mismatch
 from pages._system import reliability
+from pages._views import View, needs_outline
 
 ABSTAIN = "Decide only when sure"
 ABSTAIN_HELP = (
     "No class is named where the prediction set has more than one, where there is none, or where "
     "the scan is unlike the training images. The probabilities stay."
 )
-NO_SET = "None: such sets hold only for scans, and outlines, like those they were measured with."
+NO_SET = (
+    "None: such sets hold only for scans, outlines and windows like those they were measured with."
+)
 STEADY_HELP = "Lowest and highest estimate over {} slightly changed copies of the scan: {}."
 
 
@@ -33,13 +38,14 @@ class Assurance:
     """How far an opinion can be trusted.
 
     ``contradiction``: why the file's header speaks against the system, or None. ``guard`` judges
-    the picture. ``classes``: the prediction set, or None where it does not hold: for a scan
-    unlike the training images, or for a region of another kind than in training. ``strict``: the
-    user wants a class named only where it is the only one.
+    the picture. ``unmeasured``: why the system's figures do not hold for what it is shown of the
+    scan, in a few words, or None. ``classes``: the prediction set, or None where it does not hold.
+    ``strict``: the user wants a class named only where it is the only one.
     """
 
     contradiction: str | None
     guard: GuardVerdict
+    unmeasured: str | None
     conformal: Conformal
     classes: tuple[str, ...] | None
     strict: bool
@@ -57,33 +63,46 @@ class Assurance:
         if self.doubtful:
             return "unlike its training images"
         if self.classes is None:
-            return "no outline to rely on"
+            return self.unmeasured
         return " or ".join(self.classes) if len(self.classes) > 1 else None
 
 
-def assess(view: work.View, opinion: Opinion, region: Region | None = None) -> Assurance:
+def assess(view: View, opinion: Opinion, region: Region | None = None) -> Assurance:
     """Judge one opinion. Raises CheckpointError if the system's checkpoint is damaged."""
-    sets = work.conformal(view.recipe_id)
-    contradiction = work.mismatch(view.item, load_recipe(view.recipe_id))
-    guard = work.guard(view.recipe_id).judge(opinion.features, opinion.pixels)
-    alike = guard.level == "like" and not contradiction and as_trained(view.recipe_id, region)
+    sets = shared.conformal(view.recipe_id)
+    contradiction = mismatch(view.item, load_recipe(view.recipe_id))
+    guard = shared.guard(view.recipe_id).judge(opinion.features, opinion.pixels)
+    unmeasured = _unmeasured(view, region)
+    alike = guard.level == "like" and not contradiction and not unmeasured
     return Assurance(
         contradiction=contradiction,
         guard=guard,
+        unmeasured=unmeasured,
         conformal=sets,
         classes=sets.classes_in(opinion.probabilities) if alike else None,
-        strict=st.session_state.get("strict", False),
+        strict=only_when_sure(),
     )
+
+
+def _unmeasured(view: View, region: Region | None) -> str | None:
+    if not as_trained(view.recipe_id, region):
+        return "no outline to rely on"
+    return "seen through another window" if view.look else None
 
 
 def as_trained(recipe_id: str, region: Region | None) -> bool:
     """Whether a system is shown what it was measured with: an outline by hand, if it needs one."""
-    return not work.needs_outline(recipe_id) or (region is not None and region.source != "proposed")
+    return not needs_outline(recipe_id) or (region is not None and region.source != "proposed")
 
 
 def choose_strictness() -> None:
     """Whether a class is named only where the system is sure of it."""
     st.toggle(ABSTAIN, key="strict", persist_state="session", help=ABSTAIN_HELP)
+
+
+def only_when_sure() -> bool:
+    """Whether that was chosen."""
+    return st.session_state.get("strict", False)
 
 
 def show_doubt(found: Assurance) -> None:
@@ -110,9 +129,9 @@ def show_assurance(found: Assurance):
     return steady.empty()
 
 
-def show_steadiness(place, view: work.View, opinion: Opinion) -> None:
+def show_steadiness(place, view: View, opinion: Opinion) -> None:
     """How far the estimate of the likeliest class moves when the scan changes a little."""
-    spread = work.spread(view)
+    spread = kept.spread(view)
     index = opinion.classes.index(opinion.label)
     low, high = percent(float(spread.low[index])), percent(float(spread.high[index]))
     with place.container():
@@ -121,21 +140,26 @@ def show_steadiness(place, view: work.View, opinion: Opinion) -> None:
         quiet(f"{low} to {high}")
 
 
-def trust_in(view: work.View, opinion: Opinion, region: Region | None, found: Assurance) -> str:
+def trust_in(view: View, opinion: Opinion, region: Region | None, found: Assurance) -> str:
     """How often such an answer was right on unseen scans that were seen in the same way; nothing
     where that was not measured, or where the scan or the view of it is of another kind."""
     if found.doubtful or view.look:
         return ""
     if as_trained(view.recipe_id, region):
-        return reliability(opinion, work.checkpoint(view.recipe_id).metrics)
+        return reliability(opinion, shared.checkpoint(view.recipe_id).metrics)
     return accuracy_text(view.recipe_id, "proposed") if region else ""
 
 
-def show_region_warning(view: work.View) -> None:
+def show_region_warning(view: View) -> None:
     """That a system which needs a region was given none, and what that costs."""
-    if work.needs_outline(view.recipe_id) and view.outline is None:
+    if lacks_region(view):
         told = f"{NO_REGION} {accuracy_text(view.recipe_id, 'none')}"
         st.warning(told, icon=":material/crop_free:")
+
+
+def lacks_region(view: View) -> bool:
+    """Whether a system that needs a region was given none."""
+    return needs_outline(view.recipe_id) and view.outline is None
 
 
 _LIKE = {

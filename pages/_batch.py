@@ -8,13 +8,15 @@ import pandas as pd
 import streamlit as st
 
 from core.figures.style import MALIGNANT_SCALE, OTHER_SCALE
+from core.findings import NO_DECISION
 from core.recipe import Recipe
-from core.scan_table import PROBLEMS, Row, scan_table, without_names
+from core.scan_table import PROBLEMS, Row, frame_of, scan_table, without_names
 from core.spreadsheet import safe_csv
 from core.wording import signed
 from pages._downloads import Offer, hand_over, show_buttons
 from pages._frame import fragment
-from pages._work import Item, Verdict
+from pages._scans import Item
+from pages._verdicts import Verdict
 
 NAMES = "A file's name may be a patient's. Without a tick the scans are numbered as in the table."
 ROWS_SHOWN = 6.5
@@ -22,14 +24,21 @@ ROW_HEIGHT = 33
 FULL_HEIGHT = int((ROWS_SHOWN + 1) * ROW_HEIGHT) + 3
 
 
-def batch_table(items: list[Item], verdicts: list[Verdict], recipe: Recipe) -> pd.DataFrame:
-    """One row a scan, see ``core.scan_table``; every class of the system has its column."""
+def batch_table(
+    items: list[Item], verdicts: list[Verdict], recipe: Recipe, strict: bool = False
+) -> pd.DataFrame:
+    """One row a scan, see ``core.scan_table``; every class of the system has its column.
+
+    ``strict``: a class is named only where it is the only one that cannot be ruled out.
+    """
     rows = [
         Row(
             file=item.name,
             recipe=recipe.id,
-            label=found.label,
+            label=NO_DECISION if strict and found.label and not found.decided else found.label,
             shares=dict(zip(recipe.classes, found.probabilities, strict=False)),
+            frame=frame_of(0, found.frames),
+            prediction_set="; ".join(found.classes) if found.classes else None,
             warning=found.warning,
             error=found.error,
         )
@@ -123,6 +132,8 @@ def _columns(recipe: Recipe) -> dict:
         "file": st.column_config.TextColumn("File", pinned=True),
         "label": st.column_config.TextColumn("Most likely"),
         **shares,
+        "frame": st.column_config.TextColumn("Frame examined"),
+        "prediction_set": st.column_config.TextColumn("Prediction set"),
         "error": st.column_config.TextColumn("Problem", width="large"),
     }
 

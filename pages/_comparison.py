@@ -18,7 +18,7 @@ from core.recipe import load_recipe
 from pages._downloads import Offer
 from pages._frame import plain, quiet
 from pages._maps import INSTANT, Aim, Answer
-from pages._work import Outline
+from pages._views import Outline
 
 SHOWN = {
     "iou": "IoU",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages._work import Item
+from pages._scans import Item
 
 _KEY = "current scan"
 

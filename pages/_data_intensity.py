@@ -18,6 +18,7 @@ from core.wording import usable
 from pages._data_overview import download, show_figure
 from pages._data_source import Source, measured
 from pages._frame import plain, quiet
+from pages._keeping import KEPT
 
 REGIONS = {"Whole image": "mean", "Inside the lesion": "inside", "Outside the lesion": "outside"}
 WHAT_IS_MEASURED = (
@@ -132,7 +133,7 @@ def _difference(row) -> str:
     )
 
 
-@st.cache_data(max_entries=32, show_spinner=False)
+@st.cache_data(max_entries=32, ttl=KEPT, show_spinner=False)
 def _effects(key: str, column: str, _facts: pd.DataFrame) -> pd.DataFrame:
     return effects(_facts, column)
 

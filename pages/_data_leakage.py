@@ -9,9 +9,10 @@ import streamlit as st
 from core.datasets.audit import TINY, Audit, crossings, nearest_neighbour, what_relatives_are
 from core.wording import counted
 from pages._data_overview import choose_split, download
-from pages._data_pictures import show_open_picture, show_picture, sides_of
+from pages._data_pictures import page_of, show_open_picture, show_picture, sides_of
 from pages._data_source import Source, audited, show_unreadable
 from pages._frame import plain, quiet
+from pages._keeping import KEPT
 
 ALL, CONFLICTS, CROSSING = "All pairs", "Under two labels", "Across the split"
 WHAT_KINDS_MEAN = (
@@ -66,12 +67,12 @@ def show_counts(source: Source, found: Audit) -> None:
     )
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
+@st.cache_data(max_entries=8, ttl=KEPT, show_spinner=False)
 def _neighbour(key: str, _found: Audit) -> dict[str, float]:
     return nearest_neighbour(_found)
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
+@st.cache_data(max_entries=8, ttl=KEPT, show_spinner=False)
 def _crossings(key: str, names: tuple[str, ...], _found: Audit, _splits) -> pd.DataFrame:
     return crossings(_found, _splits)
 
@@ -130,12 +131,8 @@ def show_pairs(source: Source, found: Audit) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"{counted(len(pairs), 'pair')}, the most alike first.", width="content")
         download("Pairs (CSV)", pairs, "pairs")
-    pages = max(1, -(-len(pairs) // PER_PAGE))
-    page = 1
-    if pages > 1:
-        page = st.pagination(pages, key=f"data pairs page {choice} {split} {kinds}")
     grid = st.grid(2, min_column_width=420, gap="small")
-    for pair in pairs.iloc[(page - 1) * PER_PAGE : page * PER_PAGE].itertuples():
+    for pair in page_of(source, pairs, PER_PAGE).itertuples():
         with grid.cell():
             show_pair(source, pair)
     quiet(WHAT_KINDS_MEAN)

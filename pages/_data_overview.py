@@ -19,7 +19,7 @@ def show_overview(source: Source) -> None:
     counts = source.table["label"].value_counts(sort=False)
     left, right = st.columns(2, gap="large")
     with left:
-        show_figure("Images a class", figures.class_bars(counts), "classes", _counts(counts))
+        show_figure("Images a class", figures.class_bars(counts), "classes", told_counts(counts))
     with right:
         show_figure("Shares", figures.class_pie(counts), "shares", _shares(counts))
     show_splits(source)
@@ -41,7 +41,7 @@ def show_splits(source: Source) -> None:
     counts = counts.reindex([one for one in figures.SPLIT_ORDER if one in counts.index])
     labels = source.table["label"].unique()
     counts = counts[[label for label in labels if label in counts]]  # a split may leave some out
-    told = "; ".join(f"{side}: {_counts(row)}" for side, row in counts.iterrows())
+    told = "; ".join(f"{side}: {told_counts(row)}" for side, row in counts.iterrows())
     draw(figures.split_bars(counts, labels), "splits", f"Images a split and class. {told}")
 
 
@@ -131,8 +131,13 @@ def download(label: str, table: pd.DataFrame, name: str) -> None:
     show_downloads(f"data {name}", [offer])
 
 
-def _counts(counts: pd.Series) -> str:
-    return ", ".join(f"{plain(str(label))} {count:,}" for label, count in counts.items())
+def told_counts(counts: pd.Series) -> str:
+    """Images a class, so that a class called 10 is told from a number.
+
+    >>> told_counts(pd.Series({"benign": 1437, "10": 2}))
+    'benign (1,437), 10 (2)'
+    """
+    return ", ".join(f"{plain(str(label))} ({count:,})" for label, count in counts.items())
 
 
 def _shares(counts: pd.Series) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -27,7 +26,7 @@ from core.datasets.known_splits import known_splits
 from core.wording import counted
 from pages._frame import plain, quiet
 from pages._keeping import KEPT
-from pages._tables import table_of, version
+from pages._tables import stamp, table_of, version
 
 PHANTOMS = "phantoms"
 PICTURES, PICTURE = ("PNG", "SVG"), "data picture"
@@ -63,24 +62,17 @@ class Source:
 
 def choose() -> Callable[[], Source]:
     """Widgets; what they return reads the chosen data set, which may take seconds, and raises
-    DatasetError if it cannot be read."""
-    present = [one for one in READERS if one == PHANTOMS or find_folder(one)]
-    present.sort(key=lambda one: one != PHANTOMS)
-    dataset_id = st.selectbox(
-        "Data set",
-        present,
-        format_func=lambda one: READERS[one].title,
-        key="data set",
-        persist_state="session",
-        help=NAMELESS,
-    )
+    DatasetError if it cannot be read. What another choice outweighs is disabled."""
+    first = st.container()
     upload = st.file_uploader(
         "Or your own, as a .zip file",
         type="zip",
         key="data upload",
         help=f"{folder.LAYOUT} It stays in the server's memory.",
     )
-    path = _ask_folder() if is_local() else ""
+    path = _ask_folder(disabled=bool(upload)).strip() if is_local() else ""
+    with first:
+        dataset_id = _ask_dataset(disabled=bool(upload or path))
     st.segmented_control(
         "Save figures as",
         PICTURES,
@@ -91,13 +83,32 @@ def choose() -> Callable[[], Source]:
     )
     if upload:
         return lambda: _of_archive(upload)
-    if path.strip():
-        return lambda: _of_folder(path.strip())
+    if path:
+        return lambda: _of_folder(path)
     return lambda: _of_reader(dataset_id)
 
 
-def _ask_folder() -> str:
-    return st.text_input("Or a folder on this computer", key="data folder", persist_state="session")
+def _ask_dataset(disabled: bool) -> str:
+    present = [one for one in READERS if one == PHANTOMS or find_folder(one)]
+    present.sort(key=lambda one: one != PHANTOMS)
+    return st.selectbox(
+        "Data set",
+        present,
+        format_func=lambda one: READERS[one].title,
+        key="data set",
+        persist_state="session",
+        help=NAMELESS,
+        disabled=disabled,
+    )
+
+
+def _ask_folder(disabled: bool) -> str:
+    return st.text_input(
+        "Or a folder on this computer",
+        key="data folder",
+        persist_state="session",
+        disabled=disabled,
+    )
 
 
 def is_local() -> bool:
@@ -144,42 +155,29 @@ def _of_reader(dataset_id: str) -> Source:
 
 def _of_folder(text: str) -> Source:
     try:
-        key, title, table = _read_folder(text)
+        return _read_folder(text)
     except (OSError, RuntimeError) as error:  # no such user, a name too long, no right to read
         reason = getattr(error, "strerror", None) or error
         raise DatasetError(
             f"{text} cannot be opened ({reason}). Give a folder that exists on this computer and "
             "that the server may read."
         ) from error
-    return Source(key, title, table, known_splits(table))
 
 
 @st.cache_data(max_entries=8, ttl=60, show_spinner="Reading the folder …")
-def _read_folder(text: str) -> tuple[str, str, pd.DataFrame]:
-    """Key, title and table of a folder, kept together: what is remembered under the key then has a
-    row for every row of the table that is shown, also while the folder changes."""
+def _read_folder(text: str) -> Source:
+    """Key and table are kept together: what is remembered under the key then has a row for every
+    row of the table that is shown, also while the folder changes."""
     path = Path(text).expanduser()
     table = folder.read(path)
-    return _stamp(table), path.name, table
-
-
-def _stamp(table: pd.DataFrame) -> str:
-    """Hash of a table's names, and of the sizes and times of its files."""
-    digest = hashlib.sha256()
-    for row in table.itertuples(index=False):
-        for file in (row.path, *row.masks):
-            status = Path(file).stat()
-            told = f"{row.image_id}\0{file}\0{status.st_size}\0{status.st_mtime_ns}\n"
-            digest.update(os.fsencode(told))
-    return digest.hexdigest()
+    key = stamp(chain(table["path"], *table["masks"]))
+    return Source(key, path.name, table, known_splits(table), remark=folder.left_beside(path))
 
 
 def _of_archive(upload) -> Source:
     kept = _archive(upload.file_id, upload)
-    left = kept.left_out
-    remark = f"{counted(left, 'file')} left out, of a kind that is not read here." if left else ""
-    table = kept.table
-    return Source(kept.digest, upload.name, table, known_splits(table), remark=remark)
+    splits = known_splits(kept.table)
+    return Source(kept.digest, upload.name, kept.table, splits, remark=kept.left_out)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

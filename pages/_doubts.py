@@ -10,16 +10,18 @@ import streamlit as st
 
 from core.doubt import doubt
 from core.recipe import load_recipe
-from pages import _work as work
+from pages import _shared as shared
 from pages._frame import plain, quiet
 from pages._keeping import keep
 from pages._maps import see
+from pages._scans import modality_of
 from pages._test_images import was_seen
+from pages._views import View, needs_outline
 
 SEEN = "trained or calibrated with this very image; its answer here tells nothing of new scans."
 
 
-def show_doubts(views: Sequence[work.View]) -> None:
+def show_doubts(views: Sequence[View]) -> None:
     """What speaks against each system's answer."""
     if seen := [view.recipe_id for view in views if was_seen(view.recipe_id, view.item)]:
         titles = ", ".join(plain(load_recipe(one).title) for one in seen)
@@ -30,27 +32,27 @@ def show_doubts(views: Sequence[work.View]) -> None:
             st.warning(f"**{title}:** {plain(told)}", icon=":material/do_not_disturb_on:")
 
 
-def show_remarks(views: Sequence[work.View]) -> None:
+def show_remarks(views: Sequence[View]) -> None:
     """What systems that were trained on outlined lesions are shown."""
     for view in views:
-        if work.needs_outline(view.recipe_id):
+        if needs_outline(view.recipe_id):
             quiet(f"*{plain(load_recipe(view.recipe_id).title)}* {_outlined(view)}")
 
 
 @keep(max_entries=64)
-def _doubt(key: tuple, *, _view: work.View) -> str | None:
+def _doubt(key: tuple, *, _view: View) -> str | None:
     """What ``core.doubt`` says, but for a missing outline, of which the remarks tell.
 
     Raises ScanError or CheckpointError.
     """
     scan, frame = _view.examined()
     last = see(replace(_view, layer=None)).features[0]
-    likeness = work.guard(_view.recipe_id).judge(last, scan.pixels[frame])
+    likeness = shared.guard(_view.recipe_id).judge(last, scan.pixels[frame])
     recipe = load_recipe(_view.recipe_id)
-    return doubt(recipe, work.modality_of(_view.item), likeness, outlined=True)
+    return doubt(recipe, modality_of(_view.item), likeness, outlined=True)
 
 
-def _outlined(view: work.View) -> str:
+def _outlined(view: View) -> str:
     if view.within:
         return "is shown the scan with everything outside the known outline black, as in training."
     return "was trained on outlined lesions and sees the whole image here: its figures do not hold."

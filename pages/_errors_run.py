@@ -17,9 +17,10 @@ from core.evaluation.mistakes import Judged, judge
 from core.evaluation.neighbours import nearest
 from core.recipe import Recipe, load_recipe
 from pages._maps import see
+from pages._shared import MAX_SYSTEMS, checkpoint, classifier
 from pages._tables import rows_of
 from pages._test_images import as_item
-from pages._work import MAX_SYSTEMS, View, checkpoint, classifier
+from pages._views import View
 
 PHANTOMS = "phantoms"
 PHANTOM_SEED, PHANTOMS_A_CLASS = 5000, 12

@@ -11,12 +11,16 @@ from core.explain import METHODS, Parameter
 from core.recipe import load_recipe
 from core.scans import ScanError
 from pages import _current as current
-from pages import _work as work
+from pages import _shared as shared
 from pages._drawing import draw
 from pages._frame import plain, quiet
 from pages._maps import INSTANT, Aim, see
 from pages._outlines import outline_of, read_outline, sample_outline
+from pages._samples import SAMPLES, sample
+from pages._scans import Item, scan_of
 from pages._test_images import as_item, held_out, offering
+from pages._uploads import uploaded
+from pages._views import Outline, View
 
 FIRST_SAMPLE = "Malignant phantom 1"
 DEFAULT_SYSTEMS = 3
@@ -24,7 +28,7 @@ FIRST_METHODS = 3
 """One line of maps a system; the other instant ones are often the same map by their definitions."""
 
 
-def choose_scan(page: str, systems: tuple[str, ...]) -> tuple[work.Item, work.Outline | None]:
+def choose_scan(page: str, systems: tuple[str, ...]) -> tuple[Item, Outline | None]:
     """The scan, and the outline of its lesion if that is known.
 
     Raises CheckpointError or DatasetError if the test images of a data set cannot be listed.
@@ -35,7 +39,7 @@ def choose_scan(page: str, systems: tuple[str, ...]) -> tuple[work.Item, work.Ou
         help="DICOM, NIfTI, PNG, JPEG, BMP, TIFF or WebP. It stays in the server's memory.",
     )
     if upload:
-        item = work.uploaded(upload)
+        item = uploaded(upload)
         return item, _choose_mask(page, item)
     tester = offering(systems)
     if tester and st.toggle("Choose a test image", key=f"{page} tests", help=_held_out(tester)):
@@ -46,7 +50,7 @@ def choose_scan(page: str, systems: tuple[str, ...]) -> tuple[work.Item, work.Ou
     if before and not before.synthetic and _wants(page, before):
         return before, _choose_mask(page, before)
     name = _choose_sample(page, before)
-    item = work.sample(name)
+    item = sample(name)
     if before is None or before.synthetic:
         current.remember(item)  # an upload stays at hand
     return item, sample_outline(name)
@@ -59,7 +63,7 @@ def _held_out(recipe_id: str) -> str:
     )
 
 
-def _wants(page: str, before: work.Item) -> bool:
+def _wants(page: str, before: Item) -> bool:
     """Whether the upload from Classify is to be explained, as it is to start with."""
     key = f"{page} before {before.digest}"
     wanted = st.toggle("The scan from Classify", value=True, key=key)
@@ -68,36 +72,36 @@ def _wants(page: str, before: work.Item) -> bool:
     return wanted
 
 
-def _choose_sample(page: str, before: work.Item | None) -> str:
+def _choose_sample(page: str, before: Item | None) -> str:
     """The name of a synthetic sample; to start with, the one that was looked at last."""
     first = before.name if before and before.synthetic else FIRST_SAMPLE
     return st.selectbox(
         "Or a synthetic sample",
-        list(work.SAMPLES),
-        index=list(work.SAMPLES).index(first),
+        list(SAMPLES),
+        index=list(SAMPLES).index(first),
         key=f"{page} sample",
         help="Drawn by a computer, of no patient; the outline of its lesion is known.",
     )
 
 
-def _choose_mask(page: str, item: work.Item) -> work.Outline | None:
+def _choose_mask(page: str, item: Item) -> Outline | None:
     mask = st.file_uploader(
         "Mask of its lesion, if you have one",
         key=f"{page} mask",
         help="A picture of the same size as the scan, white inside the lesion and black outside.",
     )
     try:
-        return read_outline(work.uploaded(mask), item) if mask else None
+        return read_outline(uploaded(mask), item) if mask else None
     except ScanError as error:
         st.error(plain(str(error)), icon=":material/broken_image:")
         return None
 
 
-def draw_outline(item: work.Item, frame: int) -> work.Outline | None:
+def draw_outline(item: Item, frame: int) -> Outline | None:
     """The scan to draw on, if that is wanted, and the outline that is drawn."""
     if not st.session_state["compare draw"]:
         return None
-    pixels = work.scan_of(item.digest, item.read).pixels[frame]
+    pixels = scan_of(item.digest, item.read).pixels[frame]
     return outline_of(draw(pixels, f"compare drawing {item.digest} {frame}"))
 
 
@@ -112,9 +116,9 @@ def choose_systems(systems: tuple[str, ...]) -> list[str]:
         key="compare systems",
         persist_state="session",
     )
-    if len(chosen) > work.MAX_SYSTEMS:
-        quiet(f"The first {work.MAX_SYSTEMS} of them are shown.")
-    return [one for one in systems if one in chosen][: work.MAX_SYSTEMS]
+    if len(chosen) > shared.MAX_SYSTEMS:
+        quiet(f"The first {shared.MAX_SYSTEMS} of them are shown.")
+    return [one for one in systems if one in chosen][: shared.MAX_SYSTEMS]
 
 
 def choose_methods() -> list[str]:
@@ -134,7 +138,7 @@ def choose_methods() -> list[str]:
 
 
 def choose_aim(
-    item: work.Item, frame: int, recipe_ids: list[str], outline: work.Outline | None
+    item: Item, frame: int, recipe_ids: list[str], outline: Outline | None
 ) -> Aim | None:
     """The class to explain among those all systems know; the likeliest of the first to start."""
     classes = common_classes(recipe_ids)
@@ -144,7 +148,7 @@ def choose_aim(
             icon=":material/info:",
         )
         return None
-    name = choose_class("compare", work.View(item, frame, recipe_ids[0], outline=outline), classes)
+    name = choose_class("compare", View(item, frame, recipe_ids[0], outline=outline), classes)
     others = [one for one in classes if one != name]
     rather_than = st.selectbox(
         "Rather than",
@@ -159,7 +163,7 @@ def choose_aim(
     return Aim(name, rather_than)
 
 
-def choose_class(page: str, view: work.View, classes: list[str]) -> str:
+def choose_class(page: str, view: View, classes: list[str]) -> str:
     """One of the classes, to start with the likeliest of the view."""
     return st.segmented_control(
         "Class to explain",
@@ -177,7 +181,7 @@ def common_classes(recipe_ids: list[str]) -> list[str]:
     return [name for name in first if all(name in classes for classes in others)]
 
 
-def likeliest(view: work.View, classes: list[str]) -> str:
+def likeliest(view: View, classes: list[str]) -> str:
     """That of the classes to which the system gives the highest probability."""
     shares = dict(zip(load_recipe(view.recipe_id).classes, see(view).probabilities, strict=True))
     return max(classes, key=shares.__getitem__)
@@ -185,7 +189,7 @@ def likeliest(view: work.View, classes: list[str]) -> str:
 
 def choose_layer(page: str, recipe_id: str) -> str | None:
     """The explained layer of a system; None for its last."""
-    last, *others = reversed(work.classifier(recipe_id).layers)
+    last, *others = reversed(shared.classifier(recipe_id).layers)
     layer = st.selectbox(
         f"Layer of {load_recipe(recipe_id).title}",
         [last, *others],
@@ -211,9 +215,9 @@ def _choose_number(page: str, method_id: str, one: Parameter) -> float:
     return st.slider(one.label, low, high, default, step, help=one.help, key=key)
 
 
-def choose_frame(page: str, item: work.Item) -> int:
+def choose_frame(page: str, item: Item) -> int:
     """Index of the frame to look at: a slider where the scan holds several, counted from 1."""
-    count = len(work.scan_of(item.digest, item.read).pixels)
+    count = len(scan_of(item.digest, item.read).pixels)
     return st.slider("Frame", 1, count, key=f"{page} {item.digest}") - 1 if count > 1 else 0
 
 

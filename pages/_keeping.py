@@ -14,7 +14,7 @@ import streamlit as st
 
 if TYPE_CHECKING:
     from core.scans import Scan
-    from pages._work import View
+    from pages._views import View
 
 KEPT = "1h"
 """How long anything made of a scan may stay in memory after it was last computed."""

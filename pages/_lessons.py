@@ -1,4 +1,4 @@
-"""Lessons on a view, each computed once and kept for a while, as in ``_work``."""
+"""Lessons on a view, each computed once and kept for a while, as in ``_kept``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from core.lessons import LESSONS, Scene, Step, Trial, trial
 from core.picture_size import shrunk
 from pages._keeping import keep
 from pages._maps import Question, answer, see
-from pages._work import View, classifier
+from pages._shared import classifier
+from pages._views import View
 
 LARGEST_SIDE = 360
 """Of the pictures, in pixels: about twice as large as they are shown, for sharp screens."""

@@ -1,4 +1,4 @@
-"""Maps of any method on any system, each computed once and kept for a while, as in ``_work``."""
+"""Maps of any method on any system, each computed once and kept for a while, as in ``_kept``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from core.evaluation.faithfulness import Faithfulness, faithfulness
 from core.explain import METHODS, Heatmap
 from core.preprocessing import shown, to_batch
 from pages._keeping import keep
-from pages._work import View, classifier
+from pages._shared import classifier
+from pages._views import View
 
 FAILED = "No map: the method failed on this scan. Try another one"
 INSTANT = "instant"

@@ -14,14 +14,18 @@ from core.figures.opinion import (
     probability_bars,
 )
 from core.figures.panels import MAX_PICTURE_SIDE
+from core.findings import NO_DECISION
 from core.picture_size import size_within
 from core.predict import Opinion
 from core.recipe import Recipe, load_recipe
 from core.wording import percent, signed
-from pages import _work as work
+from pages import _kept as kept
 from pages._downloads import Offer, show_downloads
 from pages._frame import plain, quiet, themed
+from pages._originals import deidentified
 from pages._region import region_text
+from pages._scans import Item, scan_of
+from pages._views import View
 
 NO_PERSONAL = "The file names nobody."
 NOT_KEPT = "None of it is shown, kept or logged, nor exported unless you tick that."
@@ -31,7 +35,7 @@ HOW_TO_LOOK = (
 )
 
 
-def show_name(item: work.Item) -> None:
+def show_name(item: Item) -> None:
     """Name of the scan, as plain text, and whether it is synthetic."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.text(item.name, width="content")
@@ -39,9 +43,9 @@ def show_name(item: work.Item) -> None:
             st.badge("synthetic", color="gray", help="Drawn by a computer, of no patient.")
 
 
-def show_personal_data(item: work.Item) -> None:
+def show_personal_data(item: Item) -> None:
     """What a DICOM file holds of its patient, and a copy of it without that."""
-    scan = work.scan_of(item.digest, item.read)
+    scan = scan_of(item.digest, item.read)
     if not scan.dicom:
         return
     with st.popover("Patient data", icon=":material/shield_person:"):
@@ -52,16 +56,16 @@ def show_personal_data(item: work.Item) -> None:
         show_downloads("copy", [_copy_of(item)], item.digest)
 
 
-def _copy_of(item: work.Item) -> Offer:
+def _copy_of(item: Item) -> Offer:
     return Offer(
         "De-identified copy",
-        lambda: work.deidentified(item),
+        lambda: deidentified(item),
         f"deidentified.{'zip' if item.several else 'dcm'}",
         help="DICOM PS3.15 Basic Profile. Text in the picture itself stays.",
     )
 
 
-def show_verdict(view: work.View, opinion: Opinion, trust: str, abstain: str | None) -> None:
+def show_verdict(view: View, opinion: Opinion, trust: str, abstain: str | None) -> None:
     """The likeliest class, all probabilities, and how far to ``trust`` the label, a sentence.
 
     ``abstain`` says why there is no decision, if there is none.
@@ -74,7 +78,7 @@ def show_verdict(view: work.View, opinion: Opinion, trust: str, abstain: str | N
     label = signed(opinion.label, _malignant(opinion, recipe))
     left.metric(
         "Most likely",
-        "no decision" if abstain else label,
+        NO_DECISION if abstain else label,
         abstain or f"{percent(best)} estimated",
         delta_color="off",
         delta_arrow="off",
@@ -90,7 +94,7 @@ def show_verdict(view: work.View, opinion: Opinion, trust: str, abstain: str | N
         quiet(f"{malignant_legend(*shares)} {plain(trust)}".strip())
 
 
-def show_evidence(view: work.View, first: Opinion, colour_map: str) -> Opinion:
+def show_evidence(view: View, first: Opinion, colour_map: str) -> Opinion:
     """The three pictures, for the likeliest class or the one chosen here; the opinion shown."""
     recipe, item = load_recipe(view.recipe_id), view.item
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
@@ -105,7 +109,7 @@ def show_evidence(view: work.View, first: Opinion, colour_map: str) -> Opinion:
         )
     opinion = first
     if explained != first.label:
-        opinion = work.opinion(view, recipe.classes.index(explained))
+        opinion = kept.opinion(view, recipe.classes.index(explained))
     heatmap: Heatmap = opinion.heatmap
     values = heatmap.resized(*size_within(*opinion.pixels.shape[:2], MAX_PICTURE_SIDE))
     if heatmap.note:

@@ -12,11 +12,14 @@ from core.drawn_region import drawing_figure
 from core.findings import RegionSource
 from core.scans import ScanError
 from core.wording import percent
-from pages import _work as work
+from pages import _kept as kept
+from pages import _shared as shared
 from pages._drawing import draw
 from pages._frame import plain, quiet, themed
 from pages._outlines import outline_of, read_outline
 from pages._region_figures import outlines_text
+from pages._uploads import uploaded
+from pages._views import Outline, View, needs_outline
 
 WHOLE, PROPOSED, DRAWN, GIVEN = "Whole image", "Proposed", "Draw", "Mask file"
 ONLY, ADD, TAKE = "Only what I draw", "Add to the proposal", "Take from the proposal"
@@ -32,16 +35,16 @@ NO_LESION = "The network sees no lesion to outline here. That does not mean that
 class Region:
     """Where the lesion is said to be, and how that is known."""
 
-    outline: work.Outline
+    outline: Outline
     source: RegionSource
 
 
-def choose_region(view: work.View) -> Region | None:
+def choose_region(view: View) -> Region | None:
     """The region that the user accepts, draws or gives; None for the whole image.
 
     Systems that see nothing outside a region start with the proposal, if there is one.
     """
-    needed, proposes = work.needs_outline(view.recipe_id), work.proposes(view.recipe_id)
+    needed, proposes = needs_outline(view.recipe_id), shared.proposes(view.recipe_id)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.subheader("Region", anchor=False, width="content", help=HELP)
         way = st.segmented_control(
@@ -76,8 +79,8 @@ def region_text(
     return f"{told}; {percent(float(heatmap[mask].sum()) / total)} of the evidence lies in it."
 
 
-def _propose(view: work.View) -> np.ndarray:
-    proposal = work.proposal(view)
+def _propose(view: View) -> np.ndarray:
+    proposal = kept.proposal(view)
     left, right = st.columns([1.4, 1], gap="large", vertical_alignment="center")
     with left:
         st.plotly_chart(
@@ -95,9 +98,9 @@ def _propose(view: work.View) -> np.ndarray:
     return proposal.mask
 
 
-def _draw(view: work.View) -> np.ndarray:
+def _draw(view: View) -> np.ndarray:
     nothing = np.zeros(_pixels(view).shape[:2], bool)
-    proposed = work.proposal(view).mask if work.proposes(view.recipe_id) else nothing
+    proposed = kept.proposal(view).mask if shared.proposes(view.recipe_id) else nothing
     how = ONLY
     if proposed.any():
         how = st.segmented_control(
@@ -112,21 +115,21 @@ def _draw(view: work.View) -> np.ndarray:
     return draw(_pixels(view), key, partial(_JOINED[how], proposed=proposed))
 
 
-def _read(view: work.View) -> np.ndarray:
+def _read(view: View) -> np.ndarray:
     upload = st.file_uploader(
         "Mask of its lesion",
         key=f"mask {view.item.digest}",
         help="A picture of the same size as the scan, white inside the lesion and black outside.",
     )
     try:
-        given = read_outline(work.uploaded(upload), view.item) if upload else None
+        given = read_outline(uploaded(upload), view.item) if upload else None
     except ScanError as error:
         st.error(plain(str(error)), icon=":material/broken_image:")
         given = None
     return given.mask if given else np.zeros(_pixels(view).shape[:2], bool)
 
 
-def _pixels(view: work.View) -> np.ndarray:
+def _pixels(view: View) -> np.ndarray:
     scan, frame = view.examined()
     return scan.pixels[frame]
 

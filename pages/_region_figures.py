@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from core.checkpoints import CheckpointError
 from core.wording import percent
-from pages import _work as work
+from pages import _shared as shared
 
 
 def outlines_text() -> str:
     """How well proposed outlines lie on the true ones, and how often one is proposed in vain."""
-    lesions = work.outliner().metrics["test"]["lesions"]
-    others = work.outliner().metrics["test"].get("without_lesion")
+    lesions = shared.outliner().metrics["test"]["lesions"]
+    others = shared.outliner().metrics["test"].get("without_lesion")
     told = (
         f"On {lesions['n']} unseen scans with a lesion such outlines overlapped the true ones with "
         f"a Dice of {_decimals(lesions['values']['dice'])}, and none was proposed in "
@@ -26,7 +26,7 @@ def accuracy_text(recipe_id: str, region: str) -> str:
     """How often a system was right with regions of a kind (``proposed``, ``none``) and with true
     ones; nothing where that was not measured."""
     try:
-        measured = work.outliner().metrics["regions"].get(recipe_id)
+        measured = shared.outliner().metrics["regions"].get(recipe_id)
     except CheckpointError:
         return ""
     if not measured:

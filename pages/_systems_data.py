@@ -15,7 +15,7 @@ from core.checkpoints import (
 )
 from core.evaluation import comparison, curves
 from core.systems import Run, open_run, systems_table
-from pages import _work as work
+from pages import _shared as shared
 
 _BY_CONTENT = {Run: lambda run: (run.digest, run.protocol)}
 
@@ -39,7 +39,7 @@ def trained() -> tuple[str, ...]:
 def checkpoint(recipe_id: str) -> Checkpoint:
     """The checkpoint of a system or of another run. Raises CheckpointError."""
     if recipe_id in list_trained():
-        return work.checkpoint(recipe_id)
+        return shared.checkpoint(recipe_id)
     # Such a run may be trained again, under the other protocol, while the server runs.
     found = _known()[recipe_id]
     return _other(recipe_id, (found.folder / MANIFEST).stat().st_mtime_ns, found)

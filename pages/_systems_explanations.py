@@ -44,23 +44,10 @@ def show_explanations(chosen: list[str]) -> None:
         key="systems explained",
     )
     checkpoint = data.checkpoint(recipe_id)
-    digest = checkpoint.manifest["files"].get(EXPLANATIONS)
-    if not checkpoint.has_weights:
-        st.info(NO_WEIGHTS, icon=":material/info:")
+    if missing := why_unmeasured(recipe_id, checkpoint):
+        st.info(missing, icon=":material/info:")
         return
-    if digest is None and checkpoint.recipe.data.dataset not in OUTLINED:
-        st.info(NO_OUTLINES, icon=":material/info:")
-        return
-    if digest is None:
-        command = f"python -m core.evaluation.explanations --recipe {recipe_id} --data DIR"
-        if checkpoint.folder.parent == COMPARISONS:
-            command += f" --output {COMPARISONS.relative_to(CHECKPOINTS.parent)}"
-        st.info(
-            f"The explanations of this system have not been measured. To measure them: `{command}`",
-            icon=":material/info:",
-        )
-        return
-    figures = _summary(digest, checkpoint)
+    figures = _summary(checkpoint.manifest["files"][EXPLANATIONS], checkpoint)
     titles = {name: metric_name(name) for name in dict.fromkeys(figures["metric"])}
     first = [name for name in FIRST_METRICS if name in titles]
     metrics = choose_columns("Metrics", titles, first, key="systems explanation metrics")
@@ -80,6 +67,20 @@ def show_explanations(chosen: list[str]) -> None:
     name = f"lesionlens-explanations-{recipe_id}.csv"
     offer = Offer("Explanations (CSV)", lambda: safe_csv(figures), name)
     show_downloads("systems explanations", [offer], recipe_id)
+
+
+def why_unmeasured(recipe_id: str, checkpoint: Checkpoint) -> str | None:
+    """A sentence on a system whose explanations have no figures; None if they have."""
+    if not checkpoint.has_weights:
+        return NO_WEIGHTS
+    if EXPLANATIONS in checkpoint.manifest["files"]:
+        return None
+    if checkpoint.recipe.data.dataset not in OUTLINED:
+        return NO_OUTLINES
+    command = f"python -m core.evaluation.explanations --recipe {recipe_id} --data DIR"
+    if checkpoint.folder.parent == COMPARISONS:
+        command += f" --output {COMPARISONS.relative_to(CHECKPOINTS.parent)}"
+    return f"The explanations of this system have not been measured. To measure them: `{command}`"
 
 
 def first_measured(chosen: list[str]) -> int:

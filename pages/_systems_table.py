@@ -26,7 +26,7 @@ TRAINED, FIGURES_ONLY, COMPARISON, OTHER_SPLIT, PAPER_ONLY = STATUS = (
 )
 """What is there: a shipped system, a run without its weights or a comparison run with figures of
 this split, a system with figures of the other, or none at all."""
-ROW, VISIBLE_ROWS = 33, 8
+ROW, VISIBLE_ROWS = 33, 9.5  # pixels; half a row tells that there are more
 SHOWN_FIRST = ["accuracy", "sensitivity_malignant"]
 READING = (
     "Ranges are 95 % intervals, bootstrapped over groups of test images; of a handful of groups "
@@ -50,7 +50,7 @@ def show_table(table: pd.DataFrame, protocol: str, metrics: list[str]) -> None:
     st.dataframe(
         shown,
         hide_index=True,
-        height=ROW * (min(len(shown), VISIBLE_ROWS) + 1) + 3,
+        height=int(ROW * (min(len(shown), VISIBLE_ROWS) + 1)) + 3,
         row_height=ROW,
         placeholder="–",
         column_config=_columns(metrics),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -25,17 +26,22 @@ def rows_of(dataset_id: str) -> dict[str, object]:
 def version(dataset_id: str) -> str:
     """What tells the present files of a data set from others; empty if it is not a folder here."""
     place = find_folder(dataset_id)
-    return stamp(str(place)) if place else ""
+    return _stamp_below(str(place)) if place else ""
+
+
+def stamp(files: Iterable[Path | str]) -> str:
+    """Hash of the names, sizes and times of files."""
+    digest = hashlib.sha256()
+    for file in files:
+        status = Path(file).stat()
+        digest.update(os.fsencode(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n"))
+    return digest.hexdigest()
 
 
 @st.cache_data(max_entries=32, ttl=60, show_spinner=False)
-def stamp(path: str) -> str:
-    """Hash of the names, sizes and times of a folder's files."""
-    digest = hashlib.sha256(path.encode())
-    for file in filter(os.path.exists, sorted(Path(path).rglob("*"))):  # links may lead nowhere
-        status = file.stat()
-        digest.update(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
+def _stamp_below(folder: str) -> str:
+    # Links may lead nowhere.
+    return stamp(filter(os.path.exists, sorted(Path(folder).rglob("*"))))
 
 
 @st.cache_data(max_entries=8, show_spinner="Reading the data set …")

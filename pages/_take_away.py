@@ -15,14 +15,20 @@ from core.findings import EvidenceMap, Findings, Refused, weights_of
 from core.manifest import manifest
 from core.predict import Opinion
 from core.report import report_html, report_pdf, reports_zip
-from core.report.pictures import marked
+from core.report.pictures import marked, marking
 from core.scans import ScanError
-from pages import _work as work
-from pages._assurance import NO_SET, Assurance, assess, trust_in
+from pages import _kept as kept
+from pages import _shared as shared
+from pages._assurance import NO_SET, Assurance, assess, lacks_region, trust_in
 from pages._downloads import Offer, hand_over, show_buttons
 from pages._frame import fragment, plain, quiet
 from pages._maps import INSTANT, Aim, Question, answer
+from pages._originals import source_of
 from pages._region import Region
+from pages._region_figures import accuracy_text
+from pages._scans import Item, scan_of
+from pages._verdicts import Verdict
+from pages._views import View
 
 TITLE = "Take it with you: report, record, DICOM"
 NAMES = "A file's name may hold a patient's name, and so may what a DICOM file says."
@@ -34,9 +40,7 @@ FIRST_MAP = "grad-cam"
 
 
 @fragment
-def show_take_away(
-    view: work.View, region: Region | None, opinion: Opinion, found: Assurance
-) -> None:
+def show_take_away(view: View, region: Region | None, opinion: Opinion, found: Assurance) -> None:
     """The files there are, in a fold that costs nothing while it is closed; each is made when it
     is asked for."""
     fold = st.expander(TITLE, icon=":material/download:", key="take away", on_change="rerun")
@@ -45,7 +49,7 @@ def show_take_away(
             _show_files(view, region, opinion, found)
 
 
-def _show_files(view: work.View, region: Region | None, opinion: Opinion, found: Assurance) -> None:
+def _show_files(view: View, region: Region | None, opinion: Opinion, found: Assurance) -> None:
     methods = st.pills(
         "Heatmaps in them",
         [name for name, method in METHODS.items() if method.cost == INSTANT],
@@ -58,7 +62,7 @@ def _show_files(view: work.View, region: Region | None, opinion: Opinion, found:
 
     def made() -> Findings:
         record = findings_of(view, opinion, found, region, methods, named)
-        spread_note = work.spread(view).changes
+        spread_note = kept.spread(view).changes
         return replace(record, spread=_spread(view, opinion), spread_note=spread_note)
 
     offers = [
@@ -77,21 +81,21 @@ def _show_files(view: work.View, region: Region | None, opinion: Opinion, found:
     hand_over("take away")
 
 
-def _why_no_dicom(view: work.View) -> str | None:
+def _why_no_dicom(view: View) -> str | None:
     """Why nothing can be filed beside the scan, a sentence; None if it can, "" if no DICOM."""
-    if not work.scan_of(view.item.digest, view.item.read).dicom:
+    if not scan_of(view.item.digest, view.item.read).dicom:
         return ""
     from core.report.dicom import check_source  # a second to import
 
     try:
-        check_source(work.source_of(view.item, view.frame, named=True))
+        check_source(source_of(view.item, view.frame, named=True))
     except ScanError as error:
         return plain(str(error))
     return None
 
 
 def findings_of(
-    view: work.View,
+    view: View,
     opinion: Opinion,
     found: Assurance,
     region: Region | None = None,
@@ -99,8 +103,8 @@ def findings_of(
     named: bool = False,
 ) -> Findings:
     """The record of one opinion. Raises ScanError or CheckpointError."""
-    checkpoint, item = work.checkpoint(view.recipe_id), view.item
-    scan = work.scan_of(item.digest, item.read)
+    checkpoint, item = shared.checkpoint(view.recipe_id), view.item
+    scan = scan_of(item.digest, item.read)
     return Findings(
         opinion=opinion,
         recipe=checkpoint.recipe,
@@ -116,31 +120,41 @@ def findings_of(
         prediction_set=found.classes,
         coverage=found.classes and found.conformal.coverage,
         set_note=found.conformal.sentence if found.classes else NO_SET,
-        trust=trust_in(view, opinion, region, found) or None,
+        trust=trust_in(view, opinion, region, found) or _cost(view) or None,
         guard=found.guard.sentence,
         guard_level=found.guard.level,
         warning=found.contradiction,
         abstention=found.abstention,
         text_risk=scan.text_risk,
+        synthetic=item.synthetic,
         spacing_mm=scan.spacing_mm,
         name=item.name if named else None,
     )
 
 
-def all_reports(items: Sequence[work.Item], recipe_id: str, named: bool) -> bytes:
-    """A ZIP of the table of all scans and a report (HTML) of each one's first frame."""
-    return reports_zip([_in_brief(item, recipe_id, named) for item in items])
+def all_reports(
+    items: Sequence[Item], verdicts: Sequence[Verdict], recipe_id: str, named: bool
+) -> bytes:
+    """A ZIP of the table of all scans and a report (HTML) of the first frame of each that was
+    examined."""
+    pairs = zip(items, verdicts, strict=True)
+    return reports_zip(_in_brief(item, found, recipe_id, named) for item, found in pairs)
 
 
-def _in_brief(item: work.Item, recipe_id: str, named: bool) -> Findings | Refused:
-    found, view = work.verdict(item, recipe_id), work.View(item, 0, recipe_id)
+def _in_brief(item: Item, found: Verdict, recipe_id: str, named: bool) -> Findings | Refused:
     if found.error:
         return Refused(found.error, item.name if named else None)
-    opinion = work.opinion(view)
+    view = View(item, 0, recipe_id)
+    opinion = kept.opinion(view)
     return findings_of(view, opinion, assess(view, opinion), named=named)
 
 
-def _maps(view: work.View, opinion: Opinion, methods: Sequence[str]) -> tuple[EvidenceMap, ...]:
+def _cost(view: View) -> str:
+    """How often a system that was given no region was right without one, if it needs one."""
+    return accuracy_text(view.recipe_id, "none") if lacks_region(view) else ""
+
+
+def _maps(view: View, opinion: Opinion, methods: Sequence[str]) -> tuple[EvidenceMap, ...]:
     """The maps asked for; a method that failed on this scan is left out."""
     aim = Aim(opinion.classes[opinion.target])
     others = [name for name in methods if name != FIRST_MAP]
@@ -149,28 +163,27 @@ def _maps(view: work.View, opinion: Opinion, methods: Sequence[str]) -> tuple[Ev
     return tuple(EvidenceMap(name, one) for name, one in found.items() if one is not None)
 
 
-def _spread(view: work.View, opinion: Opinion) -> tuple[float, float]:
+def _spread(view: View, opinion: Opinion) -> tuple[float, float]:
     """Lowest and highest probability of the likeliest class over changed copies of the scan."""
-    spread, index = work.spread(view), opinion.classes.index(opinion.label)
+    spread, index = kept.spread(view), opinion.classes.index(opinion.label)
     return float(spread.low[index]), float(spread.high[index])
 
 
-def _digests(item: work.Item) -> tuple[str, ...]:
+def _digests(item: Item) -> tuple[str, ...]:
     """sha256 of each file of a scan."""
     if not item.several:
         return (item.digest,)
     return tuple(hashlib.sha256(data).hexdigest() for data in item.read())
 
 
-def _dicom(view: work.View, made: Findings, named: bool) -> bytes:
+def _dicom(view: View, made: Findings, named: bool) -> bytes:
     """A ZIP of the overlay as secondary capture and of the structured report."""
     from core.report.dicom import secondary_capture, structured_report  # a second to import
 
-    source = work.source_of(view.item, view.frame, named)
+    source = source_of(view.item, view.frame, named)
     picture = marked(made)
-    frame = 0 if view.item.several else view.frame
     files = {
-        "secondary capture.dcm": secondary_capture(source, picture, frame=frame),
+        "secondary capture.dcm": secondary_capture(source, picture, marking(made), view.frame),
         "structured report.dcm": structured_report(source, made),
     }
     return pack(files)

@@ -10,8 +10,10 @@ from core.datasets import find_folder, read_mask, read_pixels
 from core.png import png
 from core.recipe import load_recipe
 from pages._outlines import outline_of
+from pages._scans import Item
+from pages._shared import MAX_SYSTEMS, checkpoint
 from pages._tables import rows_of
-from pages._work import MAX_SYSTEMS, Item, Outline, checkpoint
+from pages._views import Outline
 
 
 def offering(recipe_ids: tuple[str, ...]) -> str | None:

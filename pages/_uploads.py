@@ -12,7 +12,8 @@ import streamlit as st
 from core.archives import MAGIC, Archive, ArchiveError, Limits
 from core.dicom.series import Slice, group_slices, slice_of
 from core.scans import ScanError
-from pages._work import Item
+from pages._keeping import KEPT
+from pages._scans import Item
 
 LIMITS = Limits()
 
@@ -25,6 +26,16 @@ class File:
     digest: str
     place: Slice | None
     read: Callable[[], bytes]
+
+
+def uploaded(upload) -> Item:
+    """The item of an uploaded file."""
+    return Item(upload.name, _digest(upload.file_id, upload), upload.getvalue)
+
+
+@st.cache_data(max_entries=1024, ttl=KEPT, show_spinner=False)
+def _digest(file_id: str, _upload) -> str:
+    return hashlib.sha256(_upload.getbuffer()).hexdigest()
 
 
 def items_of(uploads: list) -> list[Item]:
@@ -79,7 +90,7 @@ def _member(upload, index: int, path: str) -> File:
 
 
 # Neither names nor numbers of a patient are kept: a hash and a position.
-@st.cache_data(max_entries=8192, show_spinner=False)
+@st.cache_data(max_entries=8192, ttl=KEPT, show_spinner=False)
 def _facts(file_id: str, index: int, _read: Callable[[], bytes]) -> tuple[str, Slice | None]:
     data = _read()
     return hashlib.sha256(data).hexdigest(), slice_of(data)

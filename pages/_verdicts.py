@@ -1,26 +1,107 @@
-"""Verdicts on many scans: a system sees several at a time, which takes it less time for each."""
+"""Verdicts, the opinions in brief: on one scan, or on several that a system sees at a time, which
+takes it less time for each."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from core.checkpoints import CheckpointError
 from core.doubt import doubt
 from core.predict import classify_frames
-from pages import _work as work
+from core.recipe import load_recipe
+from core.scans import ScanError
+from pages import _kept as kept
+from pages import _shared as shared
+from pages._scans import Item, modality_of, scan_of
+from pages._views import View
 
 LARGEST = 50 * 2**20
 """Bytes of a frame that is seen together with others: more than a mammogram has."""
+UNREADABLE = (
+    "This file could not be examined, for a reason we did not foresee. Other files are not "
+    "affected; save it as PNG and try again."
+)
 
 _log = logging.getLogger("lesionlens")
 
 
-def verdicts(items: Sequence[work.Item], recipe_id: str) -> list[work.Verdict]:
-    """The same as ``work.verdict`` of each, from one pass of the network.
+@dataclass(frozen=True)
+class Verdict:
+    """What the table of scans says about one: probabilities, or why there are none.
+
+    ``warning``: why the probabilities are not to be relied on, if that is known; ``classes``: the
+    prediction set where none is; ``frames``: how many the scan has; the first was examined.
+    """
+
+    label: str | None = None
+    probabilities: tuple[float, ...] = ()
+    error: str | None = None
+    warning: str | None = None
+    classes: tuple[str, ...] | None = None
+    frames: int = 1
+
+    @property
+    def decided(self) -> bool:
+        """Whether one class is the only one that cannot be ruled out."""
+        return self.classes is not None and len(self.classes) == 1
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """The first frame of a scan, uint8 (H, W, 3), the modality that its file names, and how many
+    frames there are."""
+
+    pixels: np.ndarray
+    modality: str | None
+    frames: int
+
+
+def verdict(item: Item, recipe_id: str) -> Verdict:
+    """The opinion in brief; a file that cannot be examined gets its sentence.
+
+    Raises CheckpointError if it is the system that cannot be read.
+    """
+    try:
+        found = kept.opinion(View(item, 0, recipe_id))
+        return judged(recipe_id, first_frame(item), found.probabilities, found.features)
+    except ScanError as error:
+        return Verdict(error=str(error))
+    except CheckpointError:
+        raise
+    except Exception:
+        # The file's name stays out of the log: it may hold a patient's.
+        _log.exception("A scan could not be examined")
+        return Verdict(error=UNREADABLE)
+
+
+def first_frame(item: Item) -> Frame:
+    """The frame that stands for a scan in a table. Raises ScanError."""
+    pixels = scan_of(item.digest, item.read).pixels
+    return Frame(pixels[0], modality_of(item), len(pixels))
+
+
+def judged(recipe_id: str, seen: Frame, shares: np.ndarray, features: np.ndarray) -> Verdict:
+    """The verdict of a system on a frame, from its probabilities (C,) and features (h, w, K).
+
+    Raises CheckpointError.
+    """
+    recipe = load_recipe(recipe_id)
+    warning = doubt(recipe, seen.modality, shared.guard(recipe_id).judge(features, seen.pixels))
+    return Verdict(
+        recipe.classes[int(shares.argmax())],
+        tuple(map(float, shares)),
+        warning=warning,
+        classes=None if warning else shared.conformal(recipe_id).classes_in(shares),
+        frames=seen.frames,
+    )
+
+
+def verdicts(items: Sequence[Item], recipe_id: str) -> list[Verdict]:
+    """The same as ``verdict`` of each, from one pass of the network.
 
     A scan that cannot be read is left to that, and so are all if the pass fails: no scan harms
     another. Raises CheckpointError if it is the system that cannot be read.
@@ -33,39 +114,23 @@ def verdicts(items: Sequence[work.Item], recipe_id: str) -> list[work.Verdict]:
     except Exception:
         _log.exception("Scans could not be examined together")
         found = {}
-    return [found.get(at) or work.verdict(item, recipe_id) for at, item in enumerate(items)]
+    return [found.get(at) or verdict(item, recipe_id) for at, item in enumerate(items)]
 
 
-@dataclass(frozen=True, eq=False)
-class _Frame:
-    """The first frame of a scan, uint8 (H, W, 3), and the modality that its file names."""
-
-    pixels: np.ndarray
-    modality: str | None
-
-
-def _frame(item: work.Item) -> _Frame | None:
+def _frame(item: Item) -> Frame | None:
     """None if the scan cannot be read, or is so large that it is better seen alone."""
     try:
-        first = work.scan_of(item.digest, item.read).pixels[0]
-        if first.nbytes > LARGEST:
+        first = first_frame(item)
+        if first.pixels.nbytes > LARGEST:
             return None
-        return _Frame(first.copy(), work.modality_of(item))  # a view would keep the whole cine
+        return replace(first, pixels=first.pixels.copy())  # a view would keep the whole cine
     except Exception:
-        return None  # work.verdict reads it, and says what is wrong
+        return None  # verdict reads it, and says what is wrong
 
 
-def _together(frames: dict[int, _Frame], recipe_id: str) -> dict[int, work.Verdict]:
+def _together(frames: dict[int, Frame], recipe_id: str) -> dict[int, Verdict]:
     """The verdict on each frame, by its number."""
-    system, guard = work.classifier(recipe_id), work.guard(recipe_id)
-    recipe = system.recipe
+    system = shared.classifier(recipe_id)
     shares, features = classify_frames(system, [frame.pixels for frame in frames.values()])
-    found = {}
-    for (at, frame), seen, share in zip(frames.items(), features, shares, strict=True):
-        likeness = guard.judge(seen, frame.pixels)
-        found[at] = work.Verdict(
-            recipe.classes[int(share.argmax())],
-            tuple(map(float, share)),
-            warning=doubt(recipe, frame.modality, likeness),
-        )
-    return found
+    answers = zip(frames.items(), shares, features, strict=True)
+    return {at: judged(recipe_id, frame, *answer) for (at, frame), *answer in answers}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.drawn_region import Shape
+from core.findings import Look
 from core.scans import Scan
 from core.viewing import (
     TOOLS,
@@ -19,10 +20,10 @@ from core.viewing import (
     windows_of,
 )
 from core.windowing import Window
-from pages import _work as work
 from pages._drawing import choose_box
 from pages._frame import fragment, quiet, themed
 from pages._keeping import KEPT
+from pages._scans import Item, scan_of
 
 TITLE = "Look closer: window, cine, measure"
 FOR_LOOKING = "This view is for looking: the opinion above is not on it, unless you ask for that."
@@ -37,7 +38,7 @@ _STEPS = 200
 
 
 @fragment
-def show_viewer(item: work.Item, frame: int) -> None:
+def show_viewer(item: Item, frame: int) -> None:
     """The tools and the two pictures, in a fold that costs nothing while it is closed."""
     if st.session_state.pop("view asked", False):
         st.rerun()  # the whole page: the opinion stands outside this fragment
@@ -49,8 +50,8 @@ def show_viewer(item: work.Item, frame: int) -> None:
             _show_tools(item, frame)
 
 
-def _show_tools(item: work.Item, frame: int) -> None:
-    scan = work.scan_of(item.digest, item.read)
+def _show_tools(item: Item, frame: int) -> None:
+    scan = scan_of(item.digest, item.read)
     left, right = st.columns([1, 3.2], gap="medium")
     with left:
         look = _choose_look(item, scan, frame)
@@ -85,7 +86,7 @@ def _choose_tool() -> str:
     )
 
 
-def _choose_look(item: work.Item, scan: Scan, frame: int) -> work.Look:
+def _choose_look(item: Item, scan: Scan, frame: int) -> Look:
     """Window by name, then level and width by hand; swapped black and white."""
     windows = windows_of(scan, frame)
     keys = {name: f"{name} {item.digest}" for name in ("preset", "level", "width")}
@@ -95,7 +96,7 @@ def _choose_look(item: work.Item, scan: Scan, frame: int) -> work.Look:
     _follow(item.digest, scan, frame, keys)
     level, width = _choose_level(scan, windows, keys)
     inverted = st.toggle("Invert", key=f"invert {item.digest}")
-    return work.Look(_window_at(windows, level, width), inverted)
+    return Look(_window_at(windows, level, width), inverted)
 
 
 def _follow(digest: str, scan: Scan, frame: int, keys: dict[str, str]) -> None:
@@ -136,10 +137,10 @@ def _window_at(windows: dict[str, Window], level: float, width: float) -> Window
     return Window(level, width, next(known, "LINEAR"))
 
 
-def _first_look(scan: Scan, frame: int) -> work.Look:
+def _first_look(scan: Scan, frame: int) -> Look:
     """The view that opens: the picture that the file asks for."""
     window = next(iter(windows_of(scan, frame).values()))
-    return work.Look(Window(window.center, window.width, window.shape))
+    return Look(Window(window.center, window.width, window.shape))
 
 
 def _use_preset(keys: dict[str, str], windows: dict[str, Window]) -> None:
@@ -151,7 +152,7 @@ def _set_level(keys: dict[str, str], window: Window) -> None:
     st.session_state[keys["width"]] = window.width
 
 
-def _choose_extras(item: work.Item, scan: Scan) -> tuple[bool, bool]:
+def _choose_extras(item: Item, scan: Scan) -> tuple[bool, bool]:
     """Whether to lay the file's drawings over the view, and to play the cine."""
     drawn = scan.overlay is not None and st.toggle(
         "Drawings of the file", key=f"drawn {item.digest}"
@@ -167,12 +168,12 @@ def _choose_extras(item: work.Item, scan: Scan) -> tuple[bool, bool]:
     scope="session",
     show_spinner="Preparing the cine …",
 )
-def _cine(digest: str, look: work.Look, frame: int, _read) -> bytes:
-    return moving_picture(work.scan_of(digest, _read), look.window, look.inverted, frame)
+def _cine(digest: str, look: Look, frame: int, _read) -> bytes:
+    return moving_picture(scan_of(digest, _read), look.window, look.inverted, frame)
 
 
 def _show_panels(
-    item: work.Item, scan: Scan, frame: int, look: work.Look, drawn: bool, box: Shape | None
+    item: Item, scan: Scan, frame: int, look: Look, drawn: bool, box: Shape | None
 ) -> None:
     tool = _choose_tool()
     box = in_millimetres(box, scan.spacing_mm) if box else None
@@ -206,6 +207,6 @@ def _area_text(found, scan: Scan, unit: str) -> str:
     return f"**{sides}, area {size}**, {values}{f' {unit}' if unit else ''}."
 
 
-def _examine(digest: str, look: work.Look) -> None:
+def _examine(digest: str, look: Look) -> None:
     st.session_state[f"look {digest}"] = look
     st.session_state["view asked"] = True

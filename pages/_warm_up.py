@@ -13,7 +13,8 @@ from core.datasets import find_folder
 from core.predict import classify
 from core.recipe import load_recipe
 from core.scans import read_scan
-from pages import _work as work
+from pages import _shared as shared
+from pages._samples import SAMPLES, sample_png
 from pages._tables import table_of
 
 _log = logging.getLogger("lesionlens")
@@ -28,11 +29,11 @@ def warm_up() -> threading.Thread:
 
 
 def _load_systems() -> None:
-    scan = read_scan(work.sample_png(next(iter(work.SAMPLES))))
-    for recipe_id in list_trained()[: work.MAX_SYSTEMS]:
+    scan = read_scan(sample_png(next(iter(SAMPLES))))
+    for recipe_id in list_trained()[: shared.MAX_SYSTEMS]:
         try:
-            classify(work.classifier(recipe_id), scan)
-            for loaded in (work.guard, work.conformal, work.proposes):
+            classify(shared.classifier(recipe_id), scan)
+            for loaded in (shared.guard, shared.conformal, shared.proposes):
                 loaded(recipe_id)
         except Exception:
             _log.exception("The system %s could not be warmed up", recipe_id)

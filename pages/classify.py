@@ -8,14 +8,17 @@ import streamlit as st
 
 from core.checkpoints import Checkpoint, list_trained
 from core.figures.style import COLOUR_MAPS
+from core.findings import Look
 from core.modality import contradiction
 from core.predict import BATCH
 from core.recipe import Recipe, load_recipe
 from pages import _current as current
-from pages import _work as work
+from pages import _kept as kept
+from pages import _shared as shared
 from pages._assurance import (
     assess,
     choose_strictness,
+    only_when_sure,
     show_assurance,
     show_doubt,
     show_region_warning,
@@ -26,11 +29,14 @@ from pages._batch import batch_table, choose_item
 from pages._frame import guarded, plain, quiet, require_frame
 from pages._opinion import show_evidence, show_name, show_verdict
 from pages._region import Region, choose_region
+from pages._samples import SAMPLES, sample, sample_png
+from pages._scans import Item, scan_of
 from pages._system import show_system
 from pages._take_away import all_reports, show_take_away
 from pages._uploads import items_of
-from pages._verdicts import verdicts
+from pages._verdicts import Verdict, verdict, verdicts
 from pages._viewer import show_viewer
+from pages._views import View
 
 FORMATS = (
     "DICOM, NIfTI, PNG, JPEG, BMP, TIFF or WebP, one or many, or a ZIP archive of them. "
@@ -44,7 +50,7 @@ def main() -> None:
     """The page, from its inputs on the left to the system card at the end."""
     systems = list_trained()
     if not systems:
-        st.error(work.NO_SYSTEM)
+        st.error(shared.NO_SYSTEM)
         return
     with st.sidebar:
         items = choose_scans()
@@ -53,10 +59,10 @@ def main() -> None:
         colour_map = st.selectbox(
             "Heatmap colours", list(COLOUR_MAPS), key="colours", persist_state="session"
         )
-    show(items, work.checkpoint(recipe_id), colour_map)
+    show(items, shared.checkpoint(recipe_id), colour_map)
 
 
-def show(items: list[work.Item], checkpoint: Checkpoint, colour_map: str) -> None:
+def show(items: list[Item], checkpoint: Checkpoint, colour_map: str) -> None:
     """The scans, or what to do without any, and the card of the system."""
     if items:
         show_items(items, checkpoint, colour_map)
@@ -65,7 +71,7 @@ def show(items: list[work.Item], checkpoint: Checkpoint, colour_map: str) -> Non
     show_system(checkpoint)
 
 
-def choose_scans() -> list[work.Item]:
+def choose_scans() -> list[Item]:
     """The uploaded scans, or the one synthetic sample while one is chosen, or what was looked at
     before another page was."""
     folder = st.session_state.get("folder", False)
@@ -79,7 +85,7 @@ def choose_scans() -> list[work.Item]:
     st.toggle("A whole folder", key="folder")
     name = st.selectbox(
         "Or a synthetic sample",
-        list(work.SAMPLES),
+        list(SAMPLES),
         index=None,
         key="sample",
         persist_state="session",
@@ -87,7 +93,7 @@ def choose_scans() -> list[work.Item]:
         help="An ultrasound image drawn by a computer, of no patient, to try the page with.",
     )
     if name:
-        return [work.sample(name)]
+        return [sample(name)]
     return items_of(uploads) or current.left_here()
 
 
@@ -117,24 +123,24 @@ def show_welcome(recipe: Recipe) -> None:
         st.markdown(f"{opening}For other images, choose another system on the left.")
         return
     st.markdown(f"{opening}No image at hand? Start with one of these, drawn by a computer:")
-    for column, name in zip(st.columns(3), list(work.SAMPLES)[::2], strict=True):
+    for column, name in zip(st.columns(3), list(SAMPLES)[::2], strict=True):
         with column.container(border=True):
             alt = f"{name}, a synthetic breast ultrasound image"
-            st.image(work.sample_png(name), width="stretch", output_format="PNG", alt=alt)
+            st.image(sample_png(name), width="stretch", output_format="PNG", alt=alt)
             label, key = f"Try the {name[0].lower()}{name[1:-2]}", f"try {name}"
             st.button(label, key=key, width="stretch", on_click=_use_sample, args=(name,))
 
 
-def show_items(items: list[work.Item], checkpoint: Checkpoint, colour_map: str) -> None:
+def show_items(items: list[Item], checkpoint: Checkpoint, colour_map: str) -> None:
     """The table of all scans, if there are several, and one of them in detail."""
     recipe = checkpoint.recipe
     verdicts = examine(items, recipe)
     position = 0
     if len(items) > 1:
         position = choose_item(
-            batch_table(items, verdicts, recipe),
+            batch_table(items, verdicts, recipe, only_when_sure()),
             recipe,
-            lambda named: all_reports(items, recipe.id, named),
+            lambda named: all_reports(items, verdicts, recipe.id, named),
         )
     item, found = items[position], verdicts[position]
     if found.error:
@@ -143,15 +149,15 @@ def show_items(items: list[work.Item], checkpoint: Checkpoint, colour_map: str) 
         return
     current.remember(item)
     look = st.session_state.get(f"look {item.digest}")
-    view = work.View(item, choose_frame(item), recipe.id, look=look)
+    view = View(item, choose_frame(item), recipe.id, look=look)
     answer = st.container()
     region = choose_region(view)
     show_opinion(replace(view, outline=region and region.outline), region, answer, colour_map)
 
 
-def show_opinion(view: work.View, region: Region | None, answer, colour_map: str) -> None:
+def show_opinion(view: View, region: Region | None, answer, colour_map: str) -> None:
     """All of one opinion; its head goes into the container ``answer``, above the region."""
-    first = work.opinion(view)
+    first = kept.opinion(view)
     found = assess(view, first, region)
     with answer:
         show_doubt(found)
@@ -166,7 +172,7 @@ def show_opinion(view: work.View, region: Region | None, answer, colour_map: str
     show_take_away(view, region, shown, found)
 
 
-def show_look(item: work.Item, look: work.Look) -> None:
+def show_look(item: Item, look: Look) -> None:
     """That the opinion is on the user's view of the scan, and the way back."""
     window = f"level {look.window.center:g}, width {look.window.width:g}"
     told = f"{window}, inverted" if look.inverted else window
@@ -179,7 +185,7 @@ def show_look(item: work.Item, look: work.Look) -> None:
         st.button("Back to the scan", on_click=_forget_look, args=(item.digest,))
 
 
-def examine(items: list[work.Item], recipe: Recipe) -> list[work.Verdict]:
+def examine(items: list[Item], recipe: Recipe) -> list[Verdict]:
     """A verdict for every item; each is computed once a session and system."""
     known = st.session_state.setdefault("verdicts", {})
     pending = {item.digest: item for item in items if (item.digest, recipe.id) not in known}
@@ -188,14 +194,12 @@ def examine(items: list[work.Item], recipe: Recipe) -> list[work.Verdict]:
         show_progress(pending, recipe, known, stopped)
     else:
         for item in pending.values():
-            known[item.digest, recipe.id] = work.verdict(item, recipe.id)
-    late = work.Verdict(error=STOPPED)
+            known[item.digest, recipe.id] = verdict(item, recipe.id)
+    late = Verdict(error=STOPPED)
     return [known.get((item.digest, recipe.id), late) for item in items]
 
 
-def show_progress(
-    pending: dict[str, work.Item], recipe: Recipe, known: dict, stopped: bool
-) -> None:
+def show_progress(pending: dict[str, Item], recipe: Recipe, known: dict, stopped: bool) -> None:
     """Examine what waits, with a bar and a way to stop; or, once stopped, the way to go on."""
     row = st.empty()
     with row.container(horizontal=True, vertical_alignment="center"):
@@ -213,9 +217,9 @@ def show_progress(
     row.empty()
 
 
-def choose_frame(item: work.Item) -> int:
+def choose_frame(item: Item) -> int:
     """Index of the frame to examine: a slider where the scan holds several, counted from 1."""
-    count = len(work.scan_of(item.digest, item.read).pixels)
+    count = len(scan_of(item.digest, item.read).pixels)
     if count == 1:
         return 0
     return st.slider("Frame", 1, count, key=f"frame {item.digest}") - 1

@@ -18,7 +18,7 @@ from core.figures.style import COLOUR_MAPS
 from core.recipe import load_recipe
 from core.wording import percent
 from pages import _inputs as inputs
-from pages import _work as work
+from pages import _shared as shared
 from pages._comparison import Entry, entry, offers, show_methods, show_table
 from pages._doubts import show_doubts, show_remarks
 from pages._downloads import Offer, show_downloads
@@ -33,6 +33,8 @@ from pages._maps import (
     known_judgement,
     see,
 )
+from pages._scans import Item
+from pages._views import Outline, View
 
 PAGE = "compare"
 WAITING = "waiting …"
@@ -53,7 +55,7 @@ def main() -> None:
     """The page, from its inputs on the left to the text on the methods at the end."""
     systems = list_trained()
     if not systems:
-        st.error(work.NO_SYSTEM)
+        st.error(shared.NO_SYSTEM)
         return
     choose_and_compare(systems)
     show_methods()
@@ -77,8 +79,8 @@ def choose_and_compare(systems: tuple[str, ...]) -> None:
 
 
 def compare(
-    item: work.Item,
-    outline: work.Outline | None,
+    item: Item,
+    outline: Outline | None,
     recipe_ids: list[str],
     method_ids: list[str],
     colour_map: str,
@@ -96,7 +98,7 @@ def compare(
         judged = st.toggle("Deletion and insertion", key="compare judged", help=WHAT_JUDGES)
     if aim is None:
         return
-    views = [work.View(item, frame, one, layers[one], outline) for one in recipe_ids]
+    views = [View(item, frame, one, layers[one], outline) for one in recipe_ids]
     questions = [Question(one, aim, settings[one]) for one in method_ids]
     progress = st.container()
     entries = [find(view, question, judged) for view in views for question in questions]
@@ -122,7 +124,7 @@ def compare(
             judge_next(unjudged, len(entries))
 
 
-def find(view: work.View, question: Question, judged: bool) -> Entry:
+def find(view: View, question: Question, judged: bool) -> Entry:
     """A map and its figures; what is slow only if it was computed before."""
     instant = METHODS[question.method_id].cost == INSTANT
     found = answer(view, question) if instant else known(view, question)
@@ -158,7 +160,7 @@ def offer_of_picture(
     )
 
 
-def show_agreement(views: list[work.View], question: Question) -> None:
+def show_agreement(views: list[View], question: Question) -> None:
     """How near Fast Score-CAM comes to the exact map, where it was measured: on the last layer, for
     one class, with its parameters as they are to start with."""
     defaults = {one.name: one.default for one in METHODS[FAST].parameters}
@@ -167,7 +169,7 @@ def show_agreement(views: list[work.View], question: Question) -> None:
     for view in views:
         title = plain(load_recipe(view.recipe_id).title)
         comparable = as_measured and view.layer is None
-        found = agreement(work.checkpoint(view.recipe_id)) if comparable else None
+        found = agreement(shared.checkpoint(view.recipe_id)) if comparable else None
         if found is None:
             unknown.append(title)
             continue
@@ -183,7 +185,7 @@ def show_agreement(views: list[work.View], question: Question) -> None:
         )
 
 
-def compute(awaited: list[tuple[work.View, Question]], count: int) -> None:
+def compute(awaited: list[tuple[View, Question]], count: int) -> None:
     """The first of the slow maps; then the page is drawn again with it, and goes on to the next.
 
     Whatever the user changes meanwhile interrupts the work at its next report of progress.
@@ -199,7 +201,7 @@ def compute(awaited: list[tuple[work.View, Question]], count: int) -> None:
     st.rerun()
 
 
-def judge_next(unjudged: list[tuple[work.View, Question]], count: int) -> None:
+def judge_next(unjudged: list[tuple[View, Question]], count: int) -> None:
     """Deletion and insertion of the first map that has none yet, then the page is drawn again."""
     done = count - len(unjudged)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -209,7 +211,7 @@ def judge_next(unjudged: list[tuple[work.View, Question]], count: int) -> None:
     st.rerun()
 
 
-def _can_be_judged(view: work.View, question: Question) -> bool:
+def _can_be_judged(view: View, question: Question) -> bool:
     """Whether there is a map with evidence whose judgement is still to come."""
     found = known(view, question)
     evident = found and found.heatmap and not found.note
@@ -220,7 +222,7 @@ def _judge_no_more() -> None:
     st.session_state["compare judged"] = False
 
 
-def _row(view: work.View, entries: list[Entry], aim: Aim) -> PanelRow:
+def _row(view: View, entries: list[Entry], aim: Aim) -> PanelRow:
     recipe = load_recipe(view.recipe_id)
     seen = see(view)
     shares = dict(zip(recipe.classes, seen.probabilities, strict=True))

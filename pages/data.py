@@ -8,7 +8,7 @@ from core.wording import counted
 from pages._data_browse import show_browse
 from pages._data_intensity import show_intensity
 from pages._data_leakage import show_leakage
-from pages._data_overview import show_overview
+from pages._data_overview import show_overview, told_counts
 from pages._data_source import Source, choose
 from pages._frame import guarded, plain, quiet, require_frame
 
@@ -42,9 +42,8 @@ def show_heading(source: Source) -> None:
         if source.synthetic:
             st.badge("synthetic", color="orange", icon=":material/warning:")
     counts = source.table["label"].value_counts(sort=False)
-    told = ", ".join(f"{count:,} {plain(label)}" for label, count in counts.items())
     remark = SYNTHETIC if source.synthetic else plain(source.remark)
-    quiet(f"{counted(len(source.table), 'image')}: {told}. {remark}")
+    quiet(f"{counted(len(source.table), 'image')}: {told_counts(counts)}. {remark}")
 
 
 require_frame()

@@ -15,7 +15,7 @@ from pages._errors_run import Question, choose, judged, missing
 from pages._errors_thresholds import show_thresholds
 from pages._errors_why import show_why
 from pages._frame import guarded, plain, quiet, require_frame
-from pages._work import NO_SYSTEM
+from pages._shared import NO_SYSTEM
 
 TABS = {
     ":material/grid_view: Mistakes": show_mistakes,

@@ -17,11 +17,12 @@ from core.lessons import LESSONS, Picture, Step
 from core.png import png
 from core.recipe import load_recipe
 from pages import _inputs as inputs
-from pages import _work as work
 from pages._doubts import show_doubts, show_remarks
 from pages._frame import fragment, guarded, plain, quiet, require_frame, themed
 from pages._lessons import lesson, tried
 from pages._maps import Aim, Question
+from pages._shared import NO_SYSTEM
+from pages._views import View
 
 PAGE = "learn"
 WIDTH = 170
@@ -39,7 +40,7 @@ def main() -> None:
     """The page: what is explained on the left, the steps one below the other."""
     systems = list_trained()
     if not systems:
-        st.error(work.NO_SYSTEM)
+        st.error(NO_SYSTEM)
         return
     with st.sidebar:
         item, outline = inputs.choose_scan(PAGE, systems)
@@ -52,14 +53,14 @@ def main() -> None:
         )
         layer = inputs.choose_layer(PAGE, recipe_id)
     frame = inputs.choose_frame(PAGE, item)
-    view = work.View(item, frame, recipe_id, layer, outline)
+    view = View(item, frame, recipe_id, layer, outline)
     question = choose_question(view)
     show_doubts([view])
     show_remarks([view])
     show_lesson(view, question)
 
 
-def choose_question(view: work.View) -> Question:
+def choose_question(view: View) -> Question:
     """Method, class and the method's parameters."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.subheader("How", anchor=False, width="content")
@@ -82,7 +83,7 @@ def choose_question(view: work.View) -> Question:
     return Question(method_id, Aim(name), parameters)
 
 
-def show_lesson(view: work.View, question: Question) -> None:
+def show_lesson(view: View, question: Question) -> None:
     """Every step, and in the end the trial."""
     method = METHODS[question.method_id]
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
@@ -140,7 +141,7 @@ def show_picture(picture: Picture, words: str) -> None:
 
 
 @fragment
-def show_trial(number: int, view: work.View, question: Question) -> None:
+def show_trial(number: int, view: View, question: Question) -> None:
     """Whether the system needs what the map marks."""
     with st.container(border=True, key="learn trial"):
         told, shown = st.columns([1, 2], gap="medium")

@@ -11,8 +11,8 @@ from core.systems import Run
 from pages import _systems_curves as figures
 from pages import _systems_data as data
 from pages import _systems_table as tables
-from pages import _work as work
 from pages._frame import guarded, plain, require_frame
+from pages._shared import NO_SYSTEM
 from pages._systems_cards import show_cards
 from pages._systems_explanations import show_explanations
 from pages._systems_tests import show_tests
@@ -31,7 +31,7 @@ def main() -> None:
     table = data.table()
     protocol = show_systems(table)
     if not data.trained():
-        st.error(work.NO_SYSTEM)
+        st.error(NO_SYSTEM)
         return
     compare(protocol)
 
@@ -58,6 +58,33 @@ def show_systems(table) -> str:
 
 def compare(protocol: str) -> None:
     """Views of the chosen systems; only the one that is open is computed."""
+    chosen, picture = choose()
+
+    def of_runs(show, *more) -> None:
+        if runs := runs_of(chosen, protocol):
+            show(runs, *more)
+
+    views = {
+        "Curves": lambda: of_runs(figures.show_curves, picture),
+        "Reliability": lambda: of_runs(figures.show_reliability, picture),
+        "Training": lambda: of_runs(figures.show_training, picture),
+        "Confusion": lambda: of_runs(figures.show_confusion, picture),
+        "Tests": lambda: of_runs(show_tests),
+        "Explanations": lambda: show_explanations(chosen),
+        "Cards": lambda: show_cards(chosen),
+    }
+    tabs = st.tabs(list(views), on_change="rerun", key="systems view")
+    for tab, view in zip(tabs, views.values(), strict=True):
+        if tab.open:
+            with tab:
+                if chosen:
+                    view()
+                else:
+                    st.info("Choose a system above.", icon=":material/info:")
+
+
+def choose() -> tuple[list[str], str]:
+    """The systems to compare, no more than can be told apart, and the format to save figures in."""
     trained = data.trained()
     left, right = st.columns([5.5, 1])
     with left:
@@ -83,29 +110,7 @@ def compare(protocol: str) -> None:
         )
     if len(chosen) > len(SERIES):
         st.info(TOO_MANY, icon=":material/info:")
-        chosen = chosen[: len(SERIES)]
-
-    def of_runs(show, *more) -> None:
-        if runs := runs_of(chosen, protocol):
-            show(runs, *more)
-
-    views = {
-        "Curves": lambda: of_runs(figures.show_curves, picture),
-        "Reliability": lambda: of_runs(figures.show_reliability, picture),
-        "Training": lambda: of_runs(figures.show_training, picture),
-        "Confusion": lambda: of_runs(figures.show_confusion, picture),
-        "Tests": lambda: of_runs(show_tests),
-        "Explanations": lambda: show_explanations(chosen),
-        "Cards": lambda: show_cards(chosen),
-    }
-    tabs = st.tabs(list(views), on_change="rerun", key="systems view")
-    for tab, view in zip(tabs, views.values(), strict=True):
-        if tab.open:
-            with tab:
-                if chosen:
-                    view()
-                else:
-                    st.info("Choose a system above.", icon=":material/info:")
+    return chosen[: len(SERIES)], picture
 
 
 def chosen_at_first(trained: tuple[str, ...]) -> list[str]:

@@ -229,10 +229,12 @@ def test_the_command_prints_the_audit_and_writes_every_pair(tmp_path, capsys):
         path = tmp_path / "set" / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(path), image)
+    cv2.imwrite(str(tmp_path / "set/5.png"), scan(3))
     csv = tmp_path / "pairs.csv"
     assert __main__.main(["audit", str(tmp_path / "set"), "--csv", str(csv)]) == 0
     printed = capsys.readouterr().out
     assert "4 images, 2 groups" in printed
+    assert "1 image left out, in no folder of a class: 1 at the top." in printed
     assert "Groups that cross splits" in printed
     pairs = pd.read_csv(csv)
     assert set(zip(pairs["a"], pairs["b"], strict=True)) == {

@@ -32,7 +32,20 @@ from core.recipe import load_recipe
 from core.scan_table import without_names
 from core.spreadsheet import safe_csv
 from core.stability import Stability
-from pages import _batch, _downloads, _frame, _region, _system, _warm_up, _work
+from pages import (
+    _assurance,
+    _batch,
+    _downloads,
+    _frame,
+    _kept,
+    _originals,
+    _region,
+    _scans,
+    _shared,
+    _system,
+    _verdicts,
+    _warm_up,
+)
 from tests.reading import words
 
 APP = Path(__file__).parents[1] / "app.py"
@@ -118,13 +131,13 @@ class FakeSystem:
 def system(monkeypatch) -> FakeSystem:
     fake = FakeSystem()
     monkeypatch.setattr("core.checkpoints.list_trained", lambda: SYSTEMS)
-    monkeypatch.setattr(_work, "open_checkpoint", fake.open_checkpoint)
-    monkeypatch.setattr(_work, "classify", fake.classify)
+    monkeypatch.setattr(_shared, "open_checkpoint", fake.open_checkpoint)
+    monkeypatch.setattr(_kept, "classify", fake.classify)
     monkeypatch.setattr("pages._warm_up.warm_up", lambda: None)
-    monkeypatch.setattr(_work, "load_guard", lambda checkpoint: fake)
-    monkeypatch.setattr(_work, "of_checkpoint", sets)
-    monkeypatch.setattr(_work, "stability", lambda *_: STEADY)
-    monkeypatch.setattr(_work, "open_outliner", lambda: fake)
+    monkeypatch.setattr(_shared, "load_guard", lambda checkpoint: fake)
+    monkeypatch.setattr(_shared, "of_checkpoint", sets)
+    monkeypatch.setattr(_kept, "stability", lambda *_: STEADY)
+    monkeypatch.setattr(_shared, "open_outliner", lambda: fake)
     st.cache_data.clear()
     st.cache_resource.clear()
     yield fake
@@ -276,13 +289,18 @@ def test_a_drawn_region_reaches_a_system_that_needs_one_and_no_other(page, syste
     assert "The region covers 50 % of the picture" in words(page), "all of it was proposed"
 
 
-def test_a_mask_file_of_another_size_is_a_sentence(page, system):
+@pytest.mark.parametrize(
+    ("size", "sentence"),
+    [((8, 9), "9 x 8 pixels wide and high, the scan 60 x 40"), ((40, 60), "outlines nothing")],
+    ids=["another size", "labels 0 and 1"],
+)
+def test_a_mask_file_that_cannot_be_used_is_a_sentence(page, system, size, sentence):
     upload(page, **{"a.tif": picture(40)})
     choose_region(page, "Mask file")
     uploader = next(one for one in page.file_uploader if one.label == "Mask of its lesion")
-    uploader.upload("mask.png", png(np.zeros((8, 9, 3), np.uint8)))
+    uploader.upload("mask.png", png(np.ones((*size, 3), np.uint8)))
     page.run()
-    assert "9 x 8 pixels wide and high, the scan 60 x 40" in page.error[0].value
+    assert sentence in page.error[0].value
 
 
 @pytest.mark.parametrize(("level", "list_of"), [("unusual", "warning"), ("foreign", "error")])
@@ -318,6 +336,29 @@ def test_the_prediction_set_is_named_and_the_user_may_ask_for_silence(page, syst
     system.level = "foreign"
     upload(page, **{"b.tif": picture(0)})
     assert page.metric[0].delta == "unlike its training images"
+
+
+def test_asked_to_be_sure_the_table_of_a_batch_names_no_class_either(page, system, monkeypatch):
+    monkeypatch.setattr(
+        _shared, "of_checkpoint", lambda one: Conformal(one.recipe.classes, 0.85, 0.9, 50)
+    )
+    upload(page, **{"a.tif": picture(100), "black.tif": picture(0), "broken.tif": b"II*"})
+    table = page.dataframe[0].value
+    assert list(table["label"]) == ["malignant", "malignant", "not examined"]
+    assert list(table["prediction_set"])[:2] == ["malignant; benign", "malignant"]
+    page.toggle(key="strict").set_value(True).run()
+    table = page.dataframe[0].value
+    assert list(table["label"]) == ["no decision", "malignant", "not examined"]
+    system.level = "unusual"
+    upload(page, **{"c.tif": picture(1), "d.tif": picture(2)})
+    assert list(page.dataframe[0].value["label"]) == ["no decision"] * 2
+
+
+def test_a_batch_tells_that_of_several_frames_the_first_was_examined(page):
+    upload(page, **{"a.tif": picture(40), "b.tif": picture(90)})
+    assert "frame" not in page.dataframe[0].value
+    upload(page, **{"still.tif": picture(30), "sweep.tif": picture(20, frames=4)})
+    assert page.dataframe[0].value["frame"][1] == "1 of 4"
 
 
 def test_a_result_is_kept_by_content_and_system(page, system):
@@ -415,7 +456,7 @@ def test_a_failing_network_is_a_sentence_without_details(page, system, caplog):
     system.broken = "network"
     upload(page, **{"secret name.tif": picture(40)})
     assert not page.exception
-    assert page.error[0].value == _work.UNREADABLE
+    assert page.error[0].value == _verdicts.UNREADABLE
     assert "0x7f" not in words(page)
     assert "0x7f" in caplog.text, "the log keeps the traceback"
     assert "secret name" not in caplog.text, "a file's name may be a patient's"
@@ -444,7 +485,7 @@ def test_warm_up_answers_once_with_every_system(system, monkeypatch):
     monkeypatch.undo()
     fake = FakeSystem()
     monkeypatch.setattr(_warm_up, "list_trained", lambda: SYSTEMS)
-    monkeypatch.setattr(_work, "open_checkpoint", fake.open_checkpoint)
+    monkeypatch.setattr(_shared, "open_checkpoint", fake.open_checkpoint)
     monkeypatch.setattr(_warm_up, "classify", fake.classify)
     _warm_up.warm_up().join(timeout=20)
     _warm_up.warm_up().join(timeout=20)
@@ -490,10 +531,13 @@ def test_a_dicom_is_answered_and_its_patient_is_not_named(page, system, caplog):
 
 
 def test_the_copy_has_lost_the_name():
-    def item(data) -> _work.Item:
-        return _work.Item("a.dcm", "0", lambda: data, several=isinstance(data, list))
+    def item(data) -> _scans.Item:
+        return _scans.Item("a.dcm", "0", lambda: data, several=isinstance(data, list))
 
-    one, both = _work.deidentified(item(patient())), _work.deidentified(item([patient()] * 2))
+    one, both = (
+        _originals.deidentified(item(patient())),
+        _originals.deidentified(item([patient()] * 2)),
+    )
     assert one[128:132] == b"DICM"
     assert both[:4] == b"PK\x03\x04"
     assert b"Zywxvu" not in one + both
@@ -557,6 +601,10 @@ def test_a_window_is_for_looking_until_the_user_asks(page, system):
     assert len(system.asked) == answered + 1
     assert "on your view of the scan (level 3000, width 500)" in words(page)
     assert "of the time" not in words(page), "its figures were measured without such windows"
+    assert _assurance.NO_SET in words(page), "and so were its sets"
+    page.toggle(key="strict").set_value(True).run()
+    assert page.metric[0].delta == "seen through another window"
+    page.toggle(key="strict").set_value(False).run()
     page.session_state[f"look {digest}"] = None
     page.run()
     assert page.metric[0].value == label
@@ -662,11 +710,11 @@ def test_an_upload_is_held_once_however_often_the_page_runs(page, system):
 
 def test_csv_keeps_the_table_and_defuses_formulas():
     recipe = load_recipe(SYSTEMS[0])
-    items = [_work.Item(name, "", bytes) for name in ("a.png", "=cmd|' /C calc'!A0", "c, d.png")]
+    items = [_scans.Item(name, "", bytes) for name in ("a.png", "=cmd|' /C calc'!A0", "c, d.png")]
     verdicts = [
-        _work.Verdict("benign", (0.5, 0.3, 0.2)),
-        _work.Verdict(error=SENTENCE),
-        _work.Verdict("normal", (0.1, 0.2, 0.7)),
+        _verdicts.Verdict("benign", (0.5, 0.3, 0.2)),
+        _verdicts.Verdict(error=SENTENCE),
+        _verdicts.Verdict("normal", (0.1, 0.2, 0.7)),
     ]
     table = _batch.batch_table(items, verdicts, recipe)
     back = pd.read_csv(io.BytesIO(safe_csv(without_names(table))))
@@ -675,6 +723,7 @@ def test_csv_keeps_the_table_and_defuses_formulas():
     assert list(back["file"]) == ["scan 1", "scan 2", "scan 3"]
     named = pd.read_csv(io.BytesIO(safe_csv(table)))
     assert list(named["file"]) == ["a.png", "'=cmd|' /C calc'!A0", "c, d.png"]
+    assert safe_csv(pd.DataFrame({"=1+1": [1]})).startswith(b"'=1+1")
     assert back["error"][1] == SENTENCE
     assert back.loc[2, list(recipe.classes)].tolist() == [0.1, 0.2, 0.7]
 

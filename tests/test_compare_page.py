@@ -23,7 +23,17 @@ from core.evaluation.localisation import localisation
 from core.explain import METHODS, Explanation, Heatmap, Method, Parameter
 from core.guard import GuardVerdict
 from core.recipe import load_recipe
-from pages import _comparison, _doubts, _inputs, _maps, _outlines, _tables, _test_images, _work
+from pages import (
+    _comparison,
+    _doubts,
+    _inputs,
+    _maps,
+    _outlines,
+    _scans,
+    _shared,
+    _tables,
+    _test_images,
+)
 from tests.reading import words
 
 APP = Path(__file__).parents[1] / "app.py"
@@ -122,9 +132,9 @@ def systems(monkeypatch, seen) -> list[str]:
         return SimpleNamespace(recipe=recipe, metrics={}, load=lambda: FakeSystem(recipe_id, seen))
 
     monkeypatch.setattr("core.checkpoints.list_trained", lambda: tuple(trained))
-    monkeypatch.setattr(_work, "open_checkpoint", open_checkpoint)
+    monkeypatch.setattr(_shared, "open_checkpoint", open_checkpoint)
     monkeypatch.setattr("pages._warm_up.warm_up", lambda: None)
-    monkeypatch.setattr(_work, "guard", lambda recipe_id: FakeGuard())
+    monkeypatch.setattr(_shared, "guard", lambda recipe_id: FakeGuard())
     st.cache_data.clear()
     st.cache_resource.clear()
     yield trained
@@ -371,14 +381,14 @@ def test_an_image_that_a_system_was_trained_on_is_named(systems, methods, monkey
     monkeypatch.setattr(_test_images, "_splits", lambda _: splits)
     dataset = load_recipe(SYSTEMS[0]).data.dataset
     images = {
-        name: _work.Item(name, name, picture, image=(place, name))
+        name: _scans.Item(name, name, picture, image=(place, name))
         for name, place in [("a", dataset), ("b", dataset), ("c", dataset), ("d", dataset)]
     }
     seen = {name for name, one in images.items() if _test_images.was_seen(SYSTEMS[0], one)}
     assert seen == {"a", "b"}
-    elsewhere = _work.Item("a", "a", picture, image=("another", "a"))
+    elsewhere = _scans.Item("a", "a", picture, image=("another", "a"))
     assert not _test_images.was_seen(SYSTEMS[0], elsewhere)
-    assert not _test_images.was_seen(SYSTEMS[0], _work.Item("a", "a", picture))
+    assert not _test_images.was_seen(SYSTEMS[0], _scans.Item("a", "a", picture))
     monkeypatch.setattr(_doubts, "was_seen", lambda recipe_id, _: recipe_id == SYSTEMS[1])
     (warning,) = (one.value for one in opened().warning if _doubts.SEEN in one.value)
     assert warning.startswith(f"**{load_recipe(SYSTEMS[1]).title}:**")
@@ -413,7 +423,7 @@ def test_a_damaged_checkpoint_is_a_sentence(systems, methods, monkeypatch):
     def damaged(recipe_id: str):
         raise CheckpointError("The file weights.safetensors does not match its hash.")
 
-    monkeypatch.setattr(_work, "open_checkpoint", damaged)
+    monkeypatch.setattr(_shared, "open_checkpoint", damaged)
     page = opened()
     assert not page.exception
     assert "does not match its hash" in page.error[0].value

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import streamlit as st
+from streamlit.runtime.caching import cache_utils
 from streamlit.runtime.context import StreamlitHeaders
 from streamlit.testing.v1 import AppTest
 
@@ -22,10 +23,11 @@ from core.datasets.audit import Audit
 from core.datasets.phantoms import phantom, phantom_table
 from core.figures.datasets import class_bars
 from core.png import png
-from pages import _data_source
+from pages import _data_intensity, _data_leakage, _data_source
 from pages._data_browse import add_flags, select
 from pages._data_overview import show_splits, summary
 from pages._data_source import Source
+from pages._tables import stamp
 from tests.reading import words
 
 APP = Path(__file__).parents[1] / "app.py"
@@ -96,7 +98,7 @@ def test_phantoms_are_always_there_and_marked_synthetic(page):
     page.run()
     assert not page.exception
     assert page.selectbox(key="data set").options == ["Phantoms (synthetic)"]
-    assert "6 images: 2 benign, 2 malignant, 2 normal" in words(page)
+    assert "6 images: benign (2), malignant (2), normal (2)" in words(page)
     table = page.dataframe[0].value
     assert table["Class"].tolist() == ["benign", "malignant", "normal"]
     assert table["Outlined lesions"].tolist() == [2, 2, 0]
@@ -166,16 +168,29 @@ def test_a_folder_of_this_computer_is_read_where_server_and_browser_are_one(page
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(data)
     page.text_input(key="data folder").set_value(str(tmp_path)).run()
-    assert "6 images: 3 benign, 3 malignant" in words(page)
+    assert "6 images: benign (3), malignant (3)" in words(page)
     page.text_input(key="data folder").set_value(str(tmp_path / "nowhere")).run()
     assert "is not a folder" in page.error[0].value
     for unheard_of in ("~nosuchuser/x", "/" + "a" * 300):
         page.text_input(key="data folder").set_value(unheard_of).run()
         assert "cannot be opened" in page.error[0].value and not page.exception
     (tmp_path / "test/benign/7.png").symlink_to(tmp_path / "nowhere.png")
+    (tmp_path / "test/8.png").write_bytes(png(scan("benign", 8)))
     _data_source._read_folder.clear()
     page.text_input(key="data folder").set_value(str(tmp_path)).run()
     assert "6 images" in words(page) and not page.error  # it is no file
+    assert "1 image left out, in no folder of a class: 1 in test" in words(page)
+
+
+def test_what_another_choice_outweighs_is_disabled(page, tmp_path):
+    def disabled():
+        return page.selectbox(key="data set").disabled, page.text_input(key="data folder").disabled
+
+    assert disabled() == (False, False)
+    page.text_input(key="data folder").set_value(str(tmp_path)).run()
+    assert disabled() == (True, False)
+    upload(page, zipped(folder_of_classes()))
+    assert disabled() == (True, True)
 
 
 def test_a_folder_may_change_while_it_is_looked_at(page, tmp_path):
@@ -193,16 +208,19 @@ def test_a_folder_may_change_while_it_is_looked_at(page, tmp_path):
     assert page.dataframe[0].value["Images"].tolist() == [4, 3]
 
 
-def test_the_key_of_a_folder_changes_with_its_files(tmp_path):
+def test_the_stamp_of_files_changes_with_them(tmp_path):
     for name, data in folder_of_classes().items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(data)
     table = folder.read(tmp_path)
-    before = _data_source._stamp(table)
-    assert _data_source._stamp(table) == before
-    assert _data_source._stamp(table.iloc[1:]) != before
+    before = stamp(table["path"])
+    assert stamp(table["path"]) == before
+    assert stamp(table["path"].iloc[1:]) != before
     os.utime(table["path"][0], (1, 1))
-    assert _data_source._stamp(table) != before
+    assert stamp(table["path"]) != before
+    (tmp_path / "odd").mkdir()
+    (tmp_path / os.fsdecode(b"odd/\xff.png")).touch()  # no name in UTF-8
+    assert stamp((tmp_path / "odd").iterdir())
 
 
 def test_files_that_differ_in_the_case_of_their_suffix_are_two_images(page, tmp_path):
@@ -279,6 +297,38 @@ def test_browse_filters_and_enlarges(page):
     assert "96 x 96 pixels" in words(page)
 
 
+def test_another_list_begins_at_its_first_page(page):
+    labels = ("benign", "malignant")
+    files = {f"{label}/{n}.png": png(scan(label, n)) for label in labels for n in range(16)}
+    upload(page, zipped(files))
+    opened(page, BROWSE)
+    page.selectbox(key="data label").set_value("benign").run()
+    page.pagination[0].set_value(2).run()
+    assert [one.label for one in page.button if "benign" in one.label] == ["benign/15"]
+    page.selectbox(key="data label").set_value("malignant").run()
+    assert "16 of 32 images" in words(page)
+    assert page.pagination[0].value == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "asked", "figures"),
+    [
+        (_data_intensity, "effects", lambda: _data_intensity._effects("key", "mean", None)),
+        (_data_leakage, "nearest_neighbour", lambda: _data_leakage._neighbour("key", None)),
+        (_data_leakage, "crossings", lambda: _data_leakage._crossings("key", (), None, None)),
+    ],
+)
+def test_figures_of_an_upload_are_forgotten_after_an_hour(monkeypatch, module, asked, figures):
+    now, times = [0.0], []
+    monkeypatch.setattr(cache_utils, "TTLCACHE_TIMER", lambda: now[0])
+    monkeypatch.setattr(module, asked, lambda *_: times.append(now[0]))
+    st.cache_data.clear()
+    for now[0] in (0.0, 3599.0, 3601.0):
+        figures()
+    assert times == [0, 3601]
+    st.cache_data.clear()
+
+
 def source(table: pd.DataFrame, splits: pd.DataFrame) -> Source:
     return Source("key of a test", "title", table, splits)
 
@@ -340,7 +390,7 @@ def test_a_class_that_a_split_leaves_out_is_not_told_and_colours_stay(monkeypatc
     monkeypatch.setattr("pages._data_overview.draw", lambda *given: drawn.append(given))
     show_splits(source(table, splits))
     ((figure, _, told),) = drawn
-    assert told == "Images a split and class. train: y 0, z 2; test: y 1, z 0"
+    assert told == "Images a split and class. train: y (0), z (2); test: y (1), z (0)"
     colours = class_bars(table["label"].value_counts(sort=False)).data[0].marker.color
     assert [bar.name for bar in figure.data] == ["y", "z"]
     assert [bar.marker.color for bar in figure.data] == list(colours[1:])

@@ -6,11 +6,13 @@ import base64
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from plotly.colors import unlabel_rgb
 
 from core import wording
-from core.figures import opinion, panels, style
+from core.figures import datasets, opinion, panels, style
+from core.figures.systems import Matrix, confusion_figure
 from core.png import png
 
 CLASSES = ("benign", "malignant", "normal")
@@ -101,6 +103,21 @@ def test_bars_are_percentages_in_the_order_of_the_recipe():
     assert bar.text == ("20 %", "70 %", "10 %")
     assert bar.y == ("benign", f"<b>malignant {wording.MALIGNANT_SIGN}</b>", "normal")
     assert figure.layout.yaxis.autorange == "reversed", "the first class is the uppermost bar"
+
+
+def test_classes_named_like_dates_or_numbers_are_on_no_date_or_number_axis():
+    """Without a type, Plotly makes a date axis of the first, and a number axis of the second."""
+    for names in (["2024-01", "2024-02"], ["1", "10"]):
+        matrix = Matrix("system", "grouped", names, np.eye(2), names)
+        facts = pd.DataFrame({"label": names, "area": [0.1, 0.2]})
+        axes = [
+            datasets.class_bars(pd.Series([1, 2], names)).layout.xaxis,
+            datasets.boxes(facts, "area", "Area").layout.xaxis,
+            opinion.probability_bars(names, np.array([0.4, 0.6]), ()).layout.yaxis,
+            confusion_figure([matrix], shares=False).layout.xaxis,
+            confusion_figure([matrix], shares=False).layout.yaxis,
+        ]
+        assert [axis.type for axis in axes] == ["category"] * len(axes)
 
 
 def test_malignant_bars_are_warm_and_others_cool():

@@ -109,6 +109,26 @@ def test_what_lies_deeper_belongs_to_its_class(tmp_path):
     }
 
 
+STRAYS = {
+    "set/1.png": picture(1),
+    "set/.2.png": picture(2),
+    "set/train/3.png": picture(3),
+    "set/train/4.jpg": picture(4, ".jpg"),
+    "set/train/notes.txt": b"not an image",
+    "set/Val/x/deeper/5.png": picture(5),
+}
+
+
+def test_images_beside_the_folders_of_the_classes_are_counted_where_they_lie(tmp_path):
+    told = "3 images left out, in no folder of a class: 1 at the top, 2 in train."
+    files = {f"set/{name}": data for name, data in SPLIT.items()} | STRAYS
+    assert folder.left_beside(on_disk(tmp_path / "strays", files)) == told
+    kept = ArchivedFolder(zipped(files))
+    assert kept.left_out == f"2 files left out, of a kind that is not read here. {told}"
+    assert len(kept.table) == len(SPLIT) + 1
+    assert folder.left_beside(on_disk(tmp_path / "none", SPLIT)) == ""
+
+
 @pytest.mark.parametrize("files", [{}, {"1.png": picture(1)}, {"x/1.png": picture(1)}])
 def test_what_is_no_folder_of_classes_gets_a_sentence(tmp_path, files):
     with pytest.raises(DatasetError, match="folder for each class"):
@@ -129,7 +149,7 @@ def test_an_archive_is_the_folder_that_was_packed(tmp_path, files):
 
 def test_what_is_no_image_is_counted_and_passed_over():
     kept = ArchivedFolder(zipped(PLAIN | {"benign/more.zip": zipped({"x": b"y"})}))
-    assert kept.left_out == 2
+    assert kept.left_out == "2 files left out, of a kind that is not read here."
     assert len(kept.table) == 3
 
 

@@ -21,7 +21,7 @@ from core.datasets import load_table, read_pixels
 from core.datasets.base import is_picture, read_frame
 from core.datasets.phantoms import phantom
 from core.evaluation.guard_images import blanks, noises, photographs
-from core.guard import FOREIGN, LEVELS, Guard, Views, level_of, load_guard, reference
+from core.guard import FOREIGN, LEVELS, Guard, Views, _left_out, level_of, load_guard, reference
 from core.guard.__main__ import main
 from core.guard.making import KEPT, guard_arrays, held_out, remake
 from core.guard.pictures import FLOORS, statistics
@@ -153,6 +153,14 @@ def test_few_validation_images_are_joined_by_training_images_without_their_group
     assert guard.unseen[6:].min() > 0.3
     assert "Only" not in guard.verdict(np.zeros(2)).sentence
     assert "Only 30 images" in guard_of(training, held).verdict(np.zeros(2)).sentence
+
+
+def test_a_training_image_is_judged_without_all_of_its_group():
+    """Of six copies in one group the fifth nearest lies at no distance, unless left out."""
+    groups = np.repeat(np.arange(20), 6)
+    copies = drawn(20)[groups]
+    np.testing.assert_allclose(reference(copies).distances(copies)[:, 0], 0, atol=1e-6)
+    assert _left_out(copies, groups)[:, 0].min() > 1e-3
 
 
 def test_where_few_images_are_unseen_the_features_that_the_network_fitted_do_not_alarm():

@@ -9,13 +9,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import streamlit as st
-from streamlit.runtime.caching import cache_data_api
+from streamlit.runtime.caching import cache_data_api, cache_utils
 from streamlit.runtime.caching import clear_session_data_cache as end_of_session
 
 from core.scans import Scan, ScanError
-from pages import _keeping
+from pages import _keeping, _uploads
 from pages._keeping import Shelf, give_back, keep
-from pages._work import Item, View
+from pages._scans import Item
+from pages._views import View
 
 
 @pytest.fixture
@@ -69,6 +70,24 @@ def test_a_sample_is_remembered_for_all(session, doubled):
         assert double(view(True), 3) == 6
         end_of_session(name)
     assert asked == [3]
+
+
+@pytest.mark.parametrize(
+    "fact_of",
+    [
+        lambda read: _uploads._digest("file", SimpleNamespace(getbuffer=read)),
+        lambda read: _uploads._facts("file", 0, read),
+    ],
+    ids=["hash", "hash and place in a series"],
+)
+def test_what_is_known_of_an_upload_is_forgotten_after_an_hour(monkeypatch, fact_of):
+    now, times = [0.0], []
+    monkeypatch.setattr(cache_utils, "TTLCACHE_TIMER", lambda: now[0])
+    st.cache_data.clear()
+    for now[0] in (0.0, 3599.0, 3601.0):
+        fact_of(lambda: times.append(now[0]) or b"no scan")
+    assert times == [0, 3601]
+    st.cache_data.clear()
 
 
 def test_another_scan_or_argument_is_another_question(session, doubled):

@@ -22,8 +22,10 @@ from core.datasets.phantoms import phantom
 from core.explain import METHODS
 from core.findings import EvidenceMap, Look
 from core.manifest import Manifest, ManifestError, manifest, read_manifest
+from core.predict import classify
 from core.preprocessing import to_batch
 from core.replay import replay
+from core.scans import read_scan
 from core.windowing import Window
 from tests import findings as made
 from tests.dicoms import dicom
@@ -109,7 +111,6 @@ def test_the_region_is_replayed(outlined):
 
 def test_a_volume_is_replayed_from_its_files():
     from core.dicom.series import read_series
-    from core.predict import classify
 
     files = [
         dicom(phantom("benign", number)[0][..., 0], ImagePositionPatient=[0, 0, number])
@@ -142,6 +143,14 @@ def test_other_numbers_do_not_agree(plain):
     near = [shares[0] + 1e-12, *shares[1:]]
     found = replay(plain | {"probabilities": near}, made.phantom_png())
     assert not found["agrees"] and found["difference"] == pytest.approx(1e-12, rel=0.01)
+
+
+@pytest.mark.parametrize("elsewhere", [{}, {"versions": {}}], ids=["here", "elsewhere"])
+def test_other_logits_do_not_agree(plain, elsewhere):
+    assert replay(plain | elsewhere, made.phantom_png())["agrees"]
+    other = plain | elsewhere | {"logits": [plain["logits"][0] + 0.1, *plain["logits"][1:]]}
+    found = replay(other, made.phantom_png())
+    assert not found["agrees"] and not found["logits"] and found["difference"] == 0
 
 
 def test_on_another_machine_small_differences_are_allowed_and_what_changed_is_told(plain):
@@ -177,6 +186,29 @@ def test_heatmaps_are_replayed_exactly(mapped):
     assert found["maps"] == expected and len(expected) > 3
 
 
+def test_a_map_for_another_class_than_the_likeliest_is_replayed():
+    findings = made.examined(made.phantom_png())
+    other = (findings.opinion.target + 1) % len(findings.opinion.classes)
+    opinion = classify(made.opened()[1], read_scan(made.phantom_png()), target=other)
+    maps = (EvidenceMap("grad-cam", opinion.heatmap),)
+    stated = stored(manifest(replace(findings, opinion=opinion, maps=maps)))
+    assert stated["target"] == other
+    assert stated["maps"] != manifest(findings)["maps"]
+    assert replay(stated, made.phantom_png())["agrees"]
+
+
+def test_maps_within_a_region_are_replayed(outlined):
+    checkpoint = open_checkpoint(made.SYSTEM, outlined)
+    system = (checkpoint, checkpoint.load())
+    region, data = phantom("malignant", 3)[1], made.phantom_png()
+    findings = made.examined(data, region=region, region_source="drawn", system=system)
+    opinion, classifier = findings.opinion, system[1]
+    batch = to_batch([opinion.pixels], classifier.recipe.preprocessing, [region])
+    seen = METHODS["fast-score-cam"].run(classifier, batch, opinion.target).heatmaps[0]
+    maps = (EvidenceMap("fast-score-cam", seen),)
+    assert replay(stored(manifest(replace(findings, maps=maps))), data, outlined)["agrees"]
+
+
 def test_another_heatmap_does_not_agree(mapped):
     first = mapped["maps"][0]
     for other in ({"sha256": "0" * 64}, {"maximum": first["maximum"] * 1.005}):
@@ -207,6 +239,12 @@ def test_other_weights_are_refused(plain):
     other = plain | {"weights": plain["weights"] | {"sha256": "0" * 64}}
     with pytest.raises(ManifestError, match="The weights of .* here are others"):
         replay(other, made.phantom_png())
+
+
+@pytest.mark.parametrize("change", [{"protocol": "published"}, {"seed": 9}])
+def test_weights_of_another_run_are_refused(plain, change):
+    with pytest.raises(ManifestError, match="another protocol or seed"):
+        replay(plain | {"weights": plain["weights"] | change}, made.phantom_png())
 
 
 def test_another_calibration_and_an_absent_system_are_refused(plain, tmp_path):

@@ -92,7 +92,7 @@ def test_json_has_one_line_a_file_and_the_status_tells_of_refusals(recipe_id, fo
     records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert status == 1
     assert [r["file"] for r in records] == files
-    fields = ["file", "recipe", "label", "probabilities", "warning", "error"]
+    fields = ["file", "frames", "recipe", "label", "probabilities", "warning", "error"]
     assert all(list(r) == fields for r in records)
     good, broken, absent, again = records
     assert good == again
@@ -146,9 +146,33 @@ def test_names_that_are_long_or_no_text_stop_no_batch(folder, tmp_path, capsys):
 
 def test_a_sentence_never_claims_certainty():
     shares = {"benign": 0.0004, "malignant": 0.9996}
-    record = {"file": "a.png", "label": "malignant", "probabilities": shares}
+    record = {"file": "a.png", "frames": 1, "label": "malignant", "probabilities": shares}
     told = as_sentence(record | {"warning": None, "error": None})
     assert told == "a.png: malignant (benign < 1 %, malignant > 99 %)"
+
+
+def test_of_several_frames_it_is_told_which_was_seen(folder, tmp_path, capsys):
+    frames = np.stack([phantom("benign", number)[0][..., 0] for number in range(3)])
+    (tmp_path / "cine.dcm").write_bytes(dicom(frames, NumberOfFrames=3, Modality="US"))
+    files = [str(tmp_path / "cine.dcm"), str(folder / "good.png")]
+    main([*files, "--recipe", WHOLE, "--json"])
+    assert [json.loads(one)["frames"] for one in capsys.readouterr().out.splitlines()] == [3, 1]
+    main([*files, "--recipe", WHOLE])
+    cine, still = capsys.readouterr().out.splitlines()
+    assert cine.startswith(f"{files[0]}, frame 1 of 3: ")
+    assert still.startswith(f"{files[1]}: ")
+
+
+def test_a_second_run_replaces_nothing_that_the_first_saved(folder, tmp_path, capsys):
+    (tmp_path / "good.png").write_bytes(dicom(phantom("benign", 4)[0][..., 0]))
+    maps, records = tmp_path / "maps", tmp_path / "records"
+    for scan in (folder / "good.png", tmp_path / "good.png"):
+        written = ["--explain", str(maps), "--manifest", str(records)]
+        assert main([str(scan), "--recipe", WHOLE, *written]) == 0
+    assert len(list(maps.iterdir())) == 2
+    kept = sorted(records.iterdir())
+    assert [one.name for one in kept] == [f"000{n} good {WHOLE}.json" for n in (1, 2)]
+    assert all(main(["--replay", str(one)]) == 0 for one in kept)
 
 
 def test_an_unknown_recipe_is_a_sentence_and_status_two(folder, capsys):
@@ -215,7 +239,13 @@ def test_a_replay_that_finds_other_numbers_has_status_one(predicted, capsys):
     stated["probabilities"][0] += 1e-9
     kept.write_text(json.dumps(stated))
     assert main(["--replay", str(kept)]) == 1
-    assert "They do not agree exactly" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "They do not agree exactly" in out and "logits" not in out
+    stated["probabilities"][0] -= 1e-9
+    stated["logits"][0] += 1e-3
+    kept.write_text(json.dumps(stated))
+    assert main(["--replay", str(kept)]) == 1
+    assert "The logits differ." in capsys.readouterr().out
 
 
 def test_a_replay_that_cannot_be_done_is_a_sentence_and_status_two(predicted, folder, capsys):

@@ -6,6 +6,7 @@ import base64
 import csv
 import io
 import re
+import weakref
 import zipfile
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -15,10 +16,14 @@ import numpy as np
 import pytest
 from pypdf import PdfReader
 
+from core.checkpoints import open_checkpoint
 from core.datasets.phantoms import phantom
 from core.explain.heatmap import NO_EVIDENCE, Heatmap
-from core.findings import NO_REGION, EvidenceMap, Refused
+from core.findings import NO_DECISION, NO_REGION, EvidenceMap, Look, Refused
 from core.report import report_html, report_pdf, reports_zip
+from core.report.content import OWN_WINDOW, PROPOSED, SYNTHETIC, content_of
+from core.report.pdf import _Sheet
+from core.windowing import Window
 from core.wording import percent
 from tests import findings as made
 from tests.dicoms import dicom
@@ -122,6 +127,57 @@ def test_both_kinds_say_what_was_found(full, read):
         assert flat(sentence) in text
 
 
+def test_the_record_says_what_was_examined(full):
+    wide = replace(full.opinion, pixels=full.opinion.pixels[:200])
+    cine = replace(
+        full, opinion=wide, region=None, frame=2, frames=5, scan_digests=("a" * 64, "b" * 64)
+    )
+    record = dict(content_of(cine).record)
+    assert record["Frame"] == "3 of 5, 256 × 200 pixels"
+    assert record["Pixel"] == "0.2 × 0.1 mm (width × height)"
+    assert record["Scan, sha256"] == "a" * 64 + ", first of 2 files"
+    assert "Pixel" not in dict(content_of(replace(cine, spacing_mm=None)).record)
+
+
+def test_the_figures_are_those_of_both_protocols_and_of_the_paper(full):
+    checkpoint = open_checkpoint("busi-mobilenetv2")
+    metrics, paper = checkpoint.metrics, checkpoint.recipe.published
+    shown = replace(full, recipe=checkpoint.recipe, metrics=metrics)
+    table = content_of(shown).figures
+    assert [head.partition("\n")[0] for head in table.heads] == [
+        *("Figure", "Grouped split", "Random split", "Paper"),
+    ]
+    rows = {title: cells for title, *cells in table.rows}
+    told = {"Accuracy": "accuracy", "Sensitivity, malignant": "sensitivity_malignant"}
+    for title, key in told.items():
+        ours = [metrics[one]["values"][key]["value"] for one in ("grouped", "published")]
+        assert [cell.split(" ")[0] for cell in rows[title][:2]] == [f"{one:.3f}" for one in ours]
+        assert rows[title][2] == (f"{paper[key]:g}" if key in paper else "–")
+    assert "accuracy" in paper and rows["Balanced accuracy"][2] == "–", "it prints none"
+
+
+def test_the_calibrated_error_is_not_that_of_the_table(full):
+    error = full.metrics["grouped"]["calibration"]["values"]["ece"]["value"]
+    assert f"error on test images is {error:.3f} (" in Parsed(report_html(full)).text
+
+
+@pytest.mark.parametrize(
+    ("change", "title", "level"),
+    [
+        ({"warning": "It is an MRI."}, "Another kind of image", "alarm"),
+        ({"guard_level": "foreign"}, "Not what this system was trained on", "alarm"),
+        ({"guard_level": "unusual"}, "Unusual for this system", "caution"),
+        ({"guard_level": "like"}, "Like the training images", "plain"),
+        ({"text_risk": "the file says so"}, "Text in the picture", "caution"),
+        ({}, "Outline", "plain"),
+    ],
+)
+def test_notes_are_as_loud_as_what_they_say(full, change, title, level):
+    content = content_of(replace(full, **change))
+    found = [one.level for one in (*content.alarms, *content.notes) if one.title == title]
+    assert found == [level]
+
+
 def test_a_pdf_is_one_or_two_pages_of_a4_with_described_pictures(full):
     data = report_pdf(full)
     reader = PdfReader(io.BytesIO(data))
@@ -222,6 +278,18 @@ def test_an_abstention_names_no_class(full):
     assert f"Most likely {full.opinion.label}" in Parsed(report_html(full)).text
 
 
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [({"look": Look(Window(90, 120))}, OWN_WINDOW), ({"synthetic": True}, SYNTHETIC)],
+    ids=["window", "synthetic"],
+)
+def test_a_window_of_the_user_and_a_synthetic_scan_are_told_first(full, change, sentence):
+    text = Parsed(report_html(replace(full, **change))).text
+    assert text.index(sentence) < text.index("Most likely")
+    assert sentence in pdf_text(report_pdf(replace(full, **change)))
+    assert sentence not in Parsed(report_html(full)).text
+
+
 def test_without_an_outline_a_system_that_needs_one_says_so(full):
     recipe = full.recipe.model_copy(
         update={"preprocessing": full.recipe.preprocessing.model_copy(update={"region": "mask"})}
@@ -229,6 +297,19 @@ def test_without_an_outline_a_system_that_needs_one_says_so(full):
     text = Parsed(report_html(replace(full, recipe=recipe, region=None))).text
     assert NO_REGION in text
     assert NO_REGION not in Parsed(report_html(replace(full, recipe=recipe))).text
+
+
+def test_a_proposed_outline_that_decides_the_answer_is_pointed_out(full):
+    recipe = full.recipe.model_copy(
+        update={"preprocessing": full.recipe.preprocessing.model_copy(update={"region": "mask"})}
+    )
+    for needs, source, told in (
+        (recipe, "proposed", True),
+        (recipe, "drawn", False),
+        (full.recipe, "proposed", False),
+    ):
+        text = Parsed(report_html(replace(full, recipe=needs, region_source=source))).text
+        assert (PROPOSED in text) is told
 
 
 def test_how_often_it_was_right_and_why_there_is_no_set_stand_as_they_were_found(full):
@@ -246,6 +327,24 @@ def test_letters_that_the_font_lacks_are_boxes(full):
     named = replace(full, name="患者 Jané 1.png")
     assert "File □□ Jané 1.png" in pdf_text(report_pdf(named))
     assert "患者 Jané 1.png" in Parsed(report_html(named)).text
+
+
+def test_a_name_with_a_line_end_stays_in_its_line(full):
+    sheet = _Sheet(content_of(full), made.WHEN)
+    assert sheet.drawable("a.png\nSystem\u2028other") == "a.png System other"
+
+
+def test_a_text_is_as_high_as_it_was_measured(full):
+    """A percentage stays on one line, and what follows must not be drawn over the next."""
+    sheet = _Sheet(content_of(full), made.WHEN)
+    sheet.add_page()
+    sheet.pen(8.5)
+    for width in range(20, 120):
+        top = sheet.get_y()
+        measured = sheet.lines("of them 10 % and 20 % and then 30 % are malignant ▲", width, 8.5)
+        sheet.write_lines("of them 10 % and 20 % and then 30 % are malignant ▲", 8.5, width)
+        assert sheet.get_y() - top == pytest.approx(measured), width
+        sheet.set_y(top)
 
 
 def test_a_map_without_evidence_says_so(full):
@@ -283,6 +382,51 @@ def test_a_batch_holds_a_table_and_a_report_a_scan(full, told):
         for name, share in zip(scan.opinion.classes, scan.opinion.probabilities, strict=True):
             assert float(row[name]) == share
     assert not [secret for secret in SECRETS if secret.lower() in everything.lower()]
+
+
+def rows_of(scans) -> list[dict]:
+    """The table in the archive of a batch."""
+    with zipfile.ZipFile(io.BytesIO(reports_zip(scans))) as archive:
+        return list(csv.DictReader(io.StringIO(archive.read("scans.csv").decode())))
+
+
+def test_the_table_of_a_batch_warns_and_abstains_as_the_reports_do(full):
+    recipe = full.recipe.model_copy(
+        update={"preprocessing": full.recipe.preprocessing.model_copy(update={"region": "mask"})}
+    )
+    calm = replace(full, guard_level="like")
+    bare = replace(calm, recipe=recipe, region=None, warning="It is an MRI.")
+    silent = replace(calm, abstention="benign or malignant")
+    given = replace(calm, recipe=recipe)
+    unlike, none, lacking, undecided, shown = rows_of([full, calm, bare, silent, given])
+    assert unlike["warning"] == full.guard and none["warning"] == shown["warning"] == ""
+    assert lacking["warning"] == f"It is an MRI. {NO_REGION}"
+    assert [none["label"], undecided["label"]] == [full.opinion.label, NO_DECISION]
+
+
+def test_the_table_of_a_batch_tells_the_report_and_the_frame(full):
+    cine = replace(full, frame=0, frames=65)
+    rows = rows_of([full, Refused("It is damaged."), cine])
+    assert [row["report"] for row in rows] == ["scan 0001.html", "", "scan 0003.html"]
+    assert [row["frame"] for row in rows] == ["", "", "1 of 65"]
+    assert "frame" not in rows_of([full])[0]
+
+
+def test_a_batch_holds_one_scan_in_memory_at_a_time(full):
+    alive = []
+
+    def examined():
+        for _ in range(3):
+            alive.append(sum(one() is not None for one in made_so_far))
+            scan = replace(full, opinion=replace(full.opinion))
+            made_so_far.append(weakref.ref(scan.opinion))
+            yield scan
+            del scan
+
+    made_so_far: list[weakref.ref] = []
+    with zipfile.ZipFile(io.BytesIO(reports_zip(examined()))) as archive:
+        assert len(archive.namelist()) == 1 + 3
+    assert max(alive) <= 1
 
 
 def test_a_time_without_zone_and_a_region_of_another_size_are_refused(full):

@@ -6,6 +6,7 @@ import io
 import os
 import shutil
 import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,12 +21,14 @@ from core.checkpoints import sha256
 from core.datasets.phantoms import phantom
 from core.dicom.deidentify import deidentify
 from core.explain.overlay import overlay
+from core.findings import Look
 from core.png import png
 from core.report.dicom import (
     AREA,
     GUARD,
     IN_SET,
     LIKELIEST,
+    NO_CLASS,
     OUTLINED,
     code,
     probability_code,
@@ -33,8 +36,9 @@ from core.report.dicom import (
     structured_report,
 )
 from core.report.dicom_graphics import MOST_CORNERS, outlines
-from core.report.pictures import marked
+from core.report.pictures import marked, marking
 from core.scans import ScanError, read_scan
+from core.windowing import Window
 from tests import findings as made
 from tests.dicoms import dataset, saved
 
@@ -70,7 +74,7 @@ def both(source: bytes, findings) -> dict[str, bytes]:
     """The two files, by name."""
     picture = overlay(findings.opinion.pixels, findings.opinion.heatmap)
     return {
-        "picture": secondary_capture(source, picture, frame=findings.frame),
+        "picture": secondary_capture(source, picture, marking(findings), findings.frame),
         "report": structured_report(source, findings),
     }
 
@@ -165,6 +169,75 @@ def test_the_marked_frame_keeps_its_size_and_shows_map_and_outline(findings):
     changed = (outlined != plain).any(axis=-1)
     assert changed.any() and not changed[:20].any()
     np.testing.assert_array_equal(marked(replace(findings, maps=())), plain)
+
+
+def test_the_picture_says_what_is_drawn_on_it(source, findings):
+    region, explained = two_parts(), f"{findings.explained} ({made.SYSTEM})"
+    cases = {
+        f"Grad-CAM for {explained}": findings,
+        f"Grad-CAM for {explained}, outline": replace(findings, region=region),
+        "outline": replace(findings, region=region, maps=()),
+        "Scan as examined": replace(findings, maps=()),
+    }
+    for told, one in cases.items():
+        assert marking(one) == told
+        written = read(secondary_capture(source, marked(one), marking(one)))
+        assert written.SeriesDescription == f"LesionLens: {told}"
+        assert written.DerivationDescription.startswith(f"{told}. ")
+
+
+def parameters(data: bytes) -> set[str]:
+    """The parameters of the algorithm in a structured report."""
+    return {str(one.value) for one in read(data).iterall() if one.keyword == "TextValue"}
+
+
+def test_an_outline_that_was_only_shown_is_no_parameter(source, findings):
+    outlined = replace(findings, region=two_parts(), region_source="drawn")
+    recipe = findings.recipe.model_copy(
+        update={
+            "preprocessing": findings.recipe.preprocessing.model_copy(update={"region": "mask"})
+        }
+    )
+    used = replace(outlined, recipe=recipe)
+    assert "outline: none" in parameters(structured_report(source, findings))
+    assert "outline: on the image, not used" in parameters(structured_report(source, outlined))
+    assert "outline: drawn" in parameters(structured_report(source, used))
+
+
+def test_what_the_source_does_not_tell_of_its_picture_is_not_made_up(source, findings):
+    told = source_file(BurnedInAnnotation="NO", PatientOrientation=["A", "F"], Laterality="L")
+    for data, burned, turned, side in ((source, "YES", "", ""), (told, "NO", ["A", "F"], "L")):
+        picture = read(secondary_capture(data, findings.opinion.pixels, "Scan"))
+        assert picture.BurnedInAnnotation == burned, "text that nobody denies may be there"
+        assert picture.PatientOrientation == turned
+        assert picture.Laterality == side
+
+
+def test_the_time_of_the_report_is_that_of_the_place(source, findings, monkeypatch):
+    monkeypatch.setenv("TZ", "Etc/GMT-5")  # five hours before Greenwich's
+    time.tzset()
+    try:
+        report = read(structured_report(source, findings))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert (report.ContentDate, report.ContentTime[:4]) == ("20260304", "2030")
+
+
+def test_a_warning_of_the_header_is_told(source, findings):
+    warned = structured_report(source, replace(findings, warning="It is an MRI."))
+    assert "warning: It is an MRI." in parameters(warned)
+
+
+def test_window_and_abstention_are_told(source, findings):
+    asked = replace(findings, look=Look(Window(90, 120)), abstention="benign or malignant")
+    plain, other = (structured_report(source, one) for one in (findings, asked))
+    assert "window: as the file asks for" in parameters(plain)
+    assert "window: centre 90, width 120, set by the user" in parameters(other)
+    assert "no decision: benign or malignant" in parameters(other)
+    (group,) = hd.sr.srread(io.BytesIO(other)).content.get_image_measurement_groups()
+    (told,) = group.get_qualitative_evaluations(LIKELIEST)
+    assert told.value == NO_CLASS
 
 
 def test_a_frame_of_several_is_named(findings):
@@ -279,7 +352,7 @@ def test_headers_in_bad_form_still_give_files_in_good_form(findings, change):
 def test_what_cannot_be_referred_to_is_refused(findings, change):
     source = source_file(**change) if "SOPInstanceUID" not in change else _renamed(source_file())
     for write in (
-        lambda: secondary_capture(source, findings.opinion.pixels),
+        lambda: secondary_capture(source, findings.opinion.pixels, "Scan"),
         lambda: structured_report(source, findings),
     ):
         with pytest.raises(ScanError, match="nothing can be filed beside it"):
@@ -298,7 +371,7 @@ def test_what_is_not_dicom_is_refused(findings, data):
     with pytest.raises(ScanError):
         structured_report(data, findings)
     with pytest.raises(ScanError):
-        secondary_capture(data, findings.opinion.pixels)
+        secondary_capture(data, findings.opinion.pixels, "Scan")
 
 
 def test_a_header_never_reaches_the_log(findings, caplog, recwarn):
@@ -333,7 +406,9 @@ checked = pytest.mark.skipif(
 def test_dciodvfy_finds_no_error(out, source, findings, tmp_path):
     outlined = replace(findings, region=two_parts(), region_source="drawn", spacing_mm=(0.1, 0.1))
     copy = deidentify([source])[0]
-    for data in (*out.values(), *both(copy, findings).values(), *both(source, outlined).values()):
+    silent = replace(findings, look=Look(Window(90, 120)), abstention="benign or malignant")
+    written = (both(copy, findings), both(source, outlined), both(source, silent))
+    for data in (*out.values(), *(one for files in written for one in files.values())):
         assert complaints(data, tmp_path) == []
 
 

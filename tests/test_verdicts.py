@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
+import zipfile
 
 import numpy as np
 import pytest
 import streamlit as st
-from dicoms import dicom
+from dicoms import dicom, slices
+from pydicom import dcmread
+from pydicom.uid import generate_uid
 from streamlit.runtime.caching import cache_data_api, cache_resource_api
 
 from core.checkpoints import list_trained
 from core.datasets.phantoms import phantom
+from core.findings import Look
 from core.png import png
-from pages import _verdicts, _work
+from core.windowing import Window
+from core.wording import percent
+from pages import _assurance, _kept, _samples, _scans, _shared, _take_away, _verdicts, _views
 
-SYSTEM = "busi-efficientnet-b0"
+SYSTEM, OUTLINED = "busi-efficientnet-b0", "busi-efficientnetv2b0"
 
 pytestmark = pytest.mark.skipif(SYSTEM not in list_trained(), reason="the system is not shipped")
 
 
-def item(name: str, data: bytes) -> _work.Item:
-    return _work.Item(name, hashlib.sha256(data).hexdigest(), lambda: data)
+def item(name: str, data: bytes) -> _scans.Item:
+    return _scans.Item(name, hashlib.sha256(data).hexdigest(), lambda: data)
 
 
 @pytest.fixture(scope="module")
-def items() -> list[_work.Item]:
+def items() -> list[_scans.Item]:
     """Scans of several sizes, one broken, one whose header names another modality, and noise."""
     scans = [phantom(label, 3)[0] for label in ("benign", "malignant", "normal")]
     noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
@@ -45,7 +53,7 @@ def in_a_session(monkeypatch):
 
 def test_together_is_the_same_as_one_by_one(items):
     together = _verdicts.verdicts(items, SYSTEM)
-    alone = [_work.verdict(one, SYSTEM) for one in items]
+    alone = [_verdicts.verdict(one, SYSTEM) for one in items]
     for one, other in zip(together, alone, strict=True):
         assert (one.label, one.error, one.warning) == (other.label, other.error, other.warning)
         np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-5)
@@ -55,7 +63,7 @@ def test_together_is_the_same_as_one_by_one(items):
 
 
 def test_the_network_sees_them_in_one_pass(items, monkeypatch):
-    system, sizes = _work.classifier(SYSTEM), []
+    system, sizes = _shared.classifier(SYSTEM), []
     features = type(system).features
 
     def counted(self, batch, layer=None):
@@ -67,8 +75,69 @@ def test_the_network_sees_them_in_one_pass(items, monkeypatch):
     assert sizes == [5]
 
 
+def test_what_was_not_examined_is_not_reported_on_either(items):
+    found = _verdicts.verdicts(items[:2], SYSTEM)
+    late = _verdicts.Verdict(error="Not examined: you stopped before its turn.")
+    data = _take_away.all_reports(items[:3], [*found, late], SYSTEM, named=False)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.namelist() == ["scans.csv", "scan 0001.html", "scan 0002.html"]
+        rows = list(csv.DictReader(io.StringIO(archive.read("scans.csv").decode())))
+    assert rows[2]["error"] == late.error and rows[2]["label"] == ""
+    for row, one in zip(rows, found, strict=False):
+        assert row["label"] == one.label and row["warning"] == (one.warning or "")
+        assert row["prediction_set"] == "; ".join(one.classes or ())
+
+
+def test_a_system_without_its_outline_tells_in_its_report_what_that_costs(items):
+    view = _views.View(items[0], 0, OUTLINED)
+    opinion = _kept.opinion(view)
+    made = _take_away.findings_of(view, opinion, _assurance.assess(view, opinion))
+    measured = _shared.outliner().metrics["regions"][OUTLINED]["regions"]["none"]["accuracy"]
+    assert f"right without an outline in {percent(measured['value'])}" in made.trust
+
+
+def test_the_record_of_an_opinion_holds_what_the_page_told_of_it():
+    frames = np.stack([phantom(label, 3)[0][..., 0] for label in ("benign", "malignant")])
+    data = dicom(frames, NumberOfFrames=2, Modality="MR", BurnedInAnnotation="YES")
+    view = _views.View(item("Quixote.dcm", data), 1, SYSTEM, look=Look(Window(90, 120)))
+    opinion = _kept.opinion(view)
+    found = _assurance.assess(view, opinion)
+    nameless, named = (
+        _take_away.findings_of(view, opinion, found, named=wanted) for wanted in (False, True)
+    )
+    assert (nameless.name, named.name) == (None, "Quixote.dcm")
+    assert (nameless.frame, nameless.frames, nameless.look) == (1, 2, view.look)
+    assert "MRI" in nameless.warning and "burned" in nameless.text_risk
+    assert nameless.prediction_set is None and nameless.set_note == _assurance.NO_SET
+    assert nameless.guard == found.guard.sentence and nameless.guard_level == found.guard.level
+
+
+def test_dicom_of_a_series_names_the_slice_that_was_examined():
+    files = slices(3, StudyInstanceUID=generate_uid())
+    volume = _scans.Item("volume", "0", lambda: files, several=True)
+    view = _views.View(volume, 2, SYSTEM)
+    opinion = _kept.opinion(view)
+    made = _take_away.findings_of(view, opinion, _assurance.assess(view, opinion))
+    assert made.scan_digests == tuple(hashlib.sha256(one).hexdigest() for one in files)
+    with zipfile.ZipFile(io.BytesIO(_take_away._dicom(view, made, named=True))) as archive:
+        picture, report = (dcmread(io.BytesIO(archive.read(one))) for one in archive.namelist())
+    wanted = dcmread(io.BytesIO(files[2])).SOPInstanceUID
+    (source,) = picture.SourceImageSequence
+    assert source.ReferencedSOPInstanceUID == wanted and "ReferencedFrameNumber" not in source
+    referred = {one.value for one in report.iterall() if one.keyword == "ReferencedSOPInstanceUID"}
+    assert referred == {wanted}
+
+
+def test_a_report_on_a_sample_says_that_it_is_synthetic(items):
+    for item, synthetic in ((items[0], False), (_samples.sample("Benign phantom 1"), True)):
+        view = _views.View(item, 0, SYSTEM)
+        opinion = _kept.opinion(view)
+        made = _take_away.findings_of(view, opinion, _assurance.assess(view, opinion))
+        assert made.synthetic is synthetic
+
+
 def test_where_the_pass_fails_each_is_examined_alone(items, monkeypatch):
-    system = _work.classifier(SYSTEM)
+    system = _shared.classifier(SYSTEM)
     features = type(system).features
 
     def cramped(self, batch, layer=None):

@@ -55,6 +55,8 @@ def _audit(options: argparse.Namespace) -> None:
     splits = known_splits(table, options.dataset if known else None)
     found = _watched(table)
     _report(console, found, splits)
+    if not known and (left := folder.left_beside(Path(options.dataset))):
+        console.print(left)
     console.print(what_relatives_are(READERS[options.dataset].groups if known else None))
     if options.csv:
         options.csv.write_bytes(safe_csv(with_sides(found.pairs, splits)))

@@ -18,6 +18,7 @@ from core.datasets import folder
 from core.datasets.base import DatasetError, is_picture
 from core.scan_types import Scan
 from core.scans import read_scan
+from core.wording import counted
 
 SCHEME = "archive:"
 LIMITS = Limits(files=50_000, total_bytes=4 * 2**30)
@@ -27,8 +28,9 @@ class ArchivedFolder:
     """A folder of classes in the bytes of a .zip file: its `table`, with the columns of every data
     set, whose paths can be read for as long as this object is kept.
 
-    `left_out` counts the files of a kind that is not read here. Raises DatasetError, with a
-    sentence for the user, if it is no such archive or not one to be trusted.
+    `left_out` tells in sentences what is not in the table: files of a kind that is not read here,
+    and images of no class. Raises DatasetError, with a sentence for the user, if it is no such
+    archive or not one to be trusted.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -40,13 +42,18 @@ class ArchivedFolder:
         names = self._files.names
         root = f"{SCHEME}{self.digest}"  # what every path inside begins with
         tree = _tree(names, root)
-        self.left_out = sum(not is_picture(tree / name) for name in names)
         try:
             self.table = folder.read(tree)
         except DatasetError as error:
             packed = any(name.lower().endswith(".zip") for name in names)
             nested = " It holds another archive: unpack that first." if packed else ""
             raise DatasetError(str(error).replace(f"{root}/", "") + nested) from error
+        unread = sum(not is_picture(tree / name) for name in names)
+        self.left_out = " ".join(filter(None, (_of_other_kinds(unread), folder.left_beside(tree))))
+
+
+def _of_other_kinds(files: int) -> str:
+    return f"{counted(files, 'file')} left out, of a kind that is not read here." if files else ""
 
 
 class _Files:

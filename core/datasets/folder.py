@@ -16,6 +16,7 @@ import pandas as pd
 from core.datasets.base import DatasetError, class_rows, is_picture, natural_key, table_of
 from core.datasets.busi import MASK
 from core.datasets.known_splits import SPLIT_OF_FOLDER
+from core.wording import counted
 
 MAX_IMAGES = 20_000
 LAYOUT = (
@@ -48,6 +49,21 @@ def read(folder: Path) -> pd.DataFrame:
     return table_of(rows)
 
 
+def left_beside(folder: Path) -> str:
+    """A sentence on the images of a folder that `read` leaves out since they lie beside the folders
+    of the classes; empty if there are none."""
+    root = _without_wrapping(folder)
+    places = {"at the top": root} | {
+        f"in {inside.name}": inside for inside in _folders(root) if _is_split(inside)
+    }
+    counts = {where: sum(map(is_picture, place.iterdir())) for where, place in places.items()}
+    total = sum(counts.values())
+    if not total:
+        return ""
+    told = ", ".join(f"{count:,} {where}" for where, count in counts.items() if count)
+    return f"{counted(total, 'image')} left out, in no folder of a class: {told}."
+
+
 def _without_wrapping(folder: Path) -> Path:
     """The folder, or the only one inside it, as long as that alone holds further folders."""
     for _ in range(_DEEPEST):
@@ -63,11 +79,15 @@ def _class_folders(root: Path) -> dict[str, str]:
     """Every folder that holds images, as its path below the root -> the class it belongs to."""
     found = {}
     for folder in _folders(root):
-        is_split = folder.name.lower() in SPLIT_OF_FOLDER
+        is_split = _is_split(folder)
         for top in _folders(folder) if is_split else [folder]:
             below = f"{folder.name}/{top.name}" if is_split else top.name
             found |= dict.fromkeys(_with_pictures(top, below), top.name)
     return found
+
+
+def _is_split(folder: Path) -> bool:
+    return folder.name.lower() in SPLIT_OF_FOLDER
 
 
 def _with_pictures(folder: Path, below: str, depth: int = 0) -> Iterator[str]:

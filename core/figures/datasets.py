@@ -50,7 +50,7 @@ def class_bars(counts: pd.Series) -> go.Figure:
         marker_color=list(colours(counts.index).values()),
         hovertemplate="%{x}: %{y} images<extra></extra>",
     )
-    return _plain(go.Figure(bars), y="Images", legend=False)
+    return _by_class(_plain(go.Figure(bars), y="Images", legend=False))
 
 
 def class_pie(counts: pd.Series) -> go.Figure:
@@ -141,7 +141,7 @@ def boxes(facts: pd.DataFrame, column: str, title: str) -> go.Figure:
             marker={"color": colour, "size": 4, "opacity": 0.7},
             hovertemplate=f"{label}: %{{y:.3f}}<extra>outlier</extra>",
         )
-    return _plain(figure, y=title, legend=False, from_zero=True)
+    return _by_class(_plain(figure, y=title, legend=False, from_zero=True))
 
 
 def mean_histogram(facts: pd.DataFrame, column: str, title: str) -> go.Figure:
@@ -219,6 +219,11 @@ def _plain(
         paper_bgcolor=CLEAR,
         plot_bgcolor=CLEAR,
     )
+
+
+def _by_class(figure: go.Figure) -> go.Figure:
+    """Classes along the axis as they are called, also if that looks like a number or a date."""
+    return figure.update_xaxes(type="category")
 
 
 def enlarged(pixels: np.ndarray, mask: np.ndarray | None) -> go.Figure:

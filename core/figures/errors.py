@@ -57,33 +57,17 @@ def confusion_figure(
     """
     size = len(classes)
     values = shares_of(counts, shown)
-    rows, columns = (grid.ravel() for grid in np.indices((size, size)))
-    figure = go.Figure(
-        go.Scatter(
-            x=columns,
-            y=rows,
-            mode="markers",
-            marker={"size": 20, "opacity": 0},
-            selected_marker_opacity=0,
-            unselected_marker_opacity=0,
-            customdata=[(classes[r], classes[c]) for r, c in zip(rows, columns, strict=True)],
-            hovertemplate="%{customdata[0]} called %{customdata[1]}<extra></extra>",
-        )
-    )
+    places = list(np.ndindex(size, size))
     cells = [
         _cell(row, column, colour, selected == (classes[row], classes[column]))
-        for row, column, colour in zip(rows, columns, _cell_colours(counts, shown), strict=True)
+        for (row, column), colour in zip(places, _cell_colours(counts, shown), strict=True)
     ]
+    look = {"showarrow": False, "font": {"size": 18 if size <= 4 else 13}}
     texts = [
-        {
-            "x": column,
-            "y": row,
-            "text": _cell_text(values[row, column], shown),
-            "showarrow": False,
-            "font": {"size": 18 if size <= 4 else 13},
-        }
-        for row, column in zip(rows, columns, strict=True)
+        {"x": column, "y": row, "text": _cell_text(values[row, column], shown), **look}
+        for row, column in places
     ]
+    figure = go.Figure(_clickable(places, classes))
     # All at once: one by one, each goes through Plotly's checks again with the next.
     figure.update_layout(shapes=cells, annotations=texts)
     span = [-0.5, size - 0.5]
@@ -224,6 +208,21 @@ def _clear(colour: str, opacity: float) -> str:
     """A hexadecimal colour that lets the page shine through."""
     red, green, blue = hex_to_rgb(colour)
     return f"rgba({red},{green},{blue},{opacity:.3f})"
+
+
+def _clickable(places: list[tuple[int, int]], classes: Sequence[str]) -> go.Scatter:
+    """The invisible points of a confusion matrix, one a cell, at (row, column)."""
+    rows, columns = zip(*places, strict=True)
+    return go.Scatter(
+        x=columns,
+        y=rows,
+        mode="markers",
+        marker={"size": 20, "opacity": 0},
+        selected_marker_opacity=0,
+        unselected_marker_opacity=0,
+        customdata=[(classes[row], classes[column]) for row, column in places],
+        hovertemplate="%{customdata[0]} called %{customdata[1]}<extra></extra>",
+    )
 
 
 def _cell(row: int, column: int, colour: str, is_selected: bool) -> dict:

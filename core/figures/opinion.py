@@ -77,6 +77,7 @@ def probability_bars(
     )
     figure.update_xaxes(range=[0, 100], visible=False, fixedrange=True)
     figure.update_yaxes(
+        type="category",  # also where a class is called like a number or a date
         autorange="reversed",
         fixedrange=True,
         showgrid=False,
@@ -114,32 +115,18 @@ def evidence_panels(
     on the first and the last picture.
     """
     height, width = pixels.shape[:2]
-    scale = COLOUR_MAPS[colour_map]
     picture = picture_trace(pixels)
-    grid = heatmap_trace(heatmap, width, height)
+    only, over = _maps(heatmap_trace(heatmap, width, height), COLOUR_MAPS[colour_map])
     figure = go.Figure(
         [
-            go.Image(**picture, xaxis="x", yaxis="y"),
-            go.Heatmap(
-                **grid,
-                xaxis="x2",
-                yaxis="y2",
-                colorscale=opaque_scale(scale),
-                colorbar=colour_bar(explained),
-            ),
-            go.Image(**picture, xaxis="x3", yaxis="y3"),
-            go.Heatmap(
-                **grid,
-                xaxis="x3",
-                yaxis="y3",
-                colorscale=fading_scale(scale),
-                opacity=opacity,
-                showscale=False,
-            ),
+            go.Image(**picture, **_on(1)),
+            go.Heatmap(**only, **_on(2), colorbar=colour_bar(explained)),
+            go.Image(**picture, **_on(3)),
+            go.Heatmap(**over, **_on(3), opacity=opacity),
         ]
     )
     if border := border_trace(outline):
-        figure.add_traces([border | {"xaxis": f"x{one}", "yaxis": f"y{one}"} for one in ("", 3)])
+        figure.add_traces([border | _on(1), border | _on(3)])
     for number, (left, right, toward) in enumerate(_PANELS, start=1):
         suffix = axis_suffix(number)
         figure.update_layout(
@@ -207,3 +194,15 @@ _MARGIN = {"l": 0, "r": 0, "t": 66, "b": 4}
 
 def _panel_height(width: int, height: int) -> int:
     return int(np.clip(PANEL_WIDTH * height / width, 220, 480))
+
+
+def _maps(grid: dict, scale: str) -> tuple[dict, dict]:
+    """The heatmap alone, and as it lies over the scan."""
+    alone = grid | {"colorscale": opaque_scale(scale)}
+    return alone, grid | {"colorscale": fading_scale(scale), "showscale": False}
+
+
+def _on(number: int) -> dict[str, str]:
+    """The axes of a panel, counted from 1."""
+    suffix = axis_suffix(number)
+    return {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}

@@ -59,10 +59,7 @@ def grid_png(
             if outline is not None:
                 draw_border(picture, outline, 2)
             sheet.paste(Image.fromarray(picture), (left, top + 2 * _LINE))
-            draw.text((left, top + _LINE), panel.name, _INK, _font(17))
-            draw.text((left, top + 2 * _LINE + tall + 3), panel.caption, _GREY, _font(15))
-            if panel.note:
-                _draw_note(draw, panel.note, (left + CELL // 2, top + 2 * _LINE + tall // 2))
+            _draw_words(draw, panel, (left, top + _LINE), tall)
     draw.text((_EDGE, size[1] - _EDGE - 18), foot, _GREY, _font(14))
     file = io.BytesIO()
     sheet.save(file, "PNG")
@@ -97,6 +94,17 @@ def _blend(
     colours = _colours(colour_map)[np.rint(255 * grid).astype(int)]
     weight = opacity * grid[..., None]
     return np.rint(picture * (1 - weight) + colours * weight).astype(np.uint8)
+
+
+def _draw_words(
+    draw: ImageDraw.ImageDraw, panel: Panel, corner: tuple[int, int], tall: int
+) -> None:
+    """Its name above a picture of this height, its caption below, its note upon it."""
+    left, top = corner
+    draw.text((left, top), panel.name, _INK, _font(17))
+    draw.text((left, top + _LINE + tall + 3), panel.caption, _GREY, _font(15))
+    if panel.note:
+        _draw_note(draw, panel.note, (left + CELL // 2, top + _LINE + tall // 2))
 
 
 def _draw_note(draw: ImageDraw.ImageDraw, note: str, middle: tuple[int, int]) -> None:

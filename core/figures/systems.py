@@ -78,34 +78,18 @@ def curve_figure(systems: Sequence[Curves], label: str) -> go.Figure:
         figure.add_traces(_band(system.roc, colour), rows=1, cols=1)
         figure.add_traces(_band(system.precision_recall, colour), rows=1, cols=2)
         figure.add_trace(_reference([0, 1], [system.share] * 2, colour), row=1, col=2)
-        figure.add_trace(
-            go.Scatter(
-                x=system.roc.x,
-                y=system.roc.y,
-                name=system.name,
-                line=line,
-                hovertemplate="1 − specificity %{x:.2f}<br>sensitivity %{y:.2f}<extra></extra>",
-            ),
-            row=1,
-            col=1,
-        )
-        figure.add_trace(
-            go.Scatter(
-                x=system.precision_recall.x,
-                y=system.precision_recall.y,
-                name=system.name,
-                line=line | {"shape": "vh"},
-                showlegend=False,
-                hovertemplate="recall %{x:.2f}<br>precision %{y:.2f}<extra></extra>",
-            ),
-            row=1,
-            col=2,
-        )
+        roc = _line(system.name, system.roc, line, ("1 − specificity", "sensitivity"))
+        figure.add_trace(roc, row=1, col=1)
+        steps = line | {"shape": "vh"}
+        precision = _line(system.name, system.precision_recall, steps, ("recall", "precision"))
+        figure.add_trace(precision.update(showlegend=False), row=1, col=2)
     _share_axes(figure)
-    figure.update_xaxes(title="1 − specificity", row=1, col=1)
-    figure.update_yaxes(title="Sensitivity", row=1, col=1)
-    figure.update_xaxes(title="Recall (sensitivity)", row=1, col=2)
-    figure.update_yaxes(title="Precision", row=1, col=2)
+    for column, across, up in (
+        (1, "1 − specificity", "Sensitivity"),
+        (2, "Recall (sensitivity)", "Precision"),
+    ):
+        figure.update_xaxes(title=across, row=1, col=column)
+        figure.update_yaxes(title=up, row=1, col=column)
     return _laid_out(figure, 380, legend_lines=len(systems))
 
 
@@ -190,8 +174,9 @@ def confusion_figure(systems: Sequence[Matrix], shares: bool) -> go.Figure:
             ),
             **place,
         )
-    figure.update_xaxes(title="Predicted", showgrid=False, ticks="")
-    figure.update_yaxes(autorange="reversed", showgrid=False, ticks="", automargin=True)
+    names = {"type": "category", "showgrid": False, "ticks": ""}  # also "10" and "2024-01"
+    figure.update_xaxes(title="Predicted", **names)
+    figure.update_yaxes(autorange="reversed", automargin=True, **names)
     figure.update_yaxes(title="True", col=1)
     tallest = max(len(one.classes) for one in systems)
     _laid_out(figure, (130 + 62 * tallest) * places[-1]["row"], top=80)
@@ -241,6 +226,13 @@ def _bins(table: pd.DataFrame, name: str, colour: str, symbol: str, legend: bool
         hovertemplate="probability %{x:.2f}, came true %{y:.0%}<br>"
         "%{customdata[0]} images, %{customdata[1]} groups<extra></extra>",
     )
+
+
+def _line(name: str, curve: Curve, line: dict, axes: tuple[str, str]) -> go.Scatter:
+    """A curve that names its axes where the mouse is."""
+    across, up = axes
+    told = f"{across} %{{x:.2f}}<br>{up} %{{y:.2f}}<extra></extra>"
+    return go.Scatter(x=curve.x, y=curve.y, name=name, line=line, hovertemplate=told)
 
 
 def _band(curve: Curve, colour: str) -> list[go.Scatter]:

@@ -3,8 +3,9 @@
     python -m core.predict FILE... [--recipe ID] [--explain DIR] [--manifest DIR] [--json]
     python -m core.predict --replay MANIFEST [FILE...] [--json]
 
-With --json, one line a file: file, recipe, label, probabilities, warning, error. The exit status
-is 1 if any file was refused; the others are still answered. A replay takes the one of the files
+With --json, one line a file: file, frames, recipe, label, probabilities, warning, error; of several
+frames the first is classified. The exit status is 1 if any file was refused; the others are still
+answered. What is saved in DIR replaces nothing there. A replay takes the one of the files
 that the manifest names by its sha256, or the file at the manifest's path; its status is 0 if
 probabilities and heatmaps agree, 1 if they do not, 2 if it cannot be done.
 """
@@ -16,6 +17,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from core import command
@@ -27,6 +29,7 @@ from core.guard import Guard, load_guard
 from core.manifest import Manifest, ManifestError, manifest, read_manifest
 from core.predict import Opinion, classify
 from core.replay import replay
+from core.scan_table import frame_of
 from core.scan_types import MAX_BYTES
 from core.scans import Scan, ScanError, read_scan_file
 from core.wording import percent
@@ -65,7 +68,9 @@ def answer_files(
 
 def as_record(answer: Answer, recipe_id: str) -> dict:
     """The fields of one line of JSON."""
-    record = {"file": str(answer.path), "recipe": recipe_id, "label": None, "probabilities": None}
+    frames = len(answer.scan.pixels) if answer.scan else None
+    record = {"file": str(answer.path), "frames": frames, "recipe": recipe_id}
+    record |= {"label": None, "probabilities": None}
     if answer.opinion:
         opinion = answer.opinion
         shares = dict(zip(opinion.classes, map(float, opinion.probabilities), strict=True))
@@ -77,8 +82,10 @@ def as_sentence(record: dict) -> str:
     """The same for people."""
     if record["error"]:
         return f"{record['file']}: refused. {record['error']}"
+    frame = frame_of(0, record["frames"])
+    named = f"{record['file']}, frame {frame}" if frame else record["file"]
     warning = f" {record['warning']}" if record["warning"] else ""
-    return f"{record['file']}: {record['label']} ({_shares(record['probabilities'])}){warning}"
+    return f"{named}: {record['label']} ({_shares(record['probabilities'])}){warning}"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -128,7 +135,6 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _save_overlay(folder: Path, number: int, answer: Answer) -> None:
-    """Numbered, since files of different folders may share a name."""
     import cv2
 
     from core.explain.overlay import overlay
@@ -136,9 +142,9 @@ def _save_overlay(folder: Path, number: int, answer: Answer) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     opinion = answer.opinion
     explained = opinion.classes[opinion.target]
-    name = f"{number:04d} {_stem(answer.path)} {opinion.recipe_id} {explained}.png"
+    name = f"{_stem(answer.path)} {opinion.recipe_id} {explained}.png"
     picture = overlay(opinion.pixels, opinion.heatmap)
-    cv2.imencode(".png", picture[..., ::-1])[1].tofile(folder / name)
+    cv2.imencode(".png", picture[..., ::-1])[1].tofile(_unused(folder, number, name))
 
 
 def _save_manifest(folder: Path, number: int, answer: Answer, checkpoint) -> None:
@@ -154,8 +160,15 @@ def _save_manifest(folder: Path, number: int, answer: Answer, checkpoint) -> Non
     )
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(manifest(findings, answer.path.resolve()), indent=2)
-    name = f"{number:04d} {_stem(answer.path)} {opinion.recipe_id}.json"
-    (folder / name).write_text(text + "\n", encoding="utf-8")
+    name = f"{_stem(answer.path)} {opinion.recipe_id}.json"
+    _unused(folder, number, name).write_text(text + "\n", encoding="utf-8")
+
+
+def _unused(folder: Path, number: int, name: str) -> Path:
+    """A path of this name with the first number from ``number`` on that no file has yet: files of
+    different folders may share a name, and what an earlier run saved is not to be lost."""
+    paths = (folder / f"{one:04d} {name}" for one in count(number))
+    return next(path for path in paths if not path.exists())
 
 
 def _stem(path: Path) -> str:
@@ -234,7 +247,8 @@ def _judgement(compared: dict) -> str:
     maps = [
         f"{one['method']} {'agrees' if one['agrees'] else 'differs'}" for one in compared["maps"]
     ]
-    told = f" Heatmaps: {', '.join(maps)}." if maps else ""
+    told = "" if compared["logits"] else " The logits differ."
+    told += f" Heatmaps: {', '.join(maps)}." if maps else ""
     return f"{verdict} {needed} ({where}); largest difference {compared['difference']:.3g}.{told}"
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from core.archives import pack
+from core.doubt import doubt_in
 from core.findings import Findings, Refused
 from core.report.content import content_of
 from core.report.html import html_of
 from core.report.pdf import pdf_of
-from core.scan_table import Row, scan_table
+from core.scan_table import Row, frame_of, scan_table
 from core.spreadsheet import safe_csv
 
 
@@ -23,28 +24,33 @@ def report_pdf(findings: Findings) -> bytes:
     return pdf_of(content_of(findings), findings.made_at)
 
 
-def reports_zip(scans: Sequence[Findings | Refused]) -> bytes:
+def reports_zip(scans: Iterable[Findings | Refused]) -> bytes:
     """A ZIP of ``scans.csv``, one row a scan, and one report (HTML) a scan that was examined.
 
     Files are numbered as the rows; a scan's name stands in the table if its findings hold it.
+    Scans are taken one by one, and none is kept: together they may fill the memory.
     """
-    files = {"scans.csv": safe_csv(scan_table([_row(scan) for scan in scans]))}
+    rows, reports = [], {}
     for number, scan in enumerate(scans, start=1):
+        report = f"scan {number:04d}.html"
+        rows.append(_row(scan, report))
         if isinstance(scan, Findings):
-            files[f"scan {number:04d}.html"] = report_html(scan).encode("utf-8")
-    return pack(files)
+            reports[report] = report_html(scan).encode("utf-8")
+    return pack({"scans.csv": safe_csv(scan_table(rows)), **reports})
 
 
-def _row(scan: Findings | Refused) -> Row:
+def _row(scan: Findings | Refused, report: str) -> Row:
     if isinstance(scan, Refused):
         return Row(file=scan.name, error=scan.error)
     opinion = scan.opinion
     return Row(
         file=scan.name,
         recipe=opinion.recipe_id,
-        label=opinion.label,
+        label=scan.label,
         shares=dict(zip(opinion.classes, map(float, opinion.probabilities), strict=True)),
+        frame=frame_of(scan.frame, scan.frames),
         prediction_set=None if scan.prediction_set is None else "; ".join(scan.prediction_set),
         guard=scan.guard,
-        warning=scan.warning,
+        report=report,
+        warning=doubt_in(scan),
     )

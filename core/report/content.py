@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from core.card import INTENDED_USE, PROTOCOLS, SPLIT_TITLES, scaling
 from core.explain.registry import METHODS
 from core.figures.opinion import malignant_legend
-from core.findings import NO_REGION, Findings
+from core.findings import NO_DECISION, NO_REGION, Findings
 from core.report.pictures import Picture, pictures_of
 from core.results.tables import CLASS_TITLES, TITLES
 from core.wording import percent, signed, with_interval
@@ -16,7 +16,15 @@ from core.wording import percent, signed, with_interval
 NOTICE = "Research and teaching tool. Not a medical device."
 UNUSED_REGION = "This system examines the whole image; the outline is shown, not used."
 LOOK = "Look for a name in it before this report is passed on."
-NO_DECISION = "no decision"
+OWN_WINDOW = (
+    "The scan was examined through a window that the user set, not as the picture that its file "
+    "asks for. The system's figures were measured without such changes."
+)
+PROPOSED = (
+    "A network proposed the outline, and this system sees nothing outside it. The system's figures "
+    "were measured with outlines that a person drew."
+)
+SYNTHETIC = "The scan was drawn by a computer. It is of no patient."
 MISSING = "–"
 MOST_ACROSS = 4
 
@@ -140,8 +148,14 @@ def _notes(findings: Findings) -> Iterator[Note]:
     if findings.guard:
         level = {"like": "plain", "foreign": "alarm"}.get(findings.guard_level, "caution")
         yield Note(_GUARD.get(findings.guard_level, "Guard"), findings.guard, level)
+    if findings.synthetic:
+        yield Note("Synthetic scan", SYNTHETIC, "caution")
+    if findings.look:
+        yield Note("Another window", OWN_WINDOW, "caution")
     if findings.needs_region and findings.region is None:
         yield Note("No outline", NO_REGION, "caution")
+    if findings.needs_region and findings.region_source == "proposed":
+        yield Note("Proposed outline", PROPOSED, "caution")
     if findings.text_risk:
         yield Note("Text in the picture", f"{findings.text_risk.capitalize()}. {LOOK}", "caution")
     if findings.region is not None and not findings.needs_region:
@@ -254,7 +268,7 @@ def _record(findings: Findings) -> Iterator[tuple[str, str]]:
     if findings.spacing_mm:
         down, across = findings.spacing_mm
         yield "Pixel", f"{across:.3g} × {down:.3g} mm (width × height)"
-    yield "Window", _window(findings)
+    yield "Window", window_told(findings)
     yield "Outline", _outline(findings)
     yield "System", f"{recipe.title} ({recipe.id})"
     protocol, seed = SPLIT_TITLES[weights["protocol"]].lower(), weights["seed"]
@@ -265,7 +279,8 @@ def _record(findings: Findings) -> Iterator[tuple[str, str]]:
     yield "After", _source(recipe)
 
 
-def _window(findings: Findings) -> str:
+def window_told(findings: Findings) -> str:
+    """The window through which a scan was examined."""
     look = findings.look
     if look is None:
         return "as the file asks for"

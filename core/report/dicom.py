@@ -23,6 +23,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 from core.card import INTENDED_USE
 from core.dicom.reading import parse
 from core.findings import Findings
+from core.report.content import window_told
 from core.report.dicom_graphics import outlines
 from core.scan_types import ScanError
 
@@ -61,13 +62,14 @@ def check_source(source: bytes) -> None:
 
 
 def secondary_capture(
-    source: bytes, picture: np.ndarray, description: str = "Heatmap over the scan", frame: int = 0
+    source: bytes, picture: np.ndarray, description: str, frame: int = 0
 ) -> bytes:
     """A picture, uint8 RGB (H, W, 3), as a derived image in a new series of the source's study.
 
     ``source`` is the DICOM file that the picture was made from, ``frame`` the number of its frame,
-    from 0. The picture holds whatever text the scan's own pixels hold. Raises ScanError if the
-    source is no DICOM file that can be referred to.
+    from 0, which does not count where it is the only one; ``description`` says in a few words what
+    is drawn on it. The picture holds whatever text the scan's own pixels hold. Raises ScanError if
+    the source is no DICOM file that can be referred to.
     """
     original = _parsed(source)
     header, new = _header(original), _new_instance("picture", description)
@@ -98,12 +100,12 @@ def structured_report(source: bytes, findings: Findings) -> bytes:
     """What a system said of a frame, as a Comprehensive SR by template TID 1500.
 
     One measurement group (TID 1501) about the source image holds a probability in [0, 1] a class,
-    in full precision; the likeliest class, the prediction set and the guard's verdict as
-    evaluations; and the algorithm by name and version, which is that of its weights. Each part of
-    the region, if there is one, is a group of its own (TID 1410): its outline as a closed line on
-    the source image, where it is from, and its area where the size of a pixel is known. The
-    observer is a device, and the document is unverified. ``source`` as in ``secondary_capture``.
-    Raises ScanError.
+    in full precision; the likeliest class, or that none is named, the prediction set and the
+    guard's verdict as evaluations; and the algorithm by name and version, which is that of its
+    weights. Each part of the region, if there is one, is a group of its own (TID 1410): its outline
+    as a closed line on the source image, where it is from, and its area where the size of a pixel
+    is known. The observer is a device, and the document is unverified. ``source`` as in
+    ``secondary_capture``. Raises ScanError.
     """
     original = _parsed(source)
     header = _header(original)
@@ -150,6 +152,7 @@ def probability_code(name: str) -> CodedConcept:
 LIKELIEST = code("E", "likeliest", "Likeliest class")
 IN_SET = code("E", "set", "Class in prediction set")
 GUARD = code("E", "guard", "Likeness to training data")
+NO_CLASS = code("E", "none", "No decision")
 OUTLINED = code("E", "outlined", "Where the outline is from")
 AREA = CodedConcept("42798000", "SCT", "Area")
 _SQUARE_MILLIMETRE = CodedConcept("mm2", "UCUM", "square millimeter")
@@ -287,7 +290,8 @@ def _measured(findings: Findings) -> list[tuple[np.ndarray, float | None]]:
 
 def _evaluations(findings: Findings):
     label = findings.opinion.label
-    yield sr.QualitativeEvaluation(LIKELIEST, code("C", label, label))
+    told = NO_CLASS if findings.abstention else code("C", label, label)
+    yield sr.QualitativeEvaluation(LIKELIEST, told)
     for name in findings.prediction_set or ():
         yield sr.QualitativeEvaluation(IN_SET, code("C", name, name))
     if findings.guard_level:
@@ -301,7 +305,9 @@ def _algorithm(findings: Findings) -> sr.AlgorithmIdentification:
         "temperature": repr(float(findings.temperature)),
         "scan sha256": ", ".join(findings.scan_digests),
         "frame": findings.frame + 1,
-        "outline": findings.region_source or "none",
+        "window": window_told(findings),
+        "outline": _outline_used(findings),
+        "no decision": findings.abstention,
         "coverage of the prediction set": findings.coverage,
         "guard": findings.guard,
         "warning": findings.warning,
@@ -313,6 +319,13 @@ def _algorithm(findings: Findings) -> sr.AlgorithmIdentification:
         manufacturer=MAKER,
         parameters=[f"{name}: {value}" for name, value in held.items() if value is not None],
     )
+
+
+def _outline_used(findings: Findings) -> str:
+    """Where the outline is from that the system was shown."""
+    if findings.region is None:
+        return "none"
+    return findings.region_source if findings.needs_region else "on the image, not used"
 
 
 def _written(made: Dataset, original: Dataset) -> bytes:

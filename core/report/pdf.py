@@ -93,7 +93,7 @@ class _Sheet(FPDF):
         """Height in mm of a text wrapped to ``width`` in the font of the pen."""
         height = size * _POINT * _LEADING
         return self.multi_cell(
-            width, height, text, align="L", dry_run=True, output="HEIGHT", wrapmode="WORD"
+            width, height, unbroken(text), align="L", dry_run=True, output="HEIGHT"
         )
 
     def write_lines(self, text: str, size: float, width: float = 0, x: float | None = None) -> None:
@@ -105,9 +105,10 @@ class _Sheet(FPDF):
         )
 
     def drawable(self, text: str) -> str:
-        """The text with a box for each letter that the font lacks, which else would be left out."""
-        known = self.fonts["text"].cmap
-        return "".join(one if ord(one) in known or one.isspace() else _BOX for one in text)
+        """The text in one line, with a box for each letter that the font lacks, which else would
+        be left out."""
+        known, line = self.fonts["text"].cmap, " ".join(text.splitlines())
+        return "".join(one if ord(one) in known else _BOX for one in line)
 
     def keep(self, height: float) -> None:
         """A new page unless so many millimetres are left on this one."""

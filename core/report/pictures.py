@@ -57,6 +57,14 @@ def marked(findings: Findings) -> np.ndarray:
     return pixels if findings.region is None else _outlined(pixels, findings.region)
 
 
+def marking(findings: Findings) -> str:
+    """What ``marked`` shows over the scan, in a few words."""
+    asked = f"{findings.explained} ({findings.recipe.id})"
+    maps = [f"{METHODS[one.method].name} for {asked}" for one in findings.maps[:1]]
+    outline = ["outline"] if findings.region is not None else []
+    return ", ".join([*maps, *outline]) or "Scan as examined"
+
+
 def colour_bar_png(width: int = 256, height: int = 12) -> bytes:
     """PNG of the colours of the overlays, from no evidence (left) to the most."""
     stops = opaque_scale(COLOUR_MAPS["Inferno"], width)

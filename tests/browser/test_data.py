@@ -104,7 +104,7 @@ def test_busi_shows_what_its_papers_and_its_readers_say(data, data_folder):
         pytest.skip("BUSI is not in the data folder")
     data.get_by_role("combobox", name="Data set").click()
     data.get_by_role("option", name=re.compile("^BUSI: ")).click()
-    expect(data.get_by_text("437 benign, 210 malignant, 133 normal")).to_be_visible(
+    expect(data.get_by_text("benign (437), malignant (210), normal (133)")).to_be_visible(
         timeout=PATIENCE
     )
     tab(data, "Intensity")

@@ -1,0 +1,64 @@
+"""The trained systems, loaded once and shared by all sessions."""
+
+from __future__ import annotations
+
+import logging
+
+import streamlit as st
+
+from core.checkpoints import Checkpoint, CheckpointError, open_checkpoint
+from core.conformal import Conformal, of_checkpoint
+from core.guard import Guard, load_guard
+from core.outlining.proposal import Outliner, open_outliner
+from core.recipe import load_recipe
+
+MAX_SYSTEMS = 4
+NO_SYSTEM = (
+    "There is no trained system in the folder 'checkpoints'. Train one with "
+    "`python train.py RECIPE`; `python train.py --list` names the recipes."
+)
+
+_log = logging.getLogger("lesionlens")
+
+
+@st.cache_resource(max_entries=2 * MAX_SYSTEMS, show_spinner=False)
+def checkpoint(recipe_id: str) -> Checkpoint:
+    """The checkpoint of a system. Raises CheckpointError."""
+    return open_checkpoint(recipe_id)
+
+
+@st.cache_resource(max_entries=MAX_SYSTEMS, show_spinner="Loading the system …")
+def classifier(recipe_id: str):
+    """The classifier of a system, shared by all sessions. Raises CheckpointError."""
+    return checkpoint(recipe_id).load()
+
+
+@st.cache_resource(max_entries=2 * MAX_SYSTEMS, show_spinner=False)
+def guard(recipe_id: str) -> Guard:
+    """What tells whether a scan is like a system's training images. Raises CheckpointError."""
+    return load_guard(checkpoint(recipe_id))
+
+
+@st.cache_resource(max_entries=2 * MAX_SYSTEMS, show_spinner=False)
+def conformal(recipe_id: str) -> Conformal:
+    """The prediction sets of a system. Raises CheckpointError."""
+    return of_checkpoint(checkpoint(recipe_id))
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def outliner() -> Outliner:
+    """The network that proposes outlines, shared by all sessions. Raises CheckpointError."""
+    return open_outliner()
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def proposes(recipe_id: str) -> bool:
+    """Whether there is a network that proposes outlines on scans of a system's kind."""
+    if "ultrasound" not in load_recipe(recipe_id).modality:
+        return False
+    try:
+        outliner()
+    except CheckpointError as error:
+        _log.warning("No outlines are proposed: %s", error)
+        return False
+    return True
