@@ -15,10 +15,11 @@ timm. Ctrl-C keeps the state after the last full epoch; --resume goes on from th
 recipe, data and kind of start, and ends as if it had never stopped.
 
 --architecture trains another network by the recipe's method, for comparison. It leaves its
-checkpoint in runs/comparisons/RECIPE+NETWORK and touches no shipped system. --figures-only throws
-the weights away and keeps the figures in checkpoints/figures/RECIPE. --tune searches N
-settings for those with the lowest loss on validation images and prints them as they go into a
-recipe; the test images are not read. The same command goes on with an interrupted search.
+checkpoint in runs/comparisons/RECIPE+NETWORK, --from-scratch leaves its own in
+runs/from-scratch/RECIPE: neither touches a shipped system. --figures-only throws the weights away
+and keeps the figures in checkpoints/figures/RECIPE. --tune searches N settings for those with the
+lowest loss on validation images and prints them as they go into a recipe; the test images are not
+read. The same command goes on with an interrupted search.
 """
 
 from __future__ import annotations
@@ -42,11 +43,13 @@ from core.checkpoints import (
     CHECKPOINTS,
     COMPARISONS,
     FIGURES_ONLY,
+    FROM_SCRATCH,
     list_trained,
     open_checkpoint,
 )
 from core.networks import networks
-from core.recipe import COMPARED, list_recipes, load_recipe
+from core.recipes import list_recipes, load_recipe
+from core.recipes.comparison import COMPARED
 
 console = Console()
 _GOES_WITHOUT = {
@@ -146,7 +149,8 @@ def _flag(name: str) -> str:
 def _output(options: argparse.Namespace) -> Path:
     if COMPARED in (options.recipe or ""):
         return COMPARISONS
-    return CHECKPOINTS / FIGURES_ONLY if options.figures_only else CHECKPOINTS
+    folder = FROM_SCRATCH if options.from_scratch else CHECKPOINTS
+    return folder / FIGURES_ONLY if options.figures_only else folder
 
 
 def _whole(least: int, most: int | None = None) -> Callable[[str], int]:

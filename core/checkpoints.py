@@ -34,7 +34,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from core.recipe import Recipe, RecipeError, parse_recipe
+from core.recipe import Recipe, RecipeError
+from core.recipes import parse_recipe
 from core.refusal import Refusal
 
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
@@ -47,6 +48,8 @@ FIGURES_ONLY = "figures"
 than a system's, so that none is taken for one."""
 COMPARISONS = CHECKPOINTS.parent / RUNS / "comparisons"
 """Where ``train.py RECIPE --architecture NETWORK`` leaves its checkpoints."""
+FROM_SCRATCH = CHECKPOINTS.parent / RUNS / "from-scratch"
+"""Where ``train.py RECIPE --from-scratch`` leaves its checkpoints."""
 MANIFEST = "manifest.json"
 RELATIVES = "relatives.parquet"
 EXPLANATIONS = "explanations.parquet"

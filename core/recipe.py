@@ -1,25 +1,17 @@
 """The Recipe record: everything that distinguishes one system of the literature.
 
-A recipe is one TOML file in ``core/recipes``, validated here. Adding a system is adding
-a file. All records are frozen and refuse unknown keys, so a misspelt setting is an error
-and never a default.
+A recipe is one TOML file in ``core/recipes``, validated into these records, which are frozen
+and refuse unknown keys, so a misspelt setting is an error and never a default.
 """
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterable
-from functools import lru_cache
-from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from core.networks import networks
 from core.refusal import Refusal
-
-RECIPES = Path(__file__).parent / "recipes"
-COMPARED = "+"  # "<recipe>+<network>" is a comparison run
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -30,11 +22,13 @@ class RecipeError(Refusal):
     """A recipe is unknown or its file is not valid; the text says which and why."""
 
 
-class _Record(BaseModel):
+class Record(BaseModel):
+    """One table of a recipe's file."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Source(_Record):
+class Source(Record):
     """The paper a recipe follows."""
 
     title: str
@@ -50,7 +44,7 @@ class Source(_Record):
         return f"https://doi.org/{self.doi}" if self.doi else self.url
 
 
-class Data(_Record):
+class Data(Record):
     """Which data set, and how it is split: shares of train, validation and test."""
 
     dataset: str
@@ -63,7 +57,7 @@ class Data(_Record):
         return self
 
 
-class Overlay(_Record):
+class Overlay(Record):
     """How a lesion mask is blended into training images: tissue outside it is dimmed.
 
     ``I' = I*M + (1 - dimming) * I*(1 - M)``, for a share ``probability`` of the images.
@@ -73,7 +67,7 @@ class Overlay(_Record):
     probability: Fraction = 1.0
 
 
-class Preprocessing(_Record):
+class Preprocessing(Record):
     """From scan to network input.
 
     ``value_range``: ``byte`` 0..255; ``unit`` 0..1; ``signed`` -1..1; ``imagenet`` the unit
@@ -98,7 +92,7 @@ class Preprocessing(_Record):
         return self.polarity == "dark_air"
 
 
-class Augmentation(_Record):
+class Augmentation(Record):
     """Random changes to training images; every amount is the largest one drawn.
 
     Shifts are shares of the side, angles are degrees, ``brightness``, ``contrast`` and
@@ -119,7 +113,7 @@ class Augmentation(_Record):
     hue: Fraction = 0.0
 
 
-class Architecture(_Record):
+class Architecture(Record):
     """A network of ``core/networks.toml`` and those of its parameters that are not the default."""
 
     framework: Literal["torch", "keras"]
@@ -136,7 +130,7 @@ class Architecture(_Record):
         return self
 
 
-class Phase(_Record):
+class Phase(Record):
     """One stretch of training: what learns, how long, how fast.
 
     ``trainable`` is ``head``, ``all`` or the beginnings of names of layers. An epoch takes at most
@@ -159,7 +153,7 @@ class Phase(_Record):
     patience: Count | None = None
 
 
-class SecondTask(_Record):
+class SecondTask(Record):
     """In training, a decoder outlines the lesion from the network's features, which so must tell
     where it is; it is thrown away afterwards.
 
@@ -179,7 +173,7 @@ class SecondTask(_Record):
         return self
 
 
-class Training(_Record):
+class Training(Record):
     """Optimiser, batch, phases and what is done about unequal class sizes.
 
     The rest is for PyTorch alone. ``class_weights``: how much the loss of an image of each class
@@ -199,18 +193,18 @@ class Training(_Record):
     second_task: SecondTask | None = None
 
 
-_NAMES_STAGES = ("kept_norms", "second_task")
-_TORCH_ALONE = {
+NAMES_STAGES = ("kept_norms", "second_task")
+TORCH_ALONE = {
     **{name: Phase.model_fields[name].default for name in ("stage_rate", "stage_decay")},
     **{
         name: Training.model_fields[name].default
-        for name in ("class_weights", "label_smoothing", "averaging", *_NAMES_STAGES)
+        for name in ("class_weights", "label_smoothing", "averaging", *NAMES_STAGES)
     },
 }
 """Settings that Keras' learner has none of, and the values at which they do nothing."""
 
 
-class Recipe(_Record):
+class Recipe(Record):
     """One system: data, preprocessing, network, training, published figures and source."""
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*(\+[a-z0-9_-]+)?$")
@@ -251,8 +245,8 @@ class Recipe(_Record):
         asked = {
             name
             for record in (self.training, *self.training.phases)
-            for name in _TORCH_ALONE.keys() & type(record).model_fields
-            if getattr(record, name) != _TORCH_ALONE[name]
+            for name in TORCH_ALONE.keys() & type(record).model_fields
+            if getattr(record, name) != TORCH_ALONE[name]
         }
         if asked and self.architecture.framework != "torch":
             raise ValueError(f"{', '.join(sorted(asked))}: not for networks of Keras; leave it out")
@@ -265,98 +259,3 @@ class Recipe(_Record):
         if self.preprocessing.polarity == "any":  # as it was before there was a choice
             del method["preprocessing"]["polarity"]
         return method
-
-
-def parse_recipe(text: str, name: str = "recipe") -> Recipe:
-    """Validate the text of a TOML file. Raises RecipeError naming file and field."""
-    try:
-        return Recipe(**tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{name} is not valid TOML: {error}.") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        where = f"field '{field}'" if field else "the recipe"
-        raise RecipeError(f"{name} is not a valid recipe: {where}: {first['msg']}.") from error
-
-
-def recipe_file(recipe_id: str) -> Path:
-    """The TOML file of a recipe. Raises RecipeError for an unknown id."""
-    path = RECIPES / f"{recipe_id}.toml"
-    if path.stem != recipe_id or not path.is_file():
-        known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
-        raise RecipeError(f"There is no recipe '{recipe_id}'. Choose one of: {known}.")
-    return path
-
-
-@lru_cache(maxsize=256)
-def load_recipe(recipe_id: str) -> Recipe:
-    """The recipe with this id; ``<recipe>+<network>`` is that recipe with another network.
-
-    Raises RecipeError if it is unknown or not valid.
-    """
-    base, compared, network = recipe_id.partition(COMPARED)
-    if compared:
-        return compare(load_recipe(base), network)
-    path = recipe_file(recipe_id)
-    recipe = parse_recipe(path.read_text(encoding="utf-8"), path.name)
-    if recipe.id != recipe_id:
-        raise RecipeError(f"{path.name} names itself '{recipe.id}'; id and file name must agree.")
-    return recipe
-
-
-def compare(recipe: Recipe, network: str) -> Recipe:
-    """A comparison run: the recipe's method with another network, of either framework.
-
-    The network gets pixels in the range its ImageNet weights were made for and its default
-    settings, but for the recipe's dropout; where the recipe trains layers of its own network by
-    name, all layers train; a second task and kept norms, which name stages, are left out, and in
-    Keras whatever PyTorch alone can do. The paper's figures are left out: they belong to its own
-    network.
-    Raises RecipeError for an unknown network.
-    """
-    if network not in networks():
-        known = ", ".join(sorted(networks()))
-        raise RecipeError(f"There is no network '{network}'. Choose one of: {known}.")
-    other = networks()[network]
-    kept = {k: v for k, v in recipe.architecture.parameters.items() if k == "dropout"}
-    architecture = Architecture(framework=other.framework, name=network, parameters=kept)
-    preprocessing = recipe.preprocessing.model_copy(update={"value_range": other.value_range})
-    changes = {
-        "id": f"{recipe.id}{COMPARED}{network}",
-        "title": f"{other.title} in place of {recipe.title}",
-        "departures": (
-            *recipe.departures,
-            f"A comparison run: {other.title} in place of the paper's network, trained alike.",
-        ),
-        "published": {},
-        "published_confusion": None,
-        "preprocessing": preprocessing,
-        "architecture": architecture,
-        "training": _training_of(recipe, other.framework),
-    }
-    return recipe.model_copy(update=changes)
-
-
-def _training_of(recipe: Recipe, framework: str) -> Training:
-    """The recipe's training for another network: no layer or stage by name, and in Keras nothing
-    that PyTorch alone can do."""
-    dropped = _NAMES_STAGES if framework == "torch" else _TORCH_ALONE
-    phases = tuple(
-        _without(phase, dropped).model_copy(
-            update={} if isinstance(phase.trainable, str) else {"trainable": "all"}
-        )
-        for phase in recipe.training.phases
-    )
-    return _without(recipe.training, dropped).model_copy(update={"phases": phases})
-
-
-def _without(record: _Record, settings: Iterable[str]) -> _Record:
-    """The record with those of its settings that are named set to do nothing."""
-    own = {name: _TORCH_ALONE[name] for name in settings if name in type(record).model_fields}
-    return record.model_copy(update=own)
-
-
-def list_recipes() -> tuple[Recipe, ...]:
-    """All recipes, sorted by id."""
-    return tuple(load_recipe(name) for name in sorted(path.stem for path in RECIPES.glob("*.toml")))

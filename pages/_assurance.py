@@ -11,7 +11,7 @@ from core.conformal import Conformal
 from core.findings import NO_REGION
 from core.guard import GuardVerdict
 from core.predict import Opinion
-from core.recipe import load_recipe
+from core.recipes import load_recipe
 from core.wording import percent
 from pages import _kept as kept
 from pages import _shared as shared

@@ -14,7 +14,7 @@ import streamlit as st
 from core.evaluation.faithfulness import Faithfulness
 from core.evaluation.localisation import Localisation, localisation
 from core.explain import METHODS, Method
-from core.recipe import load_recipe
+from core.recipes import load_recipe
 from pages._downloads import Offer
 from pages._frame import plain, quiet
 from pages._maps import INSTANT, Aim, Answer

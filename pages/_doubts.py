@@ -9,7 +9,7 @@ from dataclasses import replace
 import streamlit as st
 
 from core.doubt import doubt
-from core.recipe import load_recipe
+from core.recipes import load_recipe
 from pages import _shared as shared
 from pages._frame import plain, quiet
 from pages._keeping import keep

@@ -15,7 +15,8 @@ from core.datasets.phantoms import PHANTOM_CLASSES, phantom_table
 from core.evaluation.calibration import fit
 from core.evaluation.mistakes import Judged, judge
 from core.evaluation.neighbours import nearest
-from core.recipe import Recipe, load_recipe
+from core.recipe import Recipe
+from core.recipes import load_recipe
 from pages._maps import see
 from pages._shared import MAX_SYSTEMS, checkpoint, classifier
 from pages._tables import rows_of

@@ -8,7 +8,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.explain import METHODS, Parameter
-from core.recipe import load_recipe
+from core.recipes import load_recipe
 from core.scans import ScanError
 from pages import _current as current
 from pages import _shared as shared

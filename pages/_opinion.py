@@ -17,7 +17,8 @@ from core.figures.panels import MAX_PICTURE_SIDE
 from core.findings import NO_DECISION
 from core.picture_size import size_within
 from core.predict import Opinion
-from core.recipe import Recipe, load_recipe
+from core.recipe import Recipe
+from core.recipes import load_recipe
 from core.wording import percent, signed
 from pages import _kept as kept
 from pages._downloads import Offer, show_downloads

@@ -10,7 +10,7 @@ from core.checkpoints import Checkpoint, CheckpointError, open_checkpoint
 from core.conformal import Conformal, of_checkpoint
 from core.guard import Guard, load_guard
 from core.outlining.proposal import Outliner, open_outliner
-from core.recipe import load_recipe
+from core.recipes import load_recipe
 
 MAX_SYSTEMS = 4
 NO_SYSTEM = (

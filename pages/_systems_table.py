@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from core.card import SPLIT_TITLES
-from core.recipe import COMPARED
+from core.recipes.comparison import COMPARED
 from core.results.rows import PAPER
 from core.spreadsheet import safe_csv
 from core.systems import FIGURES

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.datasets import find_folder, read_mask, read_pixels
 from core.png import png
-from core.recipe import load_recipe
+from core.recipes import load_recipe
 from pages._outlines import outline_of
 from pages._scans import Item
 from pages._shared import MAX_SYSTEMS, checkpoint

@@ -12,7 +12,7 @@ import numpy as np
 from core.checkpoints import CheckpointError
 from core.doubt import doubt
 from core.predict import classify_frames
-from core.recipe import load_recipe
+from core.recipes import load_recipe
 from core.scans import ScanError
 from pages import _kept as kept
 from pages import _shared as shared

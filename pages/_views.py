@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.findings import Look
-from core.recipe import load_recipe
+from core.recipes import load_recipe
 from core.scans import Scan
 from pages._scans import Item, scan_of
 

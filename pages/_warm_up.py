@@ -11,7 +11,7 @@ import streamlit as st
 from core.checkpoints import list_trained
 from core.datasets import find_folder
 from core.predict import classify
-from core.recipe import load_recipe
+from core.recipes import load_recipe
 from core.scans import read_scan
 from pages import _shared as shared
 from pages._samples import SAMPLES, sample_png

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.checkpoints import list_trained
-from core.recipe import load_recipe
+from core.recipes import load_recipe
 from pages._frame import plain, require_frame
 
 require_frame()

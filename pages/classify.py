@@ -11,7 +11,8 @@ from core.figures.style import COLOUR_MAPS
 from core.findings import Look
 from core.modality import contradiction
 from core.predict import BATCH
-from core.recipe import Recipe, load_recipe
+from core.recipe import Recipe
+from core.recipes import load_recipe
 from pages import _current as current
 from pages import _kept as kept
 from pages import _shared as shared

@@ -15,7 +15,7 @@ from core.figures.opinion import EVIDENCE_CONFIG
 from core.figures.panel_grid import WIDEST, Panel, PanelRow, describe_grid, panel_grid
 from core.figures.panel_png import grid_png
 from core.figures.style import COLOUR_MAPS
-from core.recipe import load_recipe
+from core.recipes import load_recipe
 from core.wording import percent
 from pages import _inputs as inputs
 from pages import _shared as shared

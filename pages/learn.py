@@ -15,7 +15,7 @@ from core.figures.lessons import (
 )
 from core.lessons import LESSONS, Picture, Step
 from core.png import png
-from core.recipe import load_recipe
+from core.recipes import load_recipe
 from pages import _inputs as inputs
 from pages._doubts import show_doubts, show_remarks
 from pages._frame import fragment, guarded, plain, quiet, require_frame, themed

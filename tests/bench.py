@@ -28,7 +28,8 @@ from core.classifiers import Classifier, wrap
 from core.datasets.phantoms import PHANTOM_CLASSES, phantom
 from core.explain import METHODS
 from core.preprocessing import to_batch
-from core.recipe import Architecture, list_recipes
+from core.recipe import Architecture
+from core.recipes import list_recipes
 from tests import bench_peers as peers
 from tests import bench_training
 

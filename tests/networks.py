@@ -14,7 +14,8 @@ import numpy as np
 from core.architectures import build
 from core.checkpoints import open_checkpoint
 from core.classifiers import Classifier, wrap
-from core.recipe import Architecture, Recipe, list_recipes, load_recipe
+from core.recipe import Architecture, Recipe
+from core.recipes import list_recipes, load_recipe
 
 FRAMEWORKS = ("torch", "keras")
 SIDE = 64  # pixels: what is tested on random weights does not depend on the size of the images

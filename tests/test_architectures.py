@@ -30,7 +30,8 @@ from core.architectures import (
 )
 from core.architectures.efficientnet_names import V1, V2, keras_to_timm
 from core.networks import networks
-from core.recipe import Recipe, list_recipes
+from core.recipe import Recipe
+from core.recipes import list_recipes
 
 RECIPES = [pytest.param(on_small_images(one), id=one.id) for one in recipes_by_network()]
 

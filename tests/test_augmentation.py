@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from core.augmentation import augment, augment_with_mask, resample
-from core.recipe import Augmentation, list_recipes
+from core.recipe import Augmentation
+from core.recipes import list_recipes
 from core.refusal import Refusal
 
 

@@ -18,7 +18,7 @@ from core.checkpoints import (
     update_checkpoint,
     write_checkpoint,
 )
-from core.recipe import load_recipe
+from core.recipes import load_recipe
 
 CONTENT = {"recipe.toml": b"id = 'x'", "card.md": b"# Card"}
 

@@ -28,7 +28,7 @@ from core.guard import GuardVerdict
 from core.outlining.proposal import Proposal
 from core.png import png
 from core.predict import Opinion
-from core.recipe import load_recipe
+from core.recipes import load_recipe
 from core.scan_table import without_names
 from core.spreadsheet import safe_csv
 from core.stability import Stability

@@ -22,7 +22,7 @@ from core.datasets.phantoms import phantom
 from core.evaluation.localisation import localisation
 from core.explain import METHODS, Explanation, Heatmap, Method, Parameter
 from core.guard import GuardVerdict
-from core.recipe import load_recipe
+from core.recipes import load_recipe
 from pages import (
     _comparison,
     _doubts,

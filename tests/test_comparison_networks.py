@@ -16,7 +16,8 @@ from core.classifiers import wrap
 from core.explain import grad_cam
 from core.networks import networks
 from core.preprocessing import scale
-from core.recipe import Preprocessing, Recipe, load_recipe
+from core.recipe import Preprocessing, Recipe
+from core.recipes import load_recipe
 from core.torch_compat import import_timm
 
 # With 1000 classes at 224 x 224, but DINOv2, which has no classifier and images of 518 x 518, and

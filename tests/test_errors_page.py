@@ -22,7 +22,7 @@ from core.datasets import DatasetError, read_pixels
 from core.evaluation.calibration import apply_temperature
 from core.evaluation.thresholds import predictive_values
 from core.notes import Note, Notebook, database
-from core.recipe import load_recipe
+from core.recipes import load_recipe
 from pages import _errors_detail, _errors_gallery, _errors_run, _errors_why, _maps
 from tests.reading import words
 

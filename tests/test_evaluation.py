@@ -17,7 +17,7 @@ from imblearn.metrics import (
 from sklearn import metrics as sk
 
 from core.evaluation import EvaluationError, evaluate
-from core.recipe import list_recipes
+from core.recipes import list_recipes
 from core.statistics.bootstrap import interval, resample_weights
 
 CLASSES = ("benign", "malignant", "normal")

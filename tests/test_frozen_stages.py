@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from core.recipe import Phase, load_recipe
+from core.recipe import Phase
+from core.recipes import load_recipe
 from core.training.torch_learner import TorchLearner
 
 

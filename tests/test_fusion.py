@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from core.architectures import backbones, build
-from core.recipe import Phase, load_recipe
+from core.recipe import Phase
+from core.recipes import load_recipe
 
 SIZE = (64, 64)
 FUSION = "us9016-vgg19-efficientnetb0"

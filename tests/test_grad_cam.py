@@ -22,7 +22,8 @@ from core.checkpoints import list_trained
 from core.classifiers import Classifier, wrap
 from core.explain import grad_cam
 from core.explain.heatmap import NO_EVIDENCE, NOT_FINITE, Heatmap, positive_part
-from core.recipe import Recipe, list_recipes
+from core.recipe import Recipe
+from core.recipes import list_recipes
 
 QUADRANTS = {"top left": (0, 0), "top right": (0, 1), "low left": (1, 0), "low right": (1, 1)}
 

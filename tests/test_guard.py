@@ -26,7 +26,7 @@ from core.guard.__main__ import main
 from core.guard.making import KEPT, guard_arrays, held_out, remake
 from core.guard.pictures import FLOORS, statistics
 from core.preprocessing import to_batch
-from core.recipe import load_recipe
+from core.recipes import load_recipe
 
 ULTRASOUND = [name for name in list_trained() if "ultrasound" in load_recipe(name).modality]
 RANDOM = np.random.default_rng(0)

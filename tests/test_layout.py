@@ -18,7 +18,8 @@ FRAMEWORKS = {"torch", "torchvision", "tensorflow", "keras", "timm"}
 
 # Package -> what it must not reach, in any number of steps.
 ABOVE = {
-    "core.recipe": ("core.architectures", "core.classifiers", "core.training", "core.evaluation"),
+    "core.recipe": ("core.recipes", "core.architectures", "core.classifiers", "core.training"),
+    "core.recipes": ("core.architectures", "core.classifiers", "core.training", "core.evaluation"),
     "core.architectures": ("core.classifiers", "core.explain", "core.training", "core.evaluation"),
     "core.classifiers": ("core.explain", "core.training", "core.evaluation"),
     "core.explain": ("core.training", "core.evaluation"),

@@ -13,7 +13,7 @@ from core.checkpoints import DEFAULT, list_trained
 from core.explain import METHODS
 from core.lessons import LESSONS
 from core.png import png
-from core.recipe import load_recipe
+from core.recipes import load_recipe
 from pages import _lessons
 from tests.reading import words
 

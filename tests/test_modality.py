@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core import modality
-from core.recipe import list_recipes
+from core.recipes import list_recipes
 
 EXPECTED = {
     "ultrasound": {"US"},

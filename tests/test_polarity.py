@@ -9,7 +9,7 @@ import pytest
 
 from core.polarity import is_inverted, normalise_polarity
 from core.preprocessing import fit, shown
-from core.recipe import load_recipe
+from core.recipes import load_recipe
 
 BREAST = np.zeros((50, 40, 3), np.uint8)
 BREAST[10:40, :25] = 180  # tissue that touches one side; the rest is air

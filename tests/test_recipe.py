@@ -6,10 +6,11 @@ import pytest
 import tomli_w
 from pydantic import ValidationError
 
-from core import recipe as recipes
+from core import recipes
 from core.datasets import READERS
 from core.networks import networks
-from core.recipe import RecipeError, list_recipes, load_recipe, parse_recipe, recipe_file
+from core.recipe import RecipeError
+from core.recipes import list_recipes, load_recipe, parse_recipe, recipe_file
 
 SHIPPED = sorted(path.stem for path in recipes.RECIPES.glob("*.toml"))
 WITH_CONFUSION = [recipe.id for recipe in list_recipes() if recipe.published_confusion]

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from core.checkpoints import MANIFEST, Checkpoint, open_checkpoint
-from core.recipe import load_recipe
+from core.recipes import load_recipe
 from core.training.result import Result, add_to_checkpoint, refresh
 from core.training.run import shorten
 

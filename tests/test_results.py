@@ -17,7 +17,7 @@ from core.checkpoints import FIGURES_ONLY, list_trained, offered, write_checkpoi
 from core.evaluation import evaluate
 from core.evaluation.calibration import calibrate
 from core.evaluation.run import evaluate_run
-from core.recipe import list_recipes, load_recipe
+from core.recipes import list_recipes, load_recipe
 from core.results import __main__ as command
 from core.results import reproduction, tables
 from core.results.page import PAGE, markdown

@@ -7,7 +7,7 @@ import pytest
 
 from core.card import render
 from core.evaluation.seeds import over_seeds
-from core.recipe import load_recipe
+from core.recipes import load_recipe
 from pages import _system
 
 CLASSES = ("benign", "malignant")

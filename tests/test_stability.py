@@ -10,7 +10,7 @@ from core.checkpoints import list_trained
 from core.classifiers.base import Classifier, probabilities
 from core.datasets.phantoms import phantom
 from core.preprocessing import to_batch
-from core.recipe import load_recipe
+from core.recipes import load_recipe
 from core.stability import CHANGES, stability
 
 PIXELS, MASK = phantom("malignant", 3)

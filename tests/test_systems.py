@@ -15,7 +15,7 @@ from core import timing
 from core.checkpoints import CHECKPOINTS, judged, list_trained, open_checkpoint
 from core.datasets.phantoms import phantom
 from core.evaluation import EvaluationError, evaluate
-from core.recipe import list_recipes, load_recipe
+from core.recipes import list_recipes, load_recipe
 from core.results import __main__ as command
 from core.results import speed
 from core.systems import FIGURES, open_run, systems_table, weights_facts

@@ -23,7 +23,8 @@ from core.checkpoints import (
 )
 from core.evaluation import EvaluationError
 from core.evaluation.comparison import mcnemar
-from core.recipe import compare, list_recipes, load_recipe
+from core.recipes import list_recipes, load_recipe
+from core.recipes.comparison import compare
 from core.systems import open_run
 from pages import _systems_data, _systems_explanations, _systems_table, _systems_tests
 from tests.reading import words

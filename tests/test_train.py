@@ -7,7 +7,7 @@ from histology import FIELDS, PATIENTS, write_breakhis
 
 import train
 from core.checkpoints import CHECKPOINTS, judged, list_trained, open_checkpoint
-from core.recipe import list_recipes, load_recipe
+from core.recipes import list_recipes, load_recipe
 from core.results.reproduction import check
 from core.systems import weights_facts
 
@@ -63,7 +63,8 @@ def test_a_histology_recipe_trains_on_the_published_layout(data, monkeypatch, tm
 def test_figures_are_kept_without_weights(data, monkeypatch, tmp_path):
     """One folder for both splits; the paper counts 25,611,842 parameters."""
     small(monkeypatch)
-    monkeypatch.setattr(train, "CHECKPOINTS", tmp_path)
+    monkeypatch.setattr(train, "FROM_SCRATCH", tmp_path)
+    shipped = {path: path.stat().st_mtime_ns for path in CHECKPOINTS.rglob("*")}
     options = ["--data", str(data), "--epochs", "1", "--from-scratch", "--figures-only"]
     for protocol in ("published", "grouped"):
         assert train.main([RECIPE, *options, "--protocol", protocol]) == 0
@@ -77,12 +78,14 @@ def test_figures_are_kept_without_weights(data, monkeypatch, tmp_path):
     assert set(found.metrics) == {"published", "grouped"}
     assert weights_facts(found.folder) == {"parameters": 25_611_842}
     assert check(tmp_path) == []
-    assert train.main([RECIPE, "--epochs", "1", "--figures-only", "--refresh"]) == 0
+    refreshed = [RECIPE, "--epochs", "1", "--refresh", "--output", str(found.folder.parent)]
+    assert train.main(refreshed) == 0
     # A run with weights may follow in the same folder, and joins the figures.
     again = ["--data", str(data), "--epochs", "1", "--from-scratch", "--output"]
     assert train.main([RECIPE, *again, str(found.folder.parent)]) == 0
     joined = judged(tmp_path)[RECIPE]
     assert joined.has_weights and set(joined.metrics) == {"published", "grouped"}
+    assert {path: path.stat().st_mtime_ns for path in CHECKPOINTS.rglob("*")} == shipped
 
 
 def test_tuning_prints_sections_of_a_recipe(data, monkeypatch, capsys):

@@ -15,7 +15,8 @@ from networks import on_small_images
 
 from core.checkpoints import open_checkpoint
 from core.datasets import DatasetError
-from core.recipe import Recipe, load_recipe
+from core.recipe import Recipe
+from core.recipes import load_recipe
 from core.training.images import ImageSet, balance, digest, read_images, training_batches
 from core.training.learner import create_learner
 from core.training.loop import DivergedError, train, validate

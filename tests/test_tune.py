@@ -13,7 +13,8 @@ from histology import write_breakhis
 
 from core.architectures import build
 from core.networks import networks
-from core.recipe import Recipe, load_recipe, parse_recipe
+from core.recipe import Recipe
+from core.recipes import load_recipe, parse_recipe
 from core.training import images as training_images
 from core.training import tune as tuning
 from core.training.loop import DivergedError

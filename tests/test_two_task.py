@@ -8,7 +8,8 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from core.architectures import build
-from core.recipe import Recipe, RecipeError, load_recipe, parse_recipe, recipe_file
+from core.recipe import Recipe, RecipeError
+from core.recipes import load_recipe, parse_recipe, recipe_file
 from core.training.images import ImageSet
 from core.training.learner import create_learner
 from core.training.loop import train

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from core.datasets.splits import PROTOCOLS, SPLITS, assign
-from core.recipe import Recipe, list_recipes
+from core.recipe import Recipe
+from core.recipes import list_recipes
 
 FOLDERS = "its own folders"
 """Name of the split that a data set's folders make."""

@@ -17,7 +17,7 @@ from core.checkpoints import Checkpoint
 from core.datasets import READERS, DatasetError, load_table, read_mask, read_pixels
 from core.evaluation.corruptions import CORRUPTIONS, corrupt
 from core.guard.making import images_of
-from core.recipe import list_recipes
+from core.recipes import list_recipes
 
 TESTED = 200
 """Own test images, at most."""

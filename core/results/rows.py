@@ -7,7 +7,8 @@ from pathlib import Path
 
 from core.card import PROTOCOLS
 from core.checkpoints import CHECKPOINTS, judged, offered
-from core.recipe import Recipe, list_recipes
+from core.recipe import Recipe
+from core.recipes import list_recipes
 
 PAPER = "paper"
 _KNOWN = ("n", "n_groups", "seed", "confusion", "over_seeds")

@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 from taking import settled
 
 from core.checkpoints import list_trained
-from core.recipe import load_recipe
+from core.recipes import load_recipe
 from pages._errors_run import knows_phantoms
 
 CONTRAST = (Path(__file__).parent / "contrast.js").read_text(encoding="utf-8")

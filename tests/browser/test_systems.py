@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 from taking import settled
 
-from core.recipe import list_recipes
+from core.recipes import list_recipes
 
 CONTRAST = (Path(__file__).parent / "contrast.js").read_text(encoding="utf-8")
 READABLE = 4.5  # WCAG 2, level AA, for text of normal size
