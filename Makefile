@@ -10,24 +10,17 @@ PORT   ?= 8501
 BIN    := $(VENV)/bin
 ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1
 
-.PHONY: run test test-units test-browser bench lint results
+.PHONY: run test bench lint results
 
 run: $(VENV)/.installed
 	$(BIN)/streamlit run app.py --server.port $(PORT)
 
-# A browser waits more than it computes, so both kinds of test run side by side: the browser's have
-# the machine first, the others fill what they leave. Each kind prints when it has ended.
-test: $(VENV)/.installed-dev
-	@echo "Some ten minutes on two cores; the results come as each half ends."
-	$(MAKE) --no-print-directory --jobs 2 --output-sync test-units test-browser
-
-# Two processes, a file at a time, each on one thread, since two of them would wait for each other's.
-test-units: $(VENV)/.installed-dev
-	$(ONE_THREAD) nice $(BIN)/python -m pytest --ignore tests/browser --numprocesses 2 --dist loadfile
-
-# A page can be caught between two drawings: a test that fails is tried again, which
+# A browser wants the machine to itself; all other tests share two processes, a file at a time, and
+# each process keeps to one thread, since two of them would wait for each other's.
+# A page can be caught between two drawings: a browser test that fails is tried again, which
 # pytest reports, and a fault of ours fails every time.
-test-browser: $(VENV)/.installed-dev
+test: $(VENV)/.installed-dev
+	$(ONE_THREAD) $(BIN)/python -m pytest --ignore tests/browser --numprocesses 2 --dist loadfile
 	$(BIN)/python -m pytest tests/browser --reruns 2
 
 bench: $(VENV)/.installed-dev

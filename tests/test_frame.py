@@ -47,7 +47,7 @@ def a_page() -> None:
     [("refusal", r"The folder \*x\* is empty. Give another one."), ("fault", UNEXPECTED)],
 )
 def test_one_sentence_stands_for_what_failed(place, how, sentence, caplog):
-    page = AppTest.from_function(a_page)
+    page = AppTest.from_function(a_page, default_timeout=60)
     page.session_state["how"] = how
     page.run().button(key=place).click().run()
     assert [one.value for one in page.error] == [sentence]

@@ -47,21 +47,27 @@ def url(browser, dashboard) -> str:
     return dashboard.url
 
 
+@pytest.fixture
+def address(request, url) -> str:
+    """Of the page that the tests of a file call ``PAGE``, else of the classify page."""
+    return f"{url}/{getattr(request.module, 'PAGE', '')}"
+
+
 @pytest.fixture(params=["light", "dark"])
 def theme(request) -> str:
     return request.param
 
 
 @pytest.fixture
-def page(browser, url):
-    """The classify page in light colours; ``page.hosts`` collects whom the browser asks."""
-    with open_page(browser, url) as opened:
+def page(browser, address):
+    """The page in light colours; ``page.hosts`` collects whom the browser asks."""
+    with open_page(browser, address) as opened:
         yield opened
 
 
 @pytest.fixture
-def themed_page(browser, url, theme):
-    with open_page(browser, url, theme) as opened:
+def themed_page(browser, address, theme):
+    with open_page(browser, address, theme) as opened:
         yield opened
 
 

@@ -15,6 +15,7 @@ from core.datasets import find_folder, load_table
 from core.explain import METHODS
 from core.png import png
 
+PAGE = "compare"
 CONTRAST = (Path(__file__).parent / "contrast.js").read_text(encoding="utf-8")
 READABLE = 4.5  # WCAG 2, level AA, for text of normal size
 PATIENCE = 240_000  # ms, for methods that take their time on a busy machine
@@ -29,12 +30,10 @@ STATE = """() => {
 
 @pytest.fixture
 def compare(page):
-    return to_compare(page)
+    return ready(page)
 
 
-def to_compare(page):
-    page.get_by_role("button", name="Try the malignant phantom").wait_for()
-    page.get_by_role("link", name="Compare").click()
+def ready(page):
     maps(page).wait_for()
     return page
 
@@ -135,7 +134,7 @@ def test_figure_maps_and_table_can_be_taken_away(compare):
 
 
 def test_text_is_readable_in_both_themes(themed_page):
-    page = to_compare(themed_page)
+    page = ready(themed_page)
     page.get_by_text("What these methods are").click()
     page.get_by_text("Most turn features").wait_for()
     pale = [one for one in page.evaluate(CONTRAST) if one["ratio"] < READABLE]

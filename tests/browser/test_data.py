@@ -15,6 +15,7 @@ from core.datasets import find_folder
 from core.datasets.phantoms import phantom
 from core.png import png
 
+PAGE = "data"
 CONTRAST = (Path(__file__).parent / "contrast.js").read_text(encoding="utf-8")
 READABLE = 4.5  # WCAG 2, level AA, for text of normal size
 PATIENCE = 240_000  # ms, for what looks at every image of a set on a busy machine
@@ -22,12 +23,10 @@ PATIENCE = 240_000  # ms, for what looks at every image of a set on a busy machi
 
 @pytest.fixture
 def data(page):
-    return to_data(page)
+    return ready(page)
 
 
-def to_data(page):
-    page.get_by_role("button", name="Try the malignant phantom").wait_for()
-    page.get_by_role("link", name="Data").click()
+def ready(page):
     expect(page.get_by_role("heading", name="Phantoms (synthetic)")).to_be_visible()
     return page
 
@@ -60,7 +59,7 @@ def test_counts_are_there_before_the_images_are_measured(data):
 
 
 def test_text_is_readable_in_both_themes(themed_page):
-    page = to_data(themed_page)
+    page = ready(themed_page)
     tab(page, "Intensity")
     expect(page.get_by_role("heading", name="Do the classes differ?")).to_be_visible(
         timeout=PATIENCE

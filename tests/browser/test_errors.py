@@ -17,6 +17,7 @@ from core.checkpoints import list_trained
 from core.recipes import load_recipe
 from pages._errors_run import knows_phantoms
 
+PAGE = "errors"
 CONTRAST = (Path(__file__).parent / "contrast.js").read_text(encoding="utf-8")
 READABLE = 4.5  # WCAG 2, level AA, for text of normal size
 PATIENCE = 240_000  # ms, for the first answers on phantoms on a busy machine
@@ -37,12 +38,10 @@ CELLS = """() => {
 
 @pytest.fixture
 def errors(page):
-    return to_errors(page)
+    return ready(page)
 
 
-def to_errors(page):
-    page.get_by_role("button", name="Try the malignant phantom").wait_for()
-    page.get_by_role("link", name="Errors").click()
+def ready(page):
     page.get_by_role("tab", name="Mistakes").wait_for()
     page.get_by_role("combobox", name="System").click()
     page.get_by_role("option", name=ultrasound_system(), exact=True).click()
@@ -105,7 +104,7 @@ def test_heatmaps_are_laid_over_the_pictures(errors):
     errors.get_by_role("img", name=re.compile("with its heatmap")).first.wait_for(timeout=PATIENCE)
 
 
-def test_two_readers_see_each_others_notes(errors, browser, dashboard):
+def test_two_readers_see_each_others_notes(errors, browser, address):
     first_image(errors).click()
     dialog = errors.get_by_role("dialog")
     dialog.get_by_role("figure", name=re.compile("three linked pictures")).wait_for(
@@ -119,8 +118,8 @@ def test_two_readers_see_each_others_notes(errors, browser, dashboard):
     dialog.get_by_text("AB disagrees with the label: *not* what it seems").wait_for()
     expect(errors.get_by_role("alert").filter(has_text="wrong")).to_have_count(0)
 
-    with open_page(browser, dashboard.url) as other:
-        to_errors(other)
+    with open_page(browser, address) as other:
+        ready(other)
         first_image(other).click()
         other.get_by_role("dialog").get_by_text("AB disagrees with the label").wait_for()
         settled(other)
@@ -141,7 +140,7 @@ def test_the_threshold_answers_the_keyboard_at_once(errors):
 
 
 def test_text_is_readable_in_both_themes(themed_page):
-    page = to_errors(themed_page)
+    page = ready(themed_page)
     for tab, told in TABS.items():
         page.get_by_role("tab", name=tab).click()
         page.get_by_text(told).first.wait_for()
@@ -154,8 +153,6 @@ def test_text_is_readable_in_both_themes(themed_page):
 
 
 def test_the_page_opens_with_or_without_data(page):
-    page.get_by_role("button", name="Try the malignant phantom").wait_for()
-    page.get_by_role("link", name="Errors").click()
     page.get_by_role("heading", name=re.compile(r"^\d+ mistakes")).wait_for()
     settled(page)
     told = page.get_by_text("Set LESIONLENS_DATA to a folder")

@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+PAGE = "learn"
 CONTRAST = (Path(__file__).parent / "contrast.js").read_text(encoding="utf-8")
 READABLE = 4.5  # WCAG 2, level AA, for text of normal size
 
 
-def to_learn(page):
-    page.get_by_role("button", name="Try the malignant phantom").wait_for()
-    page.get_by_role("link", name="Learn").click()
+def ready(page):
     trial(page).wait_for()
     return page
 
@@ -25,7 +24,7 @@ def trial(page):
 
 @pytest.fixture
 def learn(page):
-    return to_learn(page)
+    return ready(page)
 
 
 def test_the_sum_grows_with_the_slider(learn):
@@ -57,6 +56,6 @@ def test_pictures_stand_three_in_a_row_on_a_laptop(learn):
 
 
 def test_text_is_readable_in_both_themes(themed_page):
-    page = to_learn(themed_page)
+    page = ready(themed_page)
     pale = [one for one in page.evaluate(CONTRAST) if one["ratio"] < READABLE]
     assert pale == []

@@ -13,6 +13,7 @@ from taking import settled
 
 from core.recipes import list_recipes
 
+PAGE = "systems"
 CONTRAST = (Path(__file__).parent / "contrast.js").read_text(encoding="utf-8")
 READABLE = 4.5  # WCAG 2, level AA, for text of normal size
 FIGURES = {
@@ -25,12 +26,10 @@ FIGURES = {
 
 @pytest.fixture
 def systems(page):
-    return to_systems(page)
+    return ready(page)
 
 
-def to_systems(page):
-    page.get_by_role("button", name="Try the malignant phantom").wait_for()
-    page.get_by_role("link", name="Systems").click()
+def ready(page):
     expect(figure(page, "Curves")).to_be_visible()
     return page
 
@@ -93,7 +92,7 @@ def test_a_figure_can_be_saved(systems, name, start):
 
 
 def test_text_is_readable_in_both_themes(themed_page):
-    page = to_systems(themed_page)
+    page = ready(themed_page)
     for name in ("Training", "Confusion", "Tests", "Curves"):
         open_view(page, name)
         if name in FIGURES:
