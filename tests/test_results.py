@@ -13,6 +13,7 @@ import pytest
 import tomli_w
 from rich.console import Console
 
+from core import card
 from core.checkpoints import FIGURES_ONLY, list_trained, offered, write_checkpoint
 from core.evaluation import evaluate
 from core.evaluation.calibration import calibrate
@@ -63,13 +64,15 @@ def metrics(table) -> dict:
     return judged(table)
 
 
-def ship(root, table, metrics) -> None:
+def ship(root, table, metrics, told=None) -> None:
+    """A checkpoint whose card is that of its metrics, or of what is ``told``."""
     buffer = io.BytesIO()
     table.to_parquet(buffer, index=False)
     files = {
         "recipe.toml": tomli_w.dumps(RECIPE.model_dump(mode="json", exclude_none=True)).encode(),
         "predictions.parquet": buffer.getvalue(),
         "metrics.json": json.dumps(metrics).encode(),
+        "card.md": card.render(RECIPE, told or metrics).encode(),
     }
     write_checkpoint(root / RECIPE.id, files, {})
 
@@ -298,6 +301,13 @@ def test_check_fails_and_names_recipe_and_metric(tmp_path, table, metrics, monke
     (tmp_path / RECIPE.id / "metrics.json").write_text("{}")
     assert command.main(["--check"]) == 1
     assert "metrics.json does not match its hash" in capsys.readouterr().err
+
+
+def test_check_names_a_card_that_says_something_else(tmp_path, table, metrics):
+    other = changed_copy(metrics, lambda e: e["values"]["accuracy"].update(value=0.99))
+    ship(tmp_path, table, metrics, told=other)
+    (problem,) = reproduction.check(tmp_path)
+    assert problem.startswith("busi-mobilenetv2: The card is not that of recipe and figures.")
 
 
 def test_check_names_predictions_that_cannot_be_judged(tmp_path, table, metrics):

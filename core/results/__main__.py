@@ -68,7 +68,7 @@ def _check() -> int | None:
         print("\n".join(problems), file=sys.stderr)
         return 1
     checked = ", ".join(judged()) or "no trained system is here"
-    print(f"Predictions reproduce all figures: {checked}.")
+    print(f"Predictions reproduce all figures and cards: {checked}.")
     return None
 
 
@@ -84,7 +84,7 @@ _ACTIONS = {
     "json": (_print_json, "print every figure as JSON"),
     "markdown": (_print_markdown, "print the page docs/results.md"),
     "write": (_write, "write docs/results.md"),
-    "check": (_check, "fail if shipped predictions do not reproduce the shipped figures"),
+    "check": (_check, "fail if shipped predictions do not reproduce the shipped figures and cards"),
     "time": (_time, "measure how fast every system is, on a machine that is idle"),
 }
 

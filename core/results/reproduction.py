@@ -1,4 +1,4 @@
-"""Do the shipped predictions give the shipped figures?"""
+"""Do the shipped predictions give the shipped figures, and those the shipped card?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from core.checkpoints import CHECKPOINTS, judged
+from core import card
+from core.checkpoints import CHECKPOINTS, Checkpoint, judged
 from core.evaluation.run import evaluate_run
 from core.recipe import Recipe
 
@@ -14,16 +15,23 @@ TOLERANCE = 1e-6
 
 
 def check(root: Path = CHECKPOINTS) -> list[str]:
-    """A sentence for every shipped figure that the shipped predictions do not give."""
-    problems = []
-    for recipe_id, checkpoint in judged(root).items():
-        try:
-            recipe = checkpoint.recipe
-            found = differences(checkpoint.metrics, checkpoint.predictions(), recipe)
-        except ValueError as error:
-            found = [str(error)]
-        problems += [f"{recipe_id}: {problem}" for problem in found]
-    return problems
+    """A sentence for every shipped figure that the shipped predictions do not give, and for every
+    card that says something else."""
+    return [
+        f"{recipe_id}: {problem}"
+        for recipe_id, checkpoint in judged(root).items()
+        for problem in _problems(checkpoint)
+    ]
+
+
+def _problems(checkpoint: Checkpoint) -> list[str]:
+    try:
+        recipe, metrics = checkpoint.recipe, checkpoint.metrics
+        told = checkpoint.card == card.render(recipe, metrics, checkpoint.pretrained)
+        stale = [] if told else ["The card is not that of recipe and figures. Use --refresh."]
+        return differences(metrics, checkpoint.predictions(), recipe) + stale
+    except ValueError as error:
+        return [str(error)]
 
 
 def differences(metrics: dict, predictions: pd.DataFrame, recipe: Recipe) -> list[str]:
