@@ -16,11 +16,13 @@ run: $(VENV)/.installed
 	$(BIN)/streamlit run app.py --server.port $(PORT)
 
 # A browser wants the machine to itself; all other tests share two processes, a file at a time, and
-# each process keeps to one thread, since two of them would wait for each other's.
+# each process keeps to one thread, since two of them would wait for each other's. Files go by name:
+# pytest-xdist would leave those of few and long tests for last, and one process without work.
 # A page can be caught between two drawings: a browser test that fails is tried again, which
 # pytest reports, and a fault of ours fails every time.
 test: $(VENV)/.installed-dev
-	$(ONE_THREAD) $(BIN)/python -m pytest --ignore tests/browser --numprocesses 2 --dist loadfile
+	$(ONE_THREAD) $(BIN)/python -m pytest --ignore tests/browser \
+		--numprocesses 2 --dist loadfile --no-loadscope-reorder
 	$(BIN)/python -m pytest tests/browser --reruns 2
 
 bench: $(VENV)/.installed-dev
