@@ -248,6 +248,14 @@ def test_a_replay_that_finds_other_numbers_has_status_one(predicted, capsys):
     assert "The logits differ." in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("option", ["--recipe", "--explain", "--manifest"])
+def test_options_that_have_no_say_in_a_replay_are_refused(option, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--replay", "record.json", option, "busi-mobilenetv2"])
+    assert ended.value.code == 2
+    assert f"leave out {option}" in capsys.readouterr().err
+
+
 def test_a_replay_that_cannot_be_done_is_a_sentence_and_status_two(predicted, folder, capsys):
     scan, kept, _ = predicted
     (folder / "other.png").write_bytes(b"other")

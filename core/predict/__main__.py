@@ -111,6 +111,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if not (options.files or options.replay):
         parser.error("the following arguments are required: FILE")
+    idle = [f"--{name}" for name in ("recipe", "explain", "manifest") if getattr(options, name)]
+    if options.replay and idle:
+        parser.error(f"--replay does what its manifest says; leave out {', '.join(idle)}")
     return options
 
 
