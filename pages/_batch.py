@@ -121,6 +121,7 @@ def _columns(recipe: Recipe) -> dict:
     shares = {
         name: st.column_config.ProgressColumn(
             signed(name, name in malignant),
+            width="small",
             format="%.0f %%",
             min_value=0,
             max_value=100,
@@ -133,7 +134,7 @@ def _columns(recipe: Recipe) -> dict:
         "label": st.column_config.TextColumn("Most likely"),
         **shares,
         "frame": st.column_config.TextColumn("Frame examined"),
-        "prediction_set": st.column_config.TextColumn("Prediction set"),
+        "prediction_set": None,  # stands below the scan; here it would push the problems out
         "error": st.column_config.TextColumn("Problem", width="large"),
     }
 
