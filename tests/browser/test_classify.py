@@ -161,6 +161,7 @@ def test_another_class_has_another_picture(page):
 
 def test_the_three_pictures_zoom_and_pan_together(page):
     try_sample(page, "malignant")
+    settled(page)  # what is told last moves the pictures down
     whole = page.evaluate(RANGES)
     box = evidence(page).bounding_box()
     middle = box["y"] + box["height"] / 2
