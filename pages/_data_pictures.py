@@ -48,7 +48,7 @@ def page_of(source: Source, rows: pd.DataFrame, length: int) -> pd.DataFrame:
     pages = -(-len(rows) // length)
     if pages < 2:
         return rows
-    page = st.pagination(pages, key=f"data page {hash((source.key, *rows.index))}")
+    page = st.pagination(pages, key=f"data page {hash((source.key, *rows.columns, *rows.index))}")
     return rows.iloc[(page - 1) * length : page * length]
 
 

@@ -47,7 +47,7 @@ def _train(options: argparse.Namespace) -> None:
     from core.outlining.learner import OutlineLearner
     from core.outlining.training import epochs_of, run_folder, train
     from core.training.images import digest, read_images
-    from core.training.run import check_interrupted, start_anew
+    from core.training.run import begin, check_interrupted
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())))
     recipe = load_outline_recipe()
@@ -60,12 +60,8 @@ def _train(options: argparse.Namespace) -> None:
     training = read_images(table[split == "train"], recipe)
     validation = read_images(table[split == "validation"], recipe)
     console.print(f"{len(training)} training images, {len(validation)} validation images")
-    start["data"] = digest(training, validation)
-    if options.resume:
-        check_interrupted(run, start)
     learner = OutlineLearner(recipe, options.seed, pretrained=not options.from_scratch)
-    if not options.resume:
-        start_anew(run, start)
+    begin(run, start | {"data": digest(training, validation)}, options.resume)
     epochs = epochs_of(recipe)
     with _bars() as bars:
         steps = bars.add_task("", total=epochs * (len(training) // recipe.training.batch_size))

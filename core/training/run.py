@@ -22,9 +22,9 @@ from core.training.state import RunFolder
 
 START = "start.json"
 _CHANGED = {
-    "method": "The recipe has changed since the run was interrupted.",
+    "method": "The recipe has changed since the run was interrupted. Undo the change.",
     "pretrained": "The interrupted run began from other weights: --from-scratch was given to one "
-    "of the two alone.",
+    "of the two alone. Give it to both or to neither.",
     "data": "The images, masks, labels or their split are not those that the interrupted run began "
     "with. Give the same data.",
 }
@@ -75,12 +75,8 @@ def train_recipe(
     listener.message(_describe(table))
     training = balance(subset(images, split == "train"), recipe, seed)
     validation = subset(images, split == "validation")
-    start["data"] = digest(training, validation)
-    if resume:
-        check_interrupted(run, start)
     learner = create_learner(recipe, seed, pretrained)
-    if not resume:
-        start_anew(run, start)
+    begin(run, start | {"data": digest(training, validation)}, resume)
     history = train(learner, recipe, training, validation, run, seed, listener.step, listener.epoch)
     listener.message("Predicting every image with the best weights")
     result = make_result(learner.trained(), recipe, protocol, seed, history, table, images)
@@ -131,6 +127,14 @@ def check_interrupted(run: RunFolder, start: dict) -> None:
     for name, value in start.items():
         if began.get(name) != value:
             raise ResumeError(f"{_CHANGED[name]} Or start anew, without --resume.")
+
+
+def begin(run: RunFolder, start: dict, resume: bool) -> None:
+    """Let a run go on, or start anew. Raises ResumeError as ``check_interrupted``."""
+    if resume:
+        check_interrupted(run, start)
+    else:
+        start_anew(run, start)
 
 
 def start_anew(run: RunFolder, start: dict) -> None:
