@@ -81,7 +81,7 @@ def see(key: tuple, *, _view: View) -> Seen:
     pixels, preprocessing = scan.pixels[frame], system.recipe.preprocessing
     batch = to_batch([pixels], preprocessing, [mask])
     features = system.features(batch, _view.layer)
-    logits, _ = system.head(features, 0, _view.layer)
+    logits = system.logits_from(features, _view.layer)
     share = probabilities(logits[0], system.temperature)
     return Seen(shown(pixels, preprocessing, mask), batch, features, share)
 

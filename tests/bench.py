@@ -141,7 +141,7 @@ def thread_lines(classifier: Classifier) -> Iterator[Line]:
 def predict_and_explain(classifier: Classifier, batch: np.ndarray) -> np.ndarray:
     """Prediction, Grad-CAM of the likeliest class and Eigen-CAM from one pass: Grad-CAM (h, w)."""
     features = classifier.features(batch)
-    logits, _ = classifier.head(features, 0)
+    logits = classifier.logits_from(features)
     target = logits.argmax(axis=1)
     METHODS["eigen-cam"].run(classifier, None, target, features=features)
     explanation = METHODS["grad-cam"].run(classifier, None, target, features=features)

@@ -21,7 +21,7 @@ from networks import (
 )
 
 from core.classifiers import Classifier, probabilities
-from core.classifiers.base import target_weights
+from core.classifiers.base import INPUT, target_weights
 from core.explain import grad_cam
 from core.recipe import Recipe
 
@@ -89,9 +89,16 @@ def test_gradients_further_back_by_hand(by_hand: Classifier):
     np.testing.assert_allclose(gradients[0, ..., 1], -through, atol=1e-6)
 
 
+@pytest.mark.parametrize("layer", [INPUT, "first", "second"])
+def test_logits_from_features_by_hand(by_hand: Classifier, layer: str):
+    features = HAND_IMAGE if layer == INPUT else HAND_FEATURES[layer]
+    np.testing.assert_allclose(by_hand.logits_from(features, layer), HAND_LOGITS, atol=1e-6)
+
+
 def test_results_are_float32_and_contiguous(by_hand: Classifier):
-    logits, gradients = by_hand.head(HAND_FEATURES["second"], 0)
-    for array in (by_hand.logits(HAND_IMAGE), by_hand.features(HAND_IMAGE), logits, gradients):
+    features = by_hand.features(HAND_IMAGE)
+    alone = (by_hand.logits(HAND_IMAGE), by_hand.logits_from(features), features)
+    for array in (*alone, *by_hand.head(HAND_FEATURES["second"], 0)):
         assert array.dtype == np.float32
         assert array.flags.c_contiguous
 
@@ -235,8 +242,12 @@ def test_logits_are_those_of_features_and_head(recipe: Recipe):
     batch = noise_batch(recipe, 2)
     expected = classifier.logits(batch)
     for layer in (classifier.layers[0], classifier.layers[-1]):
-        logits, _ = classifier.head(classifier.features(batch, layer), 0, layer)
-        np.testing.assert_allclose(logits, expected, atol=1e-5, rtol=1e-5)
+        features = classifier.features(batch, layer)
+        for logits in (
+            classifier.head(features, 0, layer)[0],
+            classifier.logits_from(features, layer),
+        ):
+            np.testing.assert_allclose(logits, expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("recipe", TORCH_RECIPES)
@@ -291,6 +302,7 @@ def test_nothing_changes_on_the_network(recipe: Recipe):
     features = classifier.features(batch)
     kept = features.copy()
     classifier.head(features, 0)
+    classifier.logits_from(features)
     classifier.logits(batch)
     grad_cam(classifier, batch, 1, classifier.layers[0])
     assert state_of(recipe) == before

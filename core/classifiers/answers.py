@@ -30,7 +30,7 @@ def answers(
         read = [picture() for picture in pictures[first : first + _BATCH]]
         images, masks = map(list, zip(*read, strict=True))
         features = classifier.features(to_batch(images, classifier.recipe.preprocessing, masks))
-        shares.append(probabilities(classifier.head(features, 0)[0]))
+        shares.append(probabilities(classifier.logits_from(features)))
         pooled.append(features.mean(axis=(1, 2)))
         progress(min(1.0, (first + _BATCH) / len(pictures)))
     return np.concatenate(shares).astype(np.float32), np.concatenate(pooled)

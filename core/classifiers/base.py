@@ -49,6 +49,10 @@ class Classifier(ABC):
         With ``INPUT`` as the layer the features are a batch. Both results are float32.
         """
 
+    def logits_from(self, features: np.ndarray, layer: str | None = None) -> np.ndarray:
+        """The logits that ``head`` gives, float32 (N, C), without the price of a gradient."""
+        return self.head(features, 0, layer)[0]
+
     @abstractmethod
     def logits(self, batch: np.ndarray) -> np.ndarray:
         """Class logits, float32 (N, C)."""

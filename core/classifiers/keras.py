@@ -37,9 +37,15 @@ class KerasClassifier(Classifier):
         self, features: np.ndarray, target: Target, layer: str | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         weights = target_weights(target, len(features), len(self.recipe.classes))
-        run = self._function("from", self._layer(layer, INPUT))
+        run = self._function("gradient from", self._layer(layer, INPUT))
         logits, gradients = run(tf.constant(features, tf.float32), tf.constant(weights))
         return logits.numpy(), gradients.numpy()
+
+    def logits_from(self, features: np.ndarray, layer: str | None = None) -> np.ndarray:
+        layer = self._layer(layer, INPUT)
+        if layer == INPUT:
+            return self.logits(features)
+        return self._function("from", layer)(tf.constant(features, tf.float32)).numpy()
 
     def logits(self, batch: np.ndarray) -> np.ndarray:
         return self._function("whole", "")(tf.constant(batch, tf.float32)).numpy()
@@ -63,7 +69,8 @@ class KerasClassifier(Classifier):
             if (kind, layer) not in self._functions:
                 build = {
                     "to": lambda: _trace(self._network.to_stage(layer)),
-                    "from": lambda: self._trace_from(layer),
+                    "from": lambda: _trace(self._network.from_stage(layer)),
+                    "gradient from": lambda: self._trace_gradient(layer),
                     "whole": lambda: _trace(self._network.model),
                     "roughly to": lambda: _trace(self._rough_network.to_stage(layer)),
                     "roughly whole": lambda: _trace(self._rough_network.model),
@@ -77,7 +84,7 @@ class KerasClassifier(Classifier):
         body = self._network.to_stage(self.layers[-1])
         return rough_copy(self._network, rough_precision(body.count_params()))
 
-    def _trace_from(self, layer: str):
+    def _trace_gradient(self, layer: str):
         network = self._network
         part = network.model if layer == INPUT else network.from_stage(layer)
         return _concrete(partial(_run_with_gradient, part), part.inputs + part.outputs)

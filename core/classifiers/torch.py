@@ -38,12 +38,16 @@ class TorchClassifier(Classifier):
         # enable_grad: a caller may be inside no_grad, and threads start with their own mode.
         with torch.inference_mode(False), torch.enable_grad():
             inputs = self._to_torch(features).requires_grad_()
-            whole = layer == INPUT
-            logits = self._network(inputs) if whole else self._network.forward_from(inputs, layer)
+            logits = self._answer(inputs, layer)
             weights = torch.tensor(target_weights(target, *logits.shape), device=self._device)
             # autograd.grad returns the gradient and leaves every .grad untouched.
             (gradients,) = torch.autograd.grad((logits * weights).sum(), inputs)
         return _to_numpy(logits.detach()), _to_numpy(gradients)
+
+    def logits_from(self, features: np.ndarray, layer: str | None = None) -> np.ndarray:
+        layer = self._layer(layer, INPUT)
+        with torch.inference_mode():
+            return _to_numpy(self._answer(self._to_torch(features), layer))
 
     def logits(self, batch: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
@@ -57,6 +61,12 @@ class TorchClassifier(Classifier):
     def rough_logits(self, batch: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
             return _to_numpy(self._rough_network()(self._to_torch(batch)))
+
+    def _answer(self, features: torch.Tensor, layer: str) -> torch.Tensor:
+        """Logits of what leaves ``layer``."""
+        if layer == INPUT:
+            return self._network(features)
+        return self._network.forward_from(features, layer)
 
     def _rough_network(self) -> StagedNetwork:
         """The faster copy, made when it is first needed; the network itself where none can be."""

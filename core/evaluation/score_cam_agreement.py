@@ -66,7 +66,7 @@ def agreement(checkpoint: Checkpoint) -> Agreement | None:
 def compare_ways(classifier: Classifier, image: np.ndarray) -> dict[str, float]:
     """Correlation of each way's map with the exact one, for ``image`` float32 (H, W, 3)."""
     features = classifier.features(image[None])
-    logits, _ = classifier.head(features, 0)
+    logits = classifier.logits_from(features)
     target = int(logits[0].argmax())
     _, gradients = classifier.head(features, target)
     maps = features[0].astype(np.float64)

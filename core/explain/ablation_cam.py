@@ -28,7 +28,7 @@ def ablation_cam(
     """
     if features is None:
         features = classifier.features(batch, layer)
-    logits, _ = classifier.head(features, target, layer)
+    logits = classifier.logits_from(features, layer)
     weights = target_weights(target, *logits.shape)
     own = classifier.channels(layer)
     heatmaps = []
@@ -51,7 +51,7 @@ def _ablated_logits(
         without = channels[start : start + BATCH]
         copies = np.repeat(maps[None], len(without), axis=0)
         copies[np.arange(len(without)), ..., without] = 0
-        logits.append(classifier.head(copies, 0, layer)[0])
+        logits.append(classifier.logits_from(copies, layer))
         progress((start + len(without)) / len(channels))
     return np.concatenate(logits).astype(np.float64)
 

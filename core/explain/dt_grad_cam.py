@@ -72,7 +72,7 @@ def dt_grad_cam(
         raise ValueError("DT-Grad-CAM needs n and kernel of at least 1 and no negative sigma.")
     if features is None:
         features = classifier.features(batch, layer)
-    logits, _ = classifier.head(features, target, layer)
+    logits = classifier.logits_from(features, layer)
     weights = target_weights(target, *logits.shape)
     seen = []
     for index, image in enumerate(batch):

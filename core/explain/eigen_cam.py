@@ -39,7 +39,7 @@ def eigen_cam(
     """
     if features is None:
         features = classifier.features(batch, layer)
-    logits, _ = classifier.head(features, target, layer)
+    logits = classifier.logits_from(features, layer)
     (own,) = own_channels(classifier, layer, features)
     raw = map(first_component, own)
     explanation = Explanation(tuple(positive_part(one, NO_COMPONENT) for one in raw), logits)

@@ -35,7 +35,7 @@ def from_masks(
     """
     if features is None:
         features = classifier.features(batch, layer)
-    logits, _ = classifier.head(features, target, layer)
+    logits = classifier.logits_from(features, layer)
     weights = target_weights(target, *logits.shape)
     heatmaps = []
     for index, maps in enumerate(features[..., classifier.channels(layer)]):

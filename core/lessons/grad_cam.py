@@ -53,9 +53,8 @@ def without_features(scene: Scene) -> float:
     beside it stay."""
     without = scene.features.copy()
     without[..., scene.classifier.channels(scene.layer)] = 0
-    logits, _ = scene.classifier.head(
-        np.concatenate([scene.features, without]), scene.target, scene.layer
-    )
+    both = np.concatenate([scene.features, without])
+    logits = scene.classifier.logits_from(both, scene.layer)
     whole, nothing = (logits * target_weights(scene.target, *logits.shape)).sum(axis=1)
     return float(whole - nothing)
 

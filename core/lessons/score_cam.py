@@ -116,5 +116,5 @@ def _sum(scene: Scene, share: np.ndarray) -> Step:
 
 
 def _whole(scene: Scene) -> float:
-    logits, _ = scene.classifier.head(scene.features, scene.target, scene.layer)
+    logits = scene.classifier.logits_from(scene.features, scene.layer)
     return float((logits * target_weights(scene.target, *logits.shape)).sum())

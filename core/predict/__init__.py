@@ -54,7 +54,7 @@ def classify(
         raise ScanError(f"The scan has {len(scan.pixels)} frames; there is no frame {frame + 1}.")
     recipe, pixels = classifier.recipe, scan.pixels[frame]
     features = classifier.features(to_batch([pixels], recipe.preprocessing, [mask]))
-    logits, _ = classifier.head(features, 0)
+    logits = classifier.logits_from(features)
     predicted = int(logits[0].argmax())
     target = predicted if target is None else target
     explanation = grad_cam(classifier, None, target, features=features)
@@ -79,4 +79,4 @@ def classify_frames(
     ``frames`` uint8 (H, W, 3), of any sizes; nothing is explained and no outline is used.
     """
     features = classifier.features(to_batch(frames, classifier.recipe.preprocessing))
-    return probabilities(classifier.head(features, 0)[0], classifier.temperature), features
+    return probabilities(classifier.logits_from(features), classifier.temperature), features

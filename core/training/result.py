@@ -78,7 +78,7 @@ def make_result(
     logits, pooled = [], []
     for batch in evaluation_batches(images, recipe):
         features = classifier.features(batch)
-        logits.append(classifier.head(features, 0)[0])
+        logits.append(classifier.logits_from(features))
         pooled.append(features.mean(axis=(1, 2)))
     share = probabilities(np.concatenate(logits)).astype(np.float32)
     pooled = np.concatenate(pooled)
