@@ -73,8 +73,8 @@ def _figures(recipe: Recipe, metrics: dict) -> str:
     notes += [_calibration(name, metrics[name]["calibration"], malignant) for name in protocols]
     return (
         markdown_table(["Figure", "Paper", *heads], lines)
-        + "\n\nWith 95 % bootstrap intervals over groups. "
-        + " ".join(filter(None, notes))
+        + "\n\nWith 95 % bootstrap intervals over groups; bootstrap samples raise the calibration "
+        "error by chance, so that its interval lies too high. " + " ".join(filter(None, notes))
     )
 
 

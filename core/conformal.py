@@ -93,8 +93,9 @@ class Conformal:
                 f"{asked} of scans, so that no class is ever ruled out."
             )
         return (
-            f"Such sets hold the true class in at least {asked} of scans like the "
-            f"{self.n} validation images that they were fitted on."
+            f"Such sets are made to hold the true class in {asked} of scans like the {self.n} "
+            "validation images that they were fitted on, on average over all classes: of one class "
+            "it may be less."
         )
 
 

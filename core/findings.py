@@ -57,7 +57,7 @@ class Findings:
     ``abstention``: why no class is to be named, in a few words, where the user wanted that.
     ``guard`` is the guard's sentence,
     ``warning`` that of a header which contradicts the system. ``spread``: lowest and highest
-    probability of the likeliest class over slightly changed copies, with what was changed in
+    probability of the likeliest class over the scan and changed copies, with what was changed in
     ``spread_note``. ``spacing_mm`` and ``text_risk`` as in ``Scan``. ``synthetic``: no patient's.
     ``name`` is the file's name, only if the user wants it told. ``made_at`` is aware.
     """

@@ -30,7 +30,7 @@ ABSTAIN_HELP = (
 NO_SET = (
     "None: such sets hold only for scans, outlines and windows like those they were measured with."
 )
-STEADY_HELP = "Lowest and highest estimate over {} slightly changed copies of the scan: {}."
+STEADY_HELP = "Lowest and highest estimate over the scan and {} slightly changed copies of it: {}."
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class Assurance:
 
     @property
     def doubtful(self) -> bool:
-        """Whether the system's measured figures hold for a scan like this."""
+        """Whether the system's measured figures do not hold for a scan like this."""
         return bool(self.contradiction) or self.guard.level != "like"
 
     @property

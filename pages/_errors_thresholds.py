@@ -26,10 +26,13 @@ WHAT_PREVALENCE_DOES = (
     "How common malignancy is where the system would be used. Test sets hold far more than a "
     "screening clinic sees, and the predictive values follow (Bayes' theorem)."
 )
+PREVALENCES = (0.1, 99.0)
+"""Lowest and highest in percent that can be chosen."""
 HOW_SURE = (
-    "Intervals: 95 %, Wilson, images taken as independent; those of the predictive values combine "
-    "the bounds of both shares, on the careful side. The dotted line is the operating point. A "
-    "threshold chosen on these very images would look better than it is."
+    "Intervals: 95 %, bootstrapped over groups, and where all or none are found, Wilson's with a "
+    "group as one trial; those of the predictive values combine the bounds of both shares, on the "
+    "careful side. The dotted line is the operating point. A threshold chosen on these very images "
+    "would look better than it is."
 )
 
 
@@ -48,6 +51,7 @@ def _table(question: Question) -> pd.DataFrame:
     return threshold_table(
         found.table[malignant].sum(axis=1),
         found.table["label"].isin(malignant),
+        found.table["group"],
         thresholds_with(found.fitted.threshold),
     )
 
@@ -116,9 +120,8 @@ def _choose(
         )
         prevalence = st.number_input(
             "Prevalence, %",
-            0.1,
-            99.0,
-            value=round(100 * float((row["tp"] + row["fn"]) / _images(row)), 1),
+            *PREVALENCES,
+            value=prevalence_among(row),
             step=0.5,
             format="%.1f",
             key=f"errors prevalence {question.key}",
@@ -179,5 +182,8 @@ def _told(value: float, low: float, high: float) -> tuple[str, str]:
     return told, "" if "nan" in (low, high) else f"95 % CI {low}–{high} %"
 
 
-def _images(row: pd.Series) -> float:
-    return row[["tp", "fp", "fn", "tn"]].sum()
+def prevalence_among(row: pd.Series) -> float:
+    """That among the test images, in percent, as far as ``PREVALENCES`` go: of one kind alone they
+    would leave no predictive value to choose."""
+    share = (row["tp"] + row["fn"]) / row[["tp", "fp", "fn", "tn"]].sum()
+    return round(float(np.clip(100 * share, *PREVALENCES)), 1)

@@ -15,12 +15,12 @@ from core.evaluation.attributes import (
     associations,
     image_attributes,
     rates_by_bin,
+    rates_of,
 )
 from core.evaluation.mistakes import Judged
 from core.figures.errors import FIGURE_CONFIG, describe_rates, rate_figure
 from core.spreadsheet import safe_csv
-from core.statistics.wilson import wilson
-from core.wording import counted
+from core.wording import counted, usable
 from pages._downloads import Offer, show_downloads
 from pages._errors_run import Question, images, judged, missing
 from pages._frame import plain, quiet, themed
@@ -28,14 +28,16 @@ from pages._tables import version
 
 HOW_TO_READ = (
     "Each dot is the share of wrong answers among about a quarter of the images, more where many "
-    "values are equal, from the smallest to the largest value, with its 95 % interval (Wilson); "
+    "values are equal, from the smallest to the largest value, with its 95 % interval, "
+    "bootstrapped over groups (where all or none are wrong, Wilson's with a group as one trial); "
     "the dotted line is the share among all."
 )
 WHAT_THE_TEST_SAYS = (
     "'Larger if wrong' is the chance that a wrong image has the larger value: 50 % is no relation; "
     "its 95 % interval is bootstrapped over groups. p is of the Mann-Whitney test, adjusted for "
-    "the number of checks (Benjamini-Hochberg), and takes images as independent. Both tell what "
-    "goes with mistakes, not what causes them."
+    "the number of checks (Benjamini-Hochberg), and takes images as independent. 'In brief' asks "
+    "for both: a p below 0.05, and an interval without 50 %. They tell what goes with mistakes, "
+    "not what causes them."
 )
 READ_IN_BRIEF = {True: "goes with mistakes", False: "no clear relation"}
 SIGNIFICANT = 0.05
@@ -110,8 +112,11 @@ def _show_checks(checks: pd.DataFrame, known: list[Attribute]) -> None:
     shown = checks.assign(
         name=checks["name"].map(headings),
         larger=100 * checks["larger"],
-        interval=[f"{100 * row.low:.0f}–{100 * row.high:.0f} %" for row in checks.itertuples()],
-        verdict=(checks["p"] < SIGNIFICANT).map(READ_IN_BRIEF),
+        interval=[
+            usable(row.low, row.high, f"{100 * row.low:.0f}–{100 * row.high:.0f} %")
+            for row in checks.itertuples()
+        ],
+        verdict=related(checks).map(READ_IN_BRIEF),
     )
     st.dataframe(
         shown,
@@ -144,16 +149,21 @@ def _show_checks(checks: pd.DataFrame, known: list[Attribute]) -> None:
     quiet(WHAT_THE_TEST_SAYS)
 
 
+def related(checks: pd.DataFrame) -> pd.Series:
+    """Which checks show a relation, by p and by an interval over groups that has a width: p alone
+    would find one among the images of a single patient."""
+    beyond_chance = (checks["low"] > 0.5) | (checks["high"] < 0.5)
+    return (checks["p"] < SIGNIFICANT) & beyond_chance & (checks["high"] > checks["low"])
+
+
 def _by_label(table: pd.DataFrame) -> Plot:
-    rates = table.groupby("label")["wrong"].agg(n="size", errors="sum").reset_index()
-    rates["rate"] = rates["errors"] / rates["n"]
-    rates["rate_low"], rates["rate_high"] = wilson(rates["errors"], rates["n"])
+    rates = rates_of(table["label"], table["wrong"], table["group"])
     told = "Share of each label's images that were called something else."
-    return Plot("Label", told, rates, rates["label"].tolist())
+    return Plot("Label", told, rates, rates["kind"].tolist())
 
 
 def _by_attribute(one: Attribute, table: pd.DataFrame) -> Plot:
-    rates = rates_by_bin(table[one.name], table["wrong"])
+    rates = rates_by_bin(table[one.name], table["wrong"], table["group"])
     names = [_range(row.low, row.high) for row in rates.itertuples()]
     return Plot(f"{one.heading}, {one.unit}", one.help, rates, names)
 

@@ -48,9 +48,10 @@ def drawn(n=120, seed=1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def test_only_images_of_both_test_sets_count_whatever_their_order():
     first = answers([0.9, 0.2, 0.8], [True, False, True], ids=["a", "b", "c"])
-    second = answers([0.7, 0.6, 0.1], [True, True, False], ids=["c", "d", "b"])
+    second = answers([0.7, 0.6, 0.1], [True, True, False], list("xyz"), ids=["c", "d", "b"])
     both = pair(first, second, CLASSES, CLASSES)
     assert both.n == both.n_groups == 2
+    assert both.second.groups.tolist() == both.first.groups.tolist()
     assert both.first.probabilities[:, 1].tolist() == [0.2, 0.8]
     assert both.second.probabilities[:, 1].tolist() == [0.1, 0.7]
 

@@ -142,6 +142,24 @@ def test_resamples_without_the_class_do_not_count(curve):
     assert np.isfinite(found.low).all() and np.isfinite(found.high).all()
 
 
+@pytest.mark.parametrize("positive", [[True, False, False], [False, True, True]])
+def test_a_sample_of_one_class_has_no_part_in_the_band(positive):
+    """The odd image out scores as one of the others. Where a sample holds both kinds, the curve
+    passes these at once: sensitivity rises in a straight line to the share of them that count."""
+    sample = two_classes([0.5, 0.5, 0.2], positive)
+    found = roc_curve(sample, "malignant", resamples=400)
+    (weights,) = resample_weights(sample.groups, 400, seed=0)
+    truth, scores = sample.truth == 1, sample.probabilities[:, 1]
+    both = [one for one in weights if 0 < one[truth].sum() < one.sum()]
+    assert 0 < len(both) < 400
+    curves = []
+    for weight in both:
+        x, y, _ = sk.roc_curve(truth, scores, sample_weight=weight, drop_intermediate=False)
+        curves.append(np.interp(found.grid, x, y))
+    low, high = np.quantile(curves, [0.025, 0.975], axis=0)
+    assert np.allclose(found.low, low) and np.allclose(found.high, high)
+
+
 # Reliability
 
 

@@ -19,6 +19,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.checkpoints import list_trained, open_checkpoint
 from core.datasets import DatasetError, read_pixels
+from core.evaluation.attributes import associations
 from core.evaluation.calibration import apply_temperature
 from core.evaluation.thresholds import predictive_values
 from core.notes import Note, Notebook, database
@@ -331,6 +332,20 @@ def test_the_threshold_starts_at_the_operating_point_and_updates_all_figures(pag
     positive, negative = predictive_values(found, spared, 0.006)
     assert positive < 0.05 < 0.98 < negative < 0.999
     assert page.metric[3].value == f"{100 * negative:.1f} %"
+
+
+def test_what_goes_with_mistakes_does_so_over_groups_too():
+    """Of 20 patients, 5 images each, half are wrong, and all the brighter; of 2 patients the same
+    p value says nothing, nor does one whose interval holds 50 %."""
+    wrong = np.repeat([True, False], 50)
+    table = pd.DataFrame({"wrong": wrong, "size": np.arange(100)[::-1] % 60 + 20.0 * wrong})
+    many, two = (
+        associations(table.assign(group=np.arange(100) // size), ["size"]) for size in (5, 50)
+    )
+    assert (many["p"] < 0.05).all() and (two["p"] < 0.05).all()
+    assert _errors_why.related(many).all()
+    assert not _errors_why.related(two).any()
+    assert not _errors_why.related(many.assign(low=0.45)).any()
 
 
 def test_why_needs_no_pixels_for_the_size_of_groups(page):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import lru_cache
 from types import SimpleNamespace
 
@@ -17,13 +18,23 @@ from sklearn.covariance import LedoitWolf
 from sklearn.neighbors import NearestNeighbors
 
 from core.checkpoints import CheckpointError, list_trained, open_checkpoint
-from core.datasets import load_table, read_pixels
+from core.datasets import DatasetError, load_table, read_pixels
 from core.datasets.base import is_picture, read_frame
 from core.datasets.phantoms import phantom
 from core.evaluation.guard_images import blanks, noises, photographs
-from core.guard import FOREIGN, LEVELS, Guard, Views, _left_out, level_of, load_guard, reference
+from core.guard import (
+    FOREIGN,
+    LEVELS,
+    Guard,
+    Views,
+    _left_out,
+    level_of,
+    load_guard,
+    looks,
+    reference,
+)
 from core.guard.__main__ import main
-from core.guard.making import KEPT, guard_arrays, held_out, remake
+from core.guard.making import KEPT, guard_arrays, held_out, images_of, remake
 from core.guard.pictures import FLOORS, statistics
 from core.preprocessing import to_batch
 from core.recipes import load_recipe
@@ -185,7 +196,7 @@ def test_where_few_images_are_unseen_the_features_that_the_network_fitted_do_not
 
 
 def test_kept_validation_images_are_of_as_many_groups_as_can_be():
-    table = pd.DataFrame({"group": [f"g{i % 300}" for i in range(600)]})
+    table = pd.DataFrame({"group": [f"g{i // 2}" for i in range(600)]})
     kept = held_out(table)
     assert kept.sum() == KEPT
     assert table[kept]["group"].nunique() == KEPT
@@ -202,6 +213,34 @@ def test_arrays_of_phantoms_are_those_of_their_pictures():
     first = read_pixels(next(table.itertuples()))
     np.testing.assert_array_equal(arrays["held_out_pictures"][0], statistics(first))
     np.testing.assert_array_equal(arrays["pictures"][:2], arrays["held_out_pictures"])
+
+
+def test_a_guard_is_not_made_of_other_data_than_the_system_was_trained_on():
+    recipe = load_recipe("busi-mobilenetv2")
+    phantoms = recipe.data.model_copy(update={"dataset": "phantoms"})
+    other = SimpleNamespace(
+        recipe=recipe.model_copy(update={"data": phantoms}),
+        manifest={"data": {"fingerprint": "of other images"}},
+    )
+    with pytest.raises(DatasetError, match="not those that busi-mobilenetv2 was trained on"):
+        images_of(other, None)
+
+
+def test_a_negative_of_a_mammogram_looks_like_the_mammogram():
+    breast = np.zeros((160, 120, 3), np.uint8)
+    breast[30:130, :70] = RANDOM.integers(90, 220, (100, 70, 1))
+    np.testing.assert_array_equal(looks(255 - breast, True), looks(breast, True))
+    assert not np.allclose(looks(255 - breast, False), looks(breast, False))
+
+
+def test_where_an_outline_is_needed_the_guard_asks_for_it():
+    guard = guard_of(drawn(60), drawn(99, seed=1))
+    for distances in (np.array([2, 0.5]), np.array([0.5, 2])):
+        asked = replace(guard, outlined=True).verdict(distances).sentence
+        assert "Outline the lesion" in asked
+        assert asked.replace(" Outline the lesion, if that was not done.", "") == (
+            guard.verdict(distances).sentence
+        )
 
 
 def test_a_checkpoint_without_a_guard_is_named():

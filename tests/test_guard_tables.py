@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,6 +18,7 @@ from core.evaluation.guard import COLUMNS, main, read, write
 from core.evaluation.guard_images import HARMED, MADE, OTHER, OWN, SAME, blanks, noises, photographs
 from core.evaluation.guard_ranking import area, false_alarms, share
 from core.results import conformal, guard
+from core.statistics.bootstrap import RESAMPLES, resample_weights
 
 PIXELS, MASK = phantom("malignant", 2)
 RANDOM = np.random.default_rng(0)
@@ -36,17 +40,40 @@ def test_few_groups_widen_the_interval_of_the_area():
     assert five.high - five.low > alone.high - alone.low
 
 
+def test_the_interval_of_the_area_is_that_of_scikit_learn_on_drawn_groups():
+    """Groups of unequal size, so that samples differ in how many images they hold."""
+    own, others = RANDOM.normal(0, 1, 30), RANDOM.normal(1, 1, 20)
+    groups = np.repeat([0, 1, 2, 3], [15, 9, 5, 1]), np.repeat([0, 1, 2], [14, 5, 1])
+    drawn = [
+        np.concatenate([*resample_weights(one, RESAMPLES, seed)]) for seed, one in enumerate(groups)
+    ]
+    truth, distances = np.repeat([0, 1], [30, 20]), np.concatenate([own, others])
+    areas = [
+        roc_auc_score(truth, distances, sample_weight=np.concatenate(weights))
+        for weights in zip(*drawn, strict=True)
+    ]
+    found = area(own, others, *groups)
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(areas, [0.025, 0.975])))
+
+
 def test_false_alarms_by_hand():
     # 95 % of 20 are 19: the second smallest, 2, is the threshold; own scans at 2 and 5 lie there.
     others = np.arange(1, 21)
-    assert false_alarms(np.array([0, 1, 2, 5]), others).value == pytest.approx(0.5)
-    assert false_alarms(np.array([0.0, 1, 1.9]), others).value == 0
+    assert false_alarms(np.array([0, 1, 2, 5]), others, np.arange(4)).value == pytest.approx(0.5)
+    assert false_alarms(np.array([0.0, 1, 1.9]), others, np.arange(3)).value == 0
 
 
 def test_a_share_has_an_interval_also_where_none_was_seen():
-    none = share(np.zeros(30, bool))
+    none = share(np.zeros(30, bool), np.arange(30))
     assert (none.value, none.low) == (0, 0)
     assert none.high == pytest.approx(0.1135, abs=1e-3)  # Wilson: z^2 / (n + z^2)
+    assert share(np.zeros(30, bool), np.arange(30) // 10).high == pytest.approx(0.5615, abs=1e-3)
+
+
+def test_false_alarms_of_one_patient_are_one_matter():
+    """Both alarms are of one of two patients: samples hold it twice, once or not at all."""
+    found = false_alarms(np.array([5, 5, 0, 0]), np.arange(1, 21), np.array(["a", "a", "b", "b"]))
+    assert (found.value, found.low, found.high) == (0.5, 0, 1)
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
@@ -74,6 +101,17 @@ def test_contrast_and_crop_by_hand():
     assert (half[0, 0, 0], half[0, 9, 0]) == (50, 150)
     cut, _ = corrupt("crop", picture, None, 0.4, 0)
     np.testing.assert_array_equal(cut, picture[2:8, 2:8])
+
+
+def test_blur_by_hand():
+    """A point becomes a bell whose sigma is the strength times the shorter side: 2 % of 100."""
+    point = np.zeros((100, 300, 3), np.uint8)
+    point[50, 150] = 255
+    point = cv2.dilate(point, np.ones((9, 9)))  # bright enough to be read off in whole grey levels
+    blurred, _ = corrupt("blur", point, None, 0.02, 0)
+    across = blurred[..., 0].sum(axis=0, dtype=float)
+    variance = (across * (np.arange(300) - 150) ** 2).sum() / across.sum()
+    assert variance == pytest.approx(2**2 + (9**2 - 1) / 12, rel=0.05)
 
 
 @pytest.mark.parametrize("name", ["crop", "screenshot"])
@@ -114,7 +152,8 @@ def test_the_section_says_that_the_goal_is_met_or_where_it_is_missed():
     met = guard.section({"busi-x": figures(2.0, 3.0)})
     assert "is met against all 2 sets of another kind" in met
     assert "pass as like: none" in met
-    assert "| slides | other modality | 40 | 1.000 (1.000 to 1.000) | 1.000" in met
+    # No pair is out of order in any sample, which tells nothing of how rare that is.
+    assert "| slides | other modality | 40 | 1.000 (no usable interval) | 1.000" in met
     assert "100 own test scans (100 groups) 0.0 % (0.0 % to 3.7 %) are flagged" in met
     assert met.count("75.0 %") == 20  # of every damage and strength: 3 of 4
     missed = guard.section({"busi-x": figures(0.9, 3.0)})
@@ -122,7 +161,27 @@ def test_the_section_says_that_the_goal_is_met_or_where_it_is_missed():
     assert "is missed against: slides." in missed
     assert "pass as like: slides 40" in missed
     assert "| slides | other modality | 40 | 0.905 (" in missed
-    assert "| 10.0 % (5.5 % to 17.4 %) |" in missed
+    # Samples have Binomial(100, 0.1) alarms, whose 2.5 and 97.5 % quantiles are 5 and 16.
+    bounds = re.search(r"\| 10\.0 % \(([\d.]+) % to ([\d.]+) %\) \|", missed).groups()
+    assert [*map(float, bounds)] == pytest.approx([5, 16], abs=1)
+
+
+def test_what_is_unusual_is_flagged_and_not_called_another_kind():
+    table = figures(1.1, 3.0)  # slides that lie between 1 and 1.25
+    table.loc[table["set"] == "slides", "level"] = "unusual"
+    table.loc[table.index[:3], "level"] = ["unusual", "unusual", "foreign"]
+    told = guard.section({"x": table})
+    slides = next(line for line in told.splitlines() if line.startswith("| slides"))
+    flagged, foreign = (cell.split(" (")[0] for cell in slides.strip("| ").split(" | ")[-2:])
+    assert (flagged, foreign) == ("100.0 %", "0.0 %")
+    assert re.search(r"3\.0 % \([^)]*\) are flagged.* 1\.0 % \([^)]*\) called another", told)
+
+
+def test_a_view_that_is_not_judged_has_no_figure():
+    judged = guard.section({"x": figures(2.0, 3.0)})
+    unjudged = guard.section({"x": figures(2.0, 3.0).assign(features=0.0)})
+    assert "not judged" not in judged
+    assert unjudged.count("| not judged | 1.000") == 2  # slides, blank; the picture alone is
 
 
 def test_copies_of_the_own_modality_do_not_count_for_the_goal():

@@ -19,6 +19,7 @@ from core.evaluation.attributes import (
     associations,
     image_attributes,
     rates_by_bin,
+    rates_of,
 )
 from core.evaluation.calibration import fit
 from core.evaluation.label_errors import KEPT_LABEL, likely_labels
@@ -72,6 +73,11 @@ def test_relatives_are_counted_over_all_splits(run):
     assert table["other_labels"].to_dict() == {"a": "", "b": "c; g", "c": "b; g", "d": "", "e": ""}
 
 
+def test_a_relative_that_chose_the_settings_was_not_trained_on(run):
+    table = mistakes_table(run.replace({"group": {"h": "e"}}), CLASSES).set_index("image_id")
+    assert table.loc["e", ["group_size", "trained_relatives"]].tolist() == [2, 0]
+
+
 def test_relatives_without_a_prediction_count_too(run):
     of_test = run["group"].isin(run["group"][run["split"] == "test"])
     left_out = (run["split"] == "train") & of_test
@@ -86,6 +92,12 @@ def test_the_temperature_changes_probabilities_but_no_decision(run):
     assert cooled["predicted"].equals(plain["predicted"])
     roots = np.sqrt([0.7, 0.2, 0.1])  # softmax(log(p) / 2) is the square root, scaled to sum 1
     assert cooled.loc[0, list(CLASSES)].to_numpy(float) == pytest.approx(roots / roots.sum())
+
+
+def test_a_loss_has_an_end(run):
+    """Scaled by 1/2, a probability of 1e-12 becomes its square, whose logarithm is beyond 36."""
+    run.loc[0, list(CLASSES)] = [0.0, 1.0, 0.0]
+    assert mistakes_table(run, CLASSES, 0.5)["loss"].max() == pytest.approx(36.04, abs=0.01)
 
 
 def test_confusions_agree_with_scikit_learn_and_are_ordered(run):
@@ -278,34 +290,51 @@ def test_without_an_outline_nothing_is_said_of_the_lesion():
     assert {one.name for one in ATTRIBUTES} == {"group_size", *found}
 
 
+def alone(values: pd.Series, wrong: pd.Series) -> pd.DataFrame:
+    """Rates of images that stand alone."""
+    return rates_by_bin(values, wrong, pd.Series(range(len(values))))
+
+
 def test_rates_in_quarters():
     values = pd.Series([*range(1, 9), np.nan])
     wrong = pd.Series([True, True, False, False, True, False, False, False, True])
-    table = rates_by_bin(values, wrong)
+    table = alone(values, wrong)
     assert table[["low", "high"]].to_numpy().tolist() == [[1, 2], [3, 4], [5, 6], [7, 8]]
     assert table["errors"].tolist() == [2, 0, 1, 0]
     assert table["rate"].tolist() == [1.0, 0.0, 0.5, 0.0]
-    theirs = binomtest(1, 2).proportion_ci(method="wilson")
-    assert tuple(table.loc[2, ["rate_low", "rate_high"]]) == pytest.approx(
-        (theirs.low, theirs.high)
-    )
+    # Of two wrong images of two there is Wilson's interval; of one, samples have 0, 1/2 or 1.
+    theirs = binomtest(2, 2).proportion_ci(method="wilson")
+    bounds = table[["rate_low", "rate_high"]].to_numpy()
+    assert bounds[0] == pytest.approx([theirs.low, theirs.high])
+    assert bounds[2].tolist() == [0, 1]
+
+
+def test_rates_of_labels_draw_groups():
+    labels = pd.Series(["b", "b", "b", "b", "a", "a"])
+    wrong = pd.Series([True, True, False, False, False, False])
+    table = rates_of(labels, wrong, pd.Series(["x", "x", "y", "y", "z", "u"]))
+    assert table["kind"].tolist() == ["a", "b"]
+    assert table[["n", "errors", "rate"]].to_numpy().tolist() == [[2, 0, 0], [4, 2, 0.5]]
+    assert table.loc[1, ["rate_low", "rate_high"]].tolist() == [0, 1]
+    none = binomtest(0, 2).proportion_ci(method="wilson")
+    assert table.loc[0, "rate_high"] == pytest.approx(none.high)
 
 
 def test_few_values_get_a_bin_each():
     sizes = pd.Series([1] * 20 + [2] * 3 + [5])
-    table = rates_by_bin(sizes, sizes > 1)
+    table = alone(sizes, sizes > 1)
     assert table["low"].tolist() == [1, 2, 5]
     assert table["n"].tolist() == [20, 3, 1]
-    assert rates_by_bin(pd.Series([np.nan]), pd.Series([True])).empty
+    assert alone(pd.Series([np.nan]), pd.Series([True])).empty
 
 
 def test_equal_values_stay_together_and_no_others_join_them():
     once = pd.Series([1] * 20 + [2, 3, 4, 5, 6])
-    table = rates_by_bin(once, once > 1)
+    table = alone(once, once > 1)
     assert table.loc[0, ["low", "high", "n", "errors"]].tolist() == [1, 1, 20, 0]
     assert table["n"].sum() == 25 and table["errors"].sum() == 5
     copies = pd.Series([1] * 59 + [2] * 39 + [3] * 13 + [4] * 3 + [5] + [7] * 2)  # BUSI's groups
-    table = rates_by_bin(copies, copies > 2)
+    table = alone(copies, copies > 2)
     assert table[["low", "high", "n"]].to_numpy().tolist() == [
         [1, 1, 59], [2, 2, 39], [3, 3, 13], [4, 7, 6],
     ]  # fmt: skip
@@ -314,7 +343,7 @@ def test_equal_values_stay_together_and_no_others_join_them():
 @pytest.mark.parametrize("n", [5, 97, 117, 1000])
 def test_different_values_are_shared_out_evenly(n):
     values = pd.Series(np.random.default_rng(n).permutation(n))
-    counts = rates_by_bin(values, values > 0)["n"]
+    counts = alone(values, values > 0)["n"]
     assert len(counts) == 4 and counts.sum() == n
     assert counts.max() - counts.min() <= 1
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,7 +17,7 @@ from core.outlining.images import split_table, training_batches
 from core.outlining.outline import VIEWS, Rule, kept, outline_of, parts_of
 from core.outlining.proposal import proposal_of
 from core.outlining.recipe import load_outline_recipe
-from core.outlining.regions import REGIONS, region_figures
+from core.outlining.regions import REGIONS, _unseen_by_both, region_figures
 from core.outlining.selection import choose
 from core.outlining.splits import over_splits, with_split
 from core.training.images import ImageSet
@@ -149,6 +151,10 @@ class TestFigures:
         assert result["benign"]["values"]["dice"]["value"] == pytest.approx(5 / 7)
         assert result["malignant"]["values"]["not_proposed"]["value"] == 1
 
+    def test_half_an_overlap_counts_as_found(self):
+        found = figures(predictions().replace({"iou": {0.4: 0.5}}), ("benign", "malignant"))
+        assert found["lesions"]["values"]["found"]["value"] == pytest.approx(2 / 3)
+
     def test_other_splits_are_averaged(self):
         """Dice 10/21, then 6/7 twice (a second seed, whose lesions are all found so): SD of
         (a, b, b) is |a - b| / sqrt(3)."""
@@ -172,14 +178,12 @@ class TestFigures:
         iou = figures(predictions(), ("benign", "malignant"))["lesions"]["values"]["iou"]
         assert (iou["low"], iou["high"]) == pytest.approx((0.2, 0.75))
 
-    def test_false_proposals_have_wilsons_interval(self):
-        """1 of 4: Wilson's 95 % interval is 0.0456 to 0.6994."""
+    def test_false_proposals_have_an_interval_over_groups(self):
+        """1 of 4 groups: samples hold Binomial(4, 1/4) of it, whose quantiles are 0 and 3."""
         entry = figures(predictions(), ("benign", "malignant"))["without_lesion"]
         figure = entry["values"]["false_proposal"]
         assert entry["n"] == 4
-        assert (figure["value"], figure["low"], figure["high"]) == pytest.approx(
-            (0.25, 0.0456, 0.6994), abs=1e-4
-        )
+        assert (figure["value"], figure["low"], figure["high"]) == pytest.approx((0.25, 0, 0.75))
 
 
 def test_overlap_is_that_of_scikit_learn():
@@ -193,6 +197,22 @@ def test_overlap_is_that_of_scikit_learn():
 
 
 class TestRegions:
+    def test_only_lesions_that_neither_network_was_trained_on_count(self):
+        table = pd.DataFrame(
+            {
+                "image_id": list("abcd"),
+                "label": ["benign", "malignant", "benign", "normal"],
+                "split": ["test", "train", "test", "test"],
+            }
+        )
+        tested = pd.DataFrame({"image_id": ["a", "b", "d"]})
+        system = SimpleNamespace(
+            shipped_run=lambda split: tested if split == "test" else None,
+            recipe=SimpleNamespace(classes=("benign", "malignant", "normal")),
+        )
+        found = _unseen_by_both(table, system, ("benign", "malignant"))
+        assert found["image_id"].tolist() == ["a"]
+
     def test_figures_by_hand(self):
         """Four images: right with the drawn outline on all, with the proposed on three."""
         labels = ["benign", "benign", "malignant", "malignant"]
@@ -278,5 +298,11 @@ def test_the_card_says_what_a_reader_must_know():
     checkpoint = outlines_checkpoint(CHECKPOINTS)
     text = render(checkpoint.recipe, checkpoint.metrics)
     assert text == checkpoint.card
-    for needed in ("Not a medical device", "647", "Ronneberger", "dib.2019.104863", "Wilson"):
+    for needed in (
+        "Not a medical device",
+        "647",
+        "Ronneberger",
+        "dib.2019.104863",
+        "20 test images without a lesion (15 groups)",
+    ):
         assert needed in text

@@ -56,6 +56,7 @@ def test_card_and_page_tell_what_other_splits_gave():
     assert "Over 3 trainings under `grouped`" in card
     assert "Accuracy 0.781 ± 0.043. The table is that of seed 0." in card
     assert "trainings" not in render(recipe, {"grouped": run})
+    assert "raise the calibration error by chance, so that its interval lies too high" in card
     assert "not scaled: 9 validation images" in card and "calibration error is " in card
     scaled = run | {"calibration": calibration | {"temperature": 1.5}}
     told_of = render(recipe, {"grouped": scaled})

@@ -107,6 +107,14 @@ def test_what_lies_outside_the_outline_stays_black():
     assert np.array_equal(batch[0], to_batch([PIXELS], classifier.recipe.preprocessing, [MASK])[0])
 
 
+def test_an_outline_means_nothing_to_a_system_that_needs_none():
+    classifier = Watched("busi-mobilenetv2")
+    dark = np.where(PIXELS < 60, np.uint8(0), PIXELS)  # black here is no outside
+    stability(classifier, dark, copies=3)
+    stability(classifier, dark, MASK, copies=3)
+    np.testing.assert_array_equal(*classifier.batches)
+
+
 def test_the_changes_are_recorded():
     changes = stability(Watched("busi-mobilenetv2"), PIXELS, copies=1).changes
     for amount in ("5 degrees", "4 %", "10 %", "mirrored"):

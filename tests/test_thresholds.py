@@ -9,15 +9,20 @@ from sklearn.metrics import confusion_matrix, roc_curve
 from core.checkpoints import list_trained, open_checkpoint
 from core.evaluation.mistakes import mistakes_table
 from core.evaluation.thresholds import GRID, predictive_values, threshold_table
-from pages._errors_thresholds import thresholds_with, written
+from pages._errors_thresholds import PREVALENCES, prevalence_among, thresholds_with, written
 
 TRAINED = list_trained()
+
+
+def table_of(scores: np.ndarray, positive: np.ndarray, thresholds: np.ndarray = GRID):
+    """Of images that stand alone."""
+    return threshold_table(scores, positive, np.arange(len(scores)), thresholds)
 
 
 def test_counts_by_hand():
     scores = np.array([0.9, 0.5, 0.5, 0.2])
     positive = np.array([True, True, False, False])
-    table = threshold_table(scores, positive, np.array([0.0, 0.2, 0.5, 0.6, 0.95]))
+    table = table_of(scores, positive, np.array([0.0, 0.2, 0.5, 0.6, 0.95]))
     assert table[["tp", "fp", "fn", "tn"]].to_numpy().tolist() == [
         [2, 2, 0, 0],
         [2, 2, 0, 0],
@@ -37,12 +42,12 @@ def test_the_grid_agrees_with_scikit_learn():
     random = np.random.default_rng(3)
     positive = random.random(400) < 0.4
     scores = np.clip(random.normal(0.4 + 0.2 * positive, 0.2), 0, 1).round(3)
-    table = threshold_table(scores, positive)
+    table = table_of(scores, positive)
     for row in table.iloc[::20].itertuples():
         theirs = confusion_matrix(positive, scores >= row.threshold, labels=[False, True])
         assert [row.tn, row.fp, row.fn, row.tp] == theirs.ravel().tolist()
     alarms, found, thresholds = roc_curve(positive, scores, drop_intermediate=False)
-    curve = threshold_table(scores, positive, thresholds)
+    curve = table_of(scores, positive, thresholds)
     assert curve["sensitivity"].to_numpy() == pytest.approx(found)
     assert 1 - curve["specificity"].to_numpy() == pytest.approx(alarms)
 
@@ -57,10 +62,17 @@ def test_no_two_thresholds_of_the_slider_read_alike(operating):
 
 
 def test_a_side_without_images_is_undefined():
-    table = threshold_table(np.array([0.2, 0.8]), np.array([True, True]))
+    table = table_of(np.array([0.2, 0.8]), np.array([True, True]))
     assert table["specificity"].isna().all()
     assert table["specificity_low"].isna().all()
     assert len(table) == len(GRID)
+
+
+@pytest.mark.parametrize(("sick", "n", "percent"), [(31, 117, 26.5), (0, 9, 0.1), (9, 9, 99.0)])
+def test_the_first_prevalence_is_that_of_the_images_within_what_can_be_chosen(sick, n, percent):
+    row = table_of(np.full(n, 0.6), np.arange(n) < sick).iloc[0]
+    assert prevalence_among(row) == percent
+    assert PREVALENCES[0] <= percent <= PREVALENCES[1]
 
 
 def test_predictive_values_by_hand():
@@ -73,7 +85,7 @@ def test_predictive_values_by_hand():
 def test_at_the_samples_own_prevalence_they_are_the_shares_counted():
     scores = np.array([0.9, 0.7, 0.6, 0.4, 0.3, 0.1])
     positive = np.array([True, False, True, True, False, False])
-    row = threshold_table(scores, positive, np.array([0.5])).iloc[0]
+    row = table_of(scores, positive, np.array([0.5])).iloc[0]
     ppv, npv = predictive_values(row["sensitivity"], row["specificity"], positive.mean())
     assert ppv == pytest.approx(row["tp"] / (row["tp"] + row["fp"]))
     assert npv == pytest.approx(row["tn"] / (row["tn"] + row["fn"]))
@@ -111,7 +123,12 @@ def test_the_operating_point_gives_the_figures_of_the_metrics(recipe_id):
         row = threshold_table(
             table[malignant].sum(axis=1),
             table["label"].isin(malignant),
+            table["group"],
             np.array([point["threshold"]]),
         ).iloc[0]
         for name in ("sensitivity", "specificity"):
             assert row[name] == pytest.approx(point[name]["value"])
+            low, high = point[name]["low"], point[name]["high"]
+            if low < high:  # without a width the page has Wilson's
+                found = (row[f"{name}_low"], row[f"{name}_high"])
+                assert found == pytest.approx((low, high))

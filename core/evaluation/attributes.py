@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.stats import false_discovery_control, mannwhitneyu
 
 from core.statistics.areas import auc_interval
-from core.statistics.wilson import wilson
+from core.statistics.shares import share_intervals
 
 BINS = 4
 _RING = 0.1  # width of the surroundings of a lesion, as a share of the image's shorter side
@@ -82,25 +82,35 @@ def image_attributes(pixels: np.ndarray, mask: np.ndarray | None) -> dict[str, f
     }
 
 
-def rates_by_bin(values: pd.Series, wrong: pd.Series, bins: int = BINS) -> pd.DataFrame:
+def rates_of(kinds: pd.Series, wrong: pd.Series, groups: pd.Series) -> pd.DataFrame:
+    """How often the system is wrong on each kind of image: one row a kind, in their order.
+
+    Columns: kind, n, errors, rate, and the rate's 95 % interval ``rate_low``, ``rate_high``
+    (``share_intervals``). Missing kinds are left out.
+    """
+    table = wrong.groupby(kinds).agg(n="size", errors="sum").rename_axis("kind").reset_index()
+    table["rate"] = table["errors"] / table["n"]
+    bounds = [
+        np.ravel(share_intervals(wrong.to_numpy(bool)[None], (kinds == kind).to_numpy(), groups))
+        for kind in table["kind"]
+    ]
+    table[["rate_low", "rate_high"]] = np.reshape(bounds, (-1, 2))
+    return table
+
+
+def rates_by_bin(
+    values: pd.Series, wrong: pd.Series, groups: pd.Series, bins: int = BINS
+) -> pd.DataFrame:
     """How often the system is wrong for low to high values: at most ``bins``, of counts as equal as
     they can be where equal values stay together.
 
-    Columns: low, high (the smallest and largest value in it), n, errors, rate, and the rate's
-    95 % interval ``rate_low``, ``rate_high`` (Wilson). Missing values are left out; few different
-    values get one bin each.
+    Columns: those of ``rates_of``, and low, high (the smallest and largest value in the bin).
+    Missing values are left out; few different values get one bin each.
     """
     known = values.notna()
-    values, wrong = values[known], wrong[known]
-    if not len(values):
-        return pd.DataFrame(columns=["low", "high", "n", "errors", "rate", "rate_low", "rate_high"])
-    frame = pd.DataFrame({"value": values, "wrong": wrong}).groupby(_bin_of(values, bins))
-    table = frame.agg(
-        low=("value", "min"), high=("value", "max"), n=("wrong", "size"), errors=("wrong", "sum")
-    ).reset_index(drop=True)
-    table["rate"] = table["errors"] / table["n"]
-    table["rate_low"], table["rate_high"] = wilson(table["errors"], table["n"])
-    return table
+    numbers = pd.Series(_bin_of(values[known], bins), values.index[known]).reindex(values.index)
+    ends = values.groupby(numbers).agg(low="min", high="max")
+    return rates_of(numbers, wrong, groups).join(ends, on="kind")
 
 
 def _bin_of(values: pd.Series, bins: int) -> np.ndarray:

@@ -103,8 +103,9 @@ def _curve(
         return rates(hits, alarms)
 
     x, y = curves(np.ones((1, sample.n)))
+    undefined = np.full(len(_GRID), np.nan)  # of a sample without images of the class, or of others
     rows = [
-        at(*row)
+        at(*row) if np.isfinite(row).all() else undefined
         for weights in resample_weights(sample.groups, resamples, seed)
         for row in zip(*curves(weights), strict=True)
     ]
@@ -138,7 +139,5 @@ def _precision_recall(hits: np.ndarray, alarms: np.ndarray) -> tuple[np.ndarray,
 
 def _precision_at(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """On the grid: at the highest threshold with at least that recall, and some recall."""
-    if np.isnan(x).any():
-        return np.full(len(_GRID), np.nan)
     wanted = np.maximum(_GRID - 1e-9, np.finfo(float).tiny)  # 3 of 10 is not quite 0.3
     return y[np.searchsorted(x, wanted)]

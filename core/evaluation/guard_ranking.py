@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from core.evaluation.calibration import operating_point
-from core.statistics.bootstrap import RESAMPLES, interval, resample_weights
-from core.statistics.wilson import wilson
+from core.statistics.bootstrap import all_weights, interval
+from core.statistics.shares import share_intervals
 
 DETECTED = 0.95
 
@@ -34,8 +33,7 @@ def area(
 ) -> Figure:
     """``separation`` with its interval, bootstrapped over the groups of both, numbered from 0."""
     drawn, other_drawn = (
-        _drawn(tuple(groups.tolist()), seed)
-        for seed, groups in enumerate((own_groups, other_groups))
+        all_weights(groups, seed) for seed, groups in enumerate((own_groups, other_groups))
     )
     won = ((other_drawn @ _wins(own, others)) * drawn).sum(axis=1)
     resampled = won / (other_drawn.sum(axis=1) * drawn.sum(axis=1))
@@ -47,20 +45,15 @@ def _wins(own: np.ndarray, others: np.ndarray) -> np.ndarray:
     return (others[:, None] > own) + (others[:, None] == own) / 2
 
 
-@lru_cache(maxsize=8)
-def _drawn(groups: tuple[int, ...], seed: int) -> np.ndarray:
-    """``resample_weights`` (RESAMPLES, N): several figures are of the same images."""
-    return np.concatenate(list(resample_weights(np.array(groups), RESAMPLES, seed)))
-
-
-def false_alarms(own: np.ndarray, others: np.ndarray) -> Figure:
-    """Share of own images (N,) at or beyond the distance that finds 95 % of the others (M,)."""
+def false_alarms(own: np.ndarray, others: np.ndarray, own_groups: np.ndarray) -> Figure:
+    """Share of own images (N,) at or beyond the distance that finds 95 % of the others (M,); its
+    interval takes that distance as given."""
     positive = np.repeat([False, True], [len(own), len(others)])
     threshold = operating_point(np.concatenate([own, others]), positive, DETECTED)
-    return share(own >= threshold)
+    return share(own >= threshold, own_groups)
 
 
-def share(chosen: np.ndarray) -> Figure:
-    """Share of images (N,) bool, with Wilson's interval."""
-    low, high = wilson(np.array([chosen.sum()]), np.array([len(chosen)]))
+def share(chosen: np.ndarray, groups: np.ndarray) -> Figure:
+    """Share of images (N,) bool of these groups (N,), with its interval (``share_intervals``)."""
+    low, high = share_intervals(chosen[None], np.ones(len(chosen), bool), groups)
     return Figure(float(chosen.mean()), float(low[0]), float(high[0]))

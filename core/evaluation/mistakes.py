@@ -15,9 +15,7 @@ from core.evaluation.calibration import Fitted, apply_temperature
 from core.evaluation.label_errors import KEPT_LABEL, likely_labels
 from core.evaluation.sample import read_sample
 from core.recipe import Recipe
-from core.statistics.bootstrap import interval, resample_weights
-
-RESAMPLES = 1000
+from core.statistics.bootstrap import mean_interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +38,7 @@ def judge(
     """The test images of a run. Raises EvaluationError if they cannot be judged."""
     table = mistakes_table(run, recipe.classes, fitted.temperature, relatives)
     wrong = table["wrong"].to_numpy(float)
-    groups = pd.factorize(table["group"], sort=True)[0]
-    parts = [w @ wrong / w.sum(axis=1) for w in resample_weights(groups, RESAMPLES, seed=0)]
-    low, high = interval(np.concatenate(parts))
+    low, high = mean_interval(wrong, pd.factorize(table["group"], sort=True)[0])
     return Judged(table, fitted, table["group"].nunique(), float(wrong.mean()), low, high)
 
 

@@ -6,35 +6,34 @@ import numpy as np
 import pandas as pd
 
 from core.statistics.ratio import ratio
-from core.statistics.wilson import wilson
+from core.statistics.shares import share_intervals
 
 GRID = np.linspace(0, 1, 201)
 
 
 def threshold_table(
-    scores: np.ndarray, positive: np.ndarray, thresholds: np.ndarray = GRID
+    scores: np.ndarray, positive: np.ndarray, groups: np.ndarray, thresholds: np.ndarray = GRID
 ) -> pd.DataFrame:
     """One row a threshold: an image is called positive where its score is at least that.
 
-    ``scores`` float (N,), ``positive`` bool (N,). Columns: threshold; tp, fp, fn, tn (images);
-    sensitivity and specificity, each with the 95 % interval ``_low``, ``_high`` (Wilson); NaN where
-    there are no images of that kind.
+    ``scores`` float (N,), ``positive`` bool (N,), ``groups`` (N,). Columns: threshold; tp, fp, fn,
+    tn (images); sensitivity and specificity, each with the 95 % interval ``_low``, ``_high``
+    (``share_intervals``); NaN where there are no images of that kind.
     """
-    scores, positive = np.asarray(scores, float), np.asarray(positive, bool)
-    found, alarms = (_at_least(scores[kind], thresholds) for kind in (positive, ~positive))
-    sick, well = int(positive.sum()), int((~positive).sum())
+    positive = np.asarray(positive, bool)
+    called = np.asarray(scores, float) >= np.asarray(thresholds)[:, None]
+    counts = {
+        "tp": called & positive,
+        "fp": called & ~positive,
+        "fn": ~called & positive,
+        "tn": ~called & ~positive,
+    }
     table = pd.DataFrame(
-        {
-            "threshold": thresholds,
-            "tp": found,
-            "fp": alarms,
-            "fn": sick - found,
-            "tn": well - alarms,
-        }
+        {"threshold": thresholds} | {name: cells.sum(axis=1) for name, cells in counts.items()}
     )
-    for name, part, whole in (("sensitivity", found, sick), ("specificity", well - alarms, well)):
-        table[name] = ratio(part, whole)
-        table[f"{name}_low"], table[f"{name}_high"] = wilson(part, np.full(len(part), whole))
+    for name, right, kind in (("sensitivity", "tp", positive), ("specificity", "tn", ~positive)):
+        table[name] = ratio(table[right], kind.sum())
+        table[f"{name}_low"], table[f"{name}_high"] = share_intervals(counts[right], kind, groups)
     return table
 
 
@@ -50,8 +49,3 @@ def predictive_values(
     ppv = ratio(sick * sensitivity, sick * sensitivity + well * (1 - specificity))
     npv = ratio(well * specificity, well * specificity + sick * (1 - sensitivity))
     return float(ppv), float(npv)
-
-
-def _at_least(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """How many scores reach each threshold."""
-    return len(scores) - np.searchsorted(np.sort(scores), thresholds, side="left")

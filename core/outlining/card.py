@@ -114,8 +114,8 @@ def _others(test: dict) -> str:
         return "No image without a lesion was tested."
     figure = one["values"]["false_proposal"]
     return (
-        f"Of the {one['n']} test images without a lesion, {with_interval(figure)} get an outline "
-        "all the same (Wilson's interval)."
+        f"Of the {one['n']} test images without a lesion ({one['n_groups']} groups), "
+        f"{with_interval(figure)} get an outline all the same."
     )
 
 

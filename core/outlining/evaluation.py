@@ -13,7 +13,6 @@ from core.datasets import read_mask, read_pixels
 from core.evaluation.localisation import localisation
 from core.outlining.proposal import Outliner
 from core.statistics.bootstrap import mean_interval
-from core.statistics.wilson import wilson
 
 FOUND = 0.5  # intersection over union from which a lesion counts as found
 SCANS = 30
@@ -38,8 +37,8 @@ def figures(predictions: pd.DataFrame, lesion_classes: Sequence[str]) -> dict:
 
     Each entry holds ``n``, ``n_groups`` and ``values``: metric -> ``value``, ``low``, ``high``.
     Of lesions: means of ``dice`` and ``iou``, the share ``found`` (IoU at least 0.5) and the share
-    ``not_proposed``, for which no outline is, with 95 % bootstrap intervals over groups. Of others:
-    the share with a ``false_proposal``, with Wilson's interval.
+    ``not_proposed``, for which no outline is. Of others: the share with a ``false_proposal``. All
+    have 95 % bootstrap intervals over groups.
     """
     with_lesion = predictions["label"].isin(lesion_classes)
     lesions = predictions[with_lesion]
@@ -104,6 +103,5 @@ def _lesion_figures(rows: pd.DataFrame) -> dict:
 
 
 def _false_proposals(rows: pd.DataFrame) -> dict:
-    count, n = int(rows["proposed"].sum()), len(rows)
-    values = {"false_proposal": entry(count / n, *wilson(count, n))}
-    return {"n": n, "n_groups": int(rows["group"].nunique()), "values": values}
+    values = {"false_proposal": mean_entry(rows["proposed"], rows["group"])}
+    return {"n": len(rows), "n_groups": int(rows["group"].nunique()), "values": values}

@@ -14,9 +14,10 @@ _READING = (
     "Probabilities are divided by one temperature in the logits (Guo et al., 2017), fitted on "
     "validation images; it changes no decision. Where every validation image is right, or there "
     f"are fewer than {ENOUGH}, nothing can be fitted, and it is 1. Errors are of the test images, "
-    "before and after. The operating point is the highest calibrated malignant probability from "
-    f"which at least {in_percent(SENSITIVITY)} of the malignant validation images are found; "
-    "sensitivity and specificity are those of the test images at it."
+    "before and after; bootstrap samples raise the calibration error by chance, so that its "
+    "interval lies too high, even above the value. The operating point is the highest calibrated "
+    f"malignant probability from which at least {in_percent(SENSITIVITY)} of the malignant "
+    "validation images are found; sensitivity and specificity are those of the test images at it."
 )
 _HEADS = (
     "System", "Figures", "Fitted on", "Temperature", "Calibration error ↓", "calibrated",

@@ -13,7 +13,7 @@ from core.conformal import COVERAGE, Conformal, of_checkpoint
 from core.evaluation.calibration import scaled
 from core.markdown import markdown_table
 from core.statistics.bootstrap import mean_interval
-from core.wording import in_percent
+from core.wording import in_percent, usable
 
 _READING = (
     f"Sets of classes that are to hold the true one in {in_percent(COVERAGE)} of scans: split "
@@ -87,7 +87,7 @@ def _line(checkpoint: Checkpoint) -> list[str]:
         f"`{checkpoint.recipe.id}`",
         f"{sets.n}{few}",
         f"{found.n} ({found.n_groups})",
-        f"{value:.3f} ({low:.3f} to {high:.3f})",
+        f"{value:.3f} ({usable(low, high, f'{low:.3f} to {high:.3f}')})",
         ", ".join(f"{name} {share:.3f} (n {n})" for name, share, n in found.by_class),
         f"{found.size:.2f} of {len(sets.classes)}",
         f"{in_percent(found.single)}",

@@ -12,7 +12,7 @@ from core.evaluation.guard_images import BARE, HARMED, MADE, OTHER, OWN, SAME
 from core.evaluation.guard_ranking import Figure, area, false_alarms, separation, share
 from core.guard import ENOUGH, FOREIGN
 from core.markdown import markdown_table
-from core.wording import in_percent
+from core.wording import in_percent, usable
 
 GOAL_AREA, GOAL_ALARMS = 0.98, 0.05
 _OTHERS = (OTHER, MADE, SAME, BARE)
@@ -26,13 +26,15 @@ _READING = (
     f"{FOREIGN:g}, of another kind. AUROC: the chance that such an image lies further out than an "
     "own test scan, by both views together and by each alone; intervals are bootstrapped over "
     "groups. False alarms at 95 % detection: own test scans at or beyond the distance that finds "
-    "95 % of the set. Flagged: unusual or of another kind at the limits that are shipped. "
-    "Intervals of shares are Wilson's and take images as independent. A system with fewer than "
-    f"{ENOUGH} validation images judges the picture alone, calibrated also on its training images, "
-    "each as if its group were unknown: of features there are too few that the network has not "
-    "fitted. That was decided after 6 of the 18 own test scans of the histology system, the only "
-    "one that it concerns, had been seen to be flagged by their features (2 of these 6 and 1 of "
-    "the other 12 were classified wrongly); no limit was fitted to them."
+    "95 % of the set, which their intervals take as given. Flagged: unusual or of another kind at "
+    "the limits that are shipped. Intervals of shares are bootstrapped over groups too; where all "
+    "images or none count, which tells a bootstrap nothing, they are Wilson's with a group as one "
+    f"trial. A system with fewer than {ENOUGH} validation images judges the picture alone, "
+    "calibrated also on its training images, each as if its group were unknown: of features there "
+    "are too few that the network has not fitted. That was decided after 6 of the 18 own test "
+    "scans of the histology system, the only one that it concerns, had been seen to be flagged by "
+    "their features (2 of these 6 and 1 of the other 12 were classified wrongly); no limit was "
+    "fitted to them."
 )
 _CHOICE = (
     "How it was chosen: on validation images of the three BUSI systems against 100 images each of "
@@ -91,7 +93,7 @@ def verdict(own: pd.DataFrame, foreign: Mapping[str, pd.DataFrame]) -> str:
         _title(rows)
         for rows in foreign.values()
         if separation(_distances(own), _distances(rows)) < GOAL_AREA
-        or false_alarms(_distances(own), _distances(rows)).value > GOAL_ALARMS
+        or _false_alarms(own, rows).value > GOAL_ALARMS
     ]
     passed = {_title(rows): int((rows["level"] == "like").sum()) for rows in foreign.values()}
     slipped = ", ".join(f"{name} {count}" for name, count in passed.items() if count)
@@ -120,9 +122,9 @@ def _line(own: pd.DataFrame, rows: pd.DataFrame) -> list[str]:
         rows["relation"].iloc[0],
         str(len(rows)),
         *(_area_cell(own, rows, view) for view in ("distance", "features", "picture")),
-        _cell(false_alarms(_distances(own), _distances(rows)), percent=True),
-        _cell(share((rows["level"] != "like").to_numpy()), percent=True),
-        _cell(share((rows["level"] == "foreign").to_numpy()), percent=True),
+        _cell(_false_alarms(own, rows), percent=True),
+        _share_cell(rows, rows["level"] != "like"),
+        _share_cell(rows, rows["level"] == "foreign"),
     ]
 
 
@@ -132,8 +134,7 @@ def _title(rows: pd.DataFrame) -> str:
 
 def _alarms(own: pd.DataFrame) -> str:
     flagged, foreign = (
-        _cell(share(chosen.to_numpy()), percent=True)
-        for chosen in (own["level"] != "like", own["level"] == "foreign")
+        _share_cell(own, chosen) for chosen in (own["level"] != "like", own["level"] == "foreign")
     )
     return (
         f"Of {len(own)} own test scans ({own['group'].nunique()} groups) {flagged} are flagged, "
@@ -152,7 +153,7 @@ def _damage(rows: pd.DataFrame) -> str:
 
 
 def _flagged(rows: pd.DataFrame, strength: float) -> str:
-    return f"{strength:g}: {_cell(share((rows['level'] != 'like').to_numpy()), percent=True)}"
+    return f"{strength:g}: {_share_cell(rows, rows['level'] != 'like')}"
 
 
 def _area_cell(own: pd.DataFrame, rows: pd.DataFrame, view: str) -> str:
@@ -164,12 +165,21 @@ def _area(own: pd.DataFrame, rows: pd.DataFrame, view: str) -> Figure:
     return area(own[view].to_numpy(), rows[view].to_numpy(), *groups)
 
 
+def _false_alarms(own: pd.DataFrame, rows: pd.DataFrame) -> Figure:
+    return false_alarms(_distances(own), _distances(rows), own["group"].to_numpy())
+
+
 def _distances(rows: pd.DataFrame) -> np.ndarray:
     return rows["distance"].to_numpy()
 
 
+def _share_cell(rows: pd.DataFrame, chosen: pd.Series) -> str:
+    return _cell(share(chosen.to_numpy(), rows["group"].to_numpy()), percent=True)
+
+
 def _cell(figure: Figure, percent: bool = False) -> str:
-    value, low, high = figure.value, figure.low, figure.high
-    if percent:
-        return f"{in_percent(value, 1)} ({in_percent(low, 1)} to {in_percent(high, 1)})"
-    return f"{value:.3f} ({low:.3f} to {high:.3f})"
+    value, low, high = (
+        in_percent(one, 1) if percent else f"{one:.3f}"
+        for one in (figure.value, figure.low, figure.high)
+    )
+    return f"{value} ({usable(figure.low, figure.high, f'{low} to {high}')})"

@@ -53,11 +53,16 @@ def interval(resampled: np.ndarray) -> tuple[float, float]:
 
 def mean_interval(values: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
     """Bounds of the interval of the mean of values (N,), whose groups (N,) are numbered from 0."""
-    drawn = _drawn(tuple(groups.tolist()))
+    drawn = all_weights(groups)
     return interval(ratio(drawn @ np.asarray(values, np.float64), drawn.sum(axis=1)))
 
 
+def all_weights(groups: np.ndarray, seed: int = 0) -> np.ndarray:
+    """``resample_weights`` of RESAMPLES samples at once, (RESAMPLES, N)."""
+    return _drawn(tuple(groups.tolist()), seed)
+
+
 @lru_cache(maxsize=16)
-def _drawn(groups: tuple[int, ...]) -> np.ndarray:
-    """``resample_weights`` (RESAMPLES, N): many figures are of the same images."""
-    return np.concatenate(list(resample_weights(np.array(groups), RESAMPLES, seed=0)))
+def _drawn(groups: tuple[int, ...], seed: int) -> np.ndarray:
+    """Kept, since many figures are of the same images."""
+    return np.concatenate(list(resample_weights(np.array(groups), RESAMPLES, seed)))

@@ -12,7 +12,7 @@ from core.statistics.ratio import ratio
 def wilson(part: np.ndarray, whole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Bounds of the 95 % score interval of ``part / whole`` (Wilson, 1927); NaN where whole is 0.
 
-    It takes images as independent: where groups hold several, the truth is less sure.
+    It takes trials as independent: where groups hold several images, the groups are the trials.
     """
     z = norm.ppf((1 + LEVEL) / 2)
     whole = np.asarray(whole, float)
