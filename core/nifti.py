@@ -1,4 +1,5 @@
-"""NIfTI volumes -> Scan, by nibabel: one frame a slice, along the axis with the fewest of them.
+"""NIfTI volumes -> Scan, by nibabel: one frame a slice, along the axis with the fewest of them; or
+of one slice, one frame a time.
 
 Values are scaled as the header says (scl_slope, scl_inter); the smallest is black and the largest
 white. The axes are brought to the nearest anatomical ones; what nibabel calls R, A and S (right,
@@ -14,7 +15,7 @@ import nibabel as nib
 import numpy as np
 
 from core.scan_types import MAX_FRAMES, MAX_PIXELS, TOO_LARGE, TOO_MANY, Grey, Scan, ScanError, rgb
-from core.windowing import apply_window, window_between
+from core.windowing import apply_window, linear_shape, window_between
 
 NIFTI_MARKS = ((344, b"n+1\0"), (4, b"n+2\0\r\n\x1a\n"))
 """Where the marks of NIfTI-1 and NIfTI-2 files stand."""
@@ -48,24 +49,30 @@ def _scan(data: bytes) -> Scan:
         )
     if np.prod(shape, dtype=float) > MAX_PIXELS:
         raise ScanError(TOO_LARGE)
-    image = nib.as_closest_canonical(image.slicer[..., 0] if len(image.shape) == 4 else image)
-    sizes = np.abs(image.header.get_zooms()[:3]).astype(float)
-    scale = _MILLIMETRES.get(image.header.get_xyzt_units()[0])
-    volume = np.asanyarray(image.dataobj)
-    while volume.ndim < 3:
-        volume, sizes = volume[..., None], np.append(sizes, 1.0)
-    axis = int(np.argmin(volume.shape[::-1]))  # of equal axes the last, which is upwards
-    axis = 2 - axis
-    if volume.shape[axis] > MAX_FRAMES:
+    volume, sizes = _canonical(image)
+    axis = 2 - int(np.argmin(volume.shape[2::-1]))  # of equal axes the last, which is upwards
+    if volume.shape[axis] * volume.shape[3] > MAX_FRAMES:
         raise ScanError(TOO_MANY)
     across, up = (one for one in range(3) if one != axis)
-    frames = np.ascontiguousarray(volume.transpose(axis, up, across)[:, ::-1, ::-1])
+    slices = volume.transpose(axis, 3, up, across)[..., ::-1, ::-1]
+    frames = np.ascontiguousarray(slices.reshape(-1, *slices.shape[2:]))
+    scale = _MILLIMETRES.get(image.header.get_xyzt_units()[0])
     told = scale and _has_sizes(data, kind)
     spacing = (sizes[up] * scale, sizes[across] * scale) if told else None
     if frames.dtype == _RGB:
         colours = np.stack([frames[name] for name in "RGB"], axis=-1)
         return Scan(np.ascontiguousarray(colours), spacing_mm=spacing)
     return _grey(frames, spacing)
+
+
+def _canonical(image: nib.Nifti1Image) -> tuple[np.ndarray, np.ndarray]:
+    """Values (x, y, z, times) along the nearest anatomical axes, and the sizes of a voxel (3,)."""
+    space = (*image.shape, 1)[:3]
+    turn = nib.io_orientation(image.affine)
+    volume = nib.apply_orientation(np.asanyarray(image.dataobj).reshape(*space, -1), turn)
+    told, sizes = np.abs(image.header.get_zooms()[:3]), np.ones(3)
+    sizes[turn[: len(told), 0].astype(int)] = told
+    return volume, sizes
 
 
 def _has_sizes(data: bytes, kind: type[nib.Nifti1Image]) -> bool:
@@ -84,6 +91,7 @@ def _grey(frames: np.ndarray, spacing: tuple[float, float] | None) -> Scan:
     if values is None:
         values = frames.astype(np.float32)
     finite = values[np.isfinite(values)]
-    window = window_between(float(finite.min()), float(finite.max()))
+    shape = linear_shape(values.dtype)
+    window = window_between(float(finite.min()), float(finite.max()), shape)
     values = values.astype(values.dtype.newbyteorder("="))
-    return Scan(rgb(apply_window(values, window)), spacing, grey=Grey(values, (window,)))
+    return Scan(rgb(apply_window(values, window)), spacing, grey=Grey(values, ((window,),)))

@@ -37,7 +37,7 @@ from core.scan_types import (
     rgb,
 )
 from core.tiff_structure import check_structure
-from core.windowing import apply_window, window_between
+from core.windowing import apply_window, linear_shape, window_between
 
 MAX_EXIF_BYTES = 2**16
 """What the standard allows. Reading EXIF may take its length squared in memory."""
@@ -73,14 +73,11 @@ def _scan(samples: np.ndarray) -> Scan:
     """The scan of samples (frames, H, W) or (frames, H, W, 3) of any depth."""
     if samples.dtype == np.uint8:
         return Scan(np.ascontiguousarray(samples) if samples.ndim == 4 else rgb(samples))
-    window = window_between(float(samples.min()), float(samples.max()))
+    values = samples.astype(np.float32) if samples.dtype.itemsize > 2 else samples
+    shape = linear_shape(values.dtype)
+    window = window_between(float(samples.min()), float(samples.max()), shape)
     pixels = apply_window(samples, window)
-    if samples.ndim == 4:
-        return Scan(pixels)
-    deep = samples.dtype.itemsize > 2
-    return Scan(
-        rgb(pixels), grey=Grey(samples.astype(np.float32) if deep else samples, ((window,),))
-    )
+    return Scan(pixels) if samples.ndim == 4 else Scan(rgb(pixels), grey=Grey(values, ((window,),)))
 
 
 def _decode(data: bytes, name: str) -> np.ndarray:

@@ -14,11 +14,12 @@ from core.figures.panels import axis_suffix, panel_axis, panel_title, picture_tr
 from core.figures.style import CLEAR
 from core.picture_size import size_within
 from core.scan_types import Scan
-from core.windowing import WHOLE_BYTE, Window, window_between
+from core.windowing import WHOLE_BYTE, Window, linear_shape, window_between
 
 PANEL_WIDTH = 330
 LARGEST_CINE_SIDE = 640
 DEFAULT_FRAME_MS = 60.0
+ALL_VALUES = "All values"
 _PANELS = ((0.0, 0.496, "right"), (0.504, 1.0, "left"))
 _MARGIN = {"l": 0, "r": 0, "t": 30, "b": 4}
 _LINE = {"color": "#ffd21f", "width": 2}
@@ -45,18 +46,22 @@ class Measured:
 
 
 def windows_of(scan: Scan, frame: int) -> dict[str, Window]:
-    """Windows to choose from by name: the file's own, first that of the frame; all values."""
+    """Windows to choose from by name: the file's own, first that of the frame; all values, last
+    unless that is the frame's."""
     if scan.grey is None:
         return {"As stored": WHOLE_BYTE}
     proposed = scan.grey.windows_of(frame)
     low, high = value_range(scan)
-    whole = window_between(low, high)
-    named = {
-        one.name or ("As in the file" if number == 1 else f"Window {number} of the file"): one
-        for number, one in enumerate(proposed, start=1)
-        if one != whole
-    }
-    return named | {"All values": whole}
+    whole = window_between(low, high, linear_shape(scan.grey.values.dtype))
+    named: dict[str, Window] = {}
+    for number, one in enumerate(proposed, start=1):
+        name = one.name or (ALL_VALUES if one == whole else _name_of(number))
+        named[f"{name} ({number})" if name in named else name] = one
+    return named | {ALL_VALUES: whole}
+
+
+def _name_of(number: int) -> str:
+    return "As in the file" if number == 1 else f"Window {number} of the file"
 
 
 def goes_with(scan: Scan, frame: int, window: Window, other: int) -> Window:
@@ -155,13 +160,15 @@ def measure(
 ) -> Measured | None:
     """The area within a polygon, its corners in the units of ``viewing_panels``.
 
-    ``values`` (H, W) or (H, W, 3). None if no pixel's centre is in it.
+    ``values`` (H, W) or (H, W, 3); nan and infinity do not count. None if no pixel's centre is in
+    it that has a value.
     """
     down, across = spacing_mm or (1.0, 1.0)
     corners = np.stack([np.array(x) / across, np.array(y) / down], axis=1)
     mask = np.zeros(values.shape[:2], np.uint8)
     cv2.fillPoly(mask, [np.rint(corners).astype(np.int32)], 1)
     inside = values[mask.astype(bool)].astype(float)
+    inside = inside[np.isfinite(inside)]
     if not inside.size:
         return None
     extent = float(np.ptp(x)), float(np.ptp(y))

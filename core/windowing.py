@@ -27,13 +27,21 @@ class Window:
     name: str = ""
 
 
-def window_between(low: float, high: float, name: str = "") -> Window:
-    """The window in which ``low`` is black and ``high`` white; all black if they are the same."""
+def linear_shape(kind: np.dtype) -> str:
+    """The shape of a plain window over values of a type: LINEAR counts whole numbers."""
+    return "LINEAR" if kind.kind in "iu" else "LINEAR_EXACT"
+
+
+def window_between(low: float, high: float, shape: str = "LINEAR") -> Window:
+    """The window in which ``low`` is black and ``high`` white; all black if they are the same.
+
+    ``shape``: LINEAR or LINEAR_EXACT.
+    """
     if low == high:
-        return Window(low + 1, 1, name=name)
-    if high - low >= 1:
-        return Window((low + high + 1) / 2, high - low + 1, name=name)
-    return Window((low + high) / 2, high - low, "LINEAR_EXACT", name)
+        return Window(low + 1, 1)
+    if shape == "LINEAR":
+        return Window((low + high + 1) / 2, high - low + 1)
+    return Window((low + high) / 2, high - low, shape)
 
 
 WHOLE_BYTE = window_between(0, 255)
@@ -48,7 +56,7 @@ def apply_window(values: np.ndarray, window: Window, inverted: bool = False) -> 
         count = int(values.max()) - low + 1
         if count <= min(TABLE_SIZE, values.size):
             table = _greys(np.arange(low, low + count), window, inverted)
-            return table[values.astype(np.int32) - low if low else values]
+            return table[values.astype(np.int64) - low if low else values]
     flat, greys = values.reshape(-1), np.empty(values.size, np.uint8)
     for start in range(0, flat.size, _BLOCK):
         block = slice(start, start + _BLOCK)
@@ -70,7 +78,7 @@ def _levels(values: np.ndarray, window: Window) -> np.ndarray:
         exponent = np.clip(-4 * (values - center) / width, -700, 700)
         return 255 / (1 + np.exp(exponent))
     above_black = values - (center - width / 2)
-    if window.shape == "LINEAR_EXACT":
+    if window.shape == "LINEAR_EXACT" or width < 1:  # no LINEAR window is narrower than 1
         return above_black * 255 / width
     if width <= 1:
         return np.where(values > center - 0.5, 255.0, 0.0)

@@ -9,7 +9,7 @@ from functools import partial
 
 import streamlit as st
 
-from core.archives import MAGIC, Archive, ArchiveError, Limits
+from core.archives import MAGIC, Archive, ArchiveError, Limits, Member
 from core.dicom.series import Slice, group_slices, slice_of
 from core.scans import ScanError
 from pages._keeping import KEPT
@@ -71,22 +71,22 @@ def _files_of(upload) -> list[File]:
         digest, place = _facts(upload.file_id, 0, upload.getvalue)
         return [File(upload.name, digest, place, upload.getvalue)]
     try:
-        with Archive(upload, LIMITS) as archive:
-            paths = [member.path for member in archive.members]
-        if not paths:
+        archive = Archive(upload, LIMITS)  # one for all its files: to look through it takes time
+        if not archive.members:
             raise ArchiveError("The archive holds no files. Pack the scans themselves.")
     except ArchiveError as error:
         return [File(upload.name, upload.file_id, None, partial(_refuse, str(error)))]
-    return [_member(upload, index, path) for index, path in enumerate(paths)]
+    members = enumerate(archive.members)
+    return [_packed(archive, one, upload.file_id, index) for index, one in members]
 
 
-def _member(upload, index: int, path: str) -> File:
-    read = partial(_unpack, upload, index)
+def _packed(archive: Archive, member: Member, file_id: str, index: int) -> File:
+    read = partial(_unpack, archive, member)
     try:
-        digest, place = _facts(upload.file_id, index, read)
+        digest, place = _facts(file_id, index, read)
     except ScanError:  # it is told when the file is looked at
-        digest, place = f"{upload.file_id} {index}", None
-    return File(path, digest, place, read)
+        digest, place = f"{file_id} {index}", None
+    return File(member.path, digest, place, read)
 
 
 # Neither names nor numbers of a patient are kept: a hash and a position.
@@ -96,11 +96,10 @@ def _facts(file_id: str, index: int, _read: Callable[[], bytes]) -> tuple[str, S
     return hashlib.sha256(data).hexdigest(), slice_of(data)
 
 
-def _unpack(upload, index: int) -> bytes:
-    """Content of a file in an uploaded archive. Raises ScanError."""
+def _unpack(archive: Archive, member: Member) -> bytes:
+    """Content of a file in an archive. Raises ScanError."""
     try:
-        with Archive(upload, LIMITS) as archive:
-            return archive.read(archive.members[index])
+        return archive.read(member)
     except ArchiveError as error:
         raise ScanError(str(error)) from error
 

@@ -8,6 +8,7 @@ from core.drawn_region import Shape
 from core.findings import Look
 from core.scans import Scan
 from core.viewing import (
+    ALL_VALUES,
     TOOLS,
     VIEWING_CONFIG,
     corners,
@@ -19,7 +20,7 @@ from core.viewing import (
     viewing_panels,
     windows_of,
 )
-from core.windowing import Window
+from core.windowing import WHOLE_BYTE, Window
 from pages._drawing import choose_box
 from pages._frame import fragment, quiet, themed
 from pages._keeping import KEPT
@@ -132,9 +133,10 @@ def _choose_level(
 
 
 def _window_at(windows: dict[str, Window], level: float, width: float) -> Window:
-    """The window that the sliders stand for: of a named one also its shape."""
+    """The window that the sliders stand for: of a named one also its shape, else that of all
+    values."""
     known = (one.shape for one in windows.values() if (one.center, one.width) == (level, width))
-    return Window(level, width, next(known, "LINEAR"))
+    return Window(level, width, next(known, windows.get(ALL_VALUES, WHOLE_BYTE).shape))
 
 
 def _first_look(scan: Scan, frame: int) -> Look:
@@ -203,8 +205,13 @@ def _area_text(found, scan: Scan, unit: str) -> str:
     unit_of_length, digits = ("mm", 1) if scan.spacing_mm else ("px", 0)
     sides = f"{found.width:.{digits}f} × {found.height:.{digits}f} {unit_of_length}"
     size = f"{found.area:.1f} mm²" if scan.spacing_mm else f"{found.area:.0f} pixels"
-    values = f"mean {found.mean:.1f}, SD {found.deviation:.1f}"
+    values = f"mean {_number(found.mean)}, SD {_number(found.deviation)}"
     return f"**{sides}, area {size}**, {values}{f' {unit}' if unit else ''}."
+
+
+def _number(value: float) -> str:
+    """One digit behind the point, or of fractions the first three that tell."""
+    return f"{value:.1f}" if abs(value) >= 1 else f"{value:.3g}"
 
 
 def _examine(digest: str, look: Look) -> None:

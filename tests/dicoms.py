@@ -71,6 +71,20 @@ def items(**elements) -> list[Dataset]:
     return [item]
 
 
+def add_overlay(made: Dataset, group: int, origin: list[int], *dots: tuple) -> None:
+    """Add a plane of 4 x 4, a frame for each dot (row, column), at row and column from 1."""
+    planes = np.zeros((len(dots), 4, 4), np.uint8)
+    for plane, dot in zip(planes, dots, strict=True):
+        plane[dot] = 1
+    made.add_new((group, 0x0010), "US", 4)
+    made.add_new((group, 0x0011), "US", 4)
+    made.add_new((group, 0x0015), "IS", len(dots))
+    made.add_new((group, 0x0050), "SS", origin)
+    made.add_new((group, 0x0100), "US", 1)
+    made.add_new((group, 0x0102), "US", 0)
+    made.add_new((group, 0x3000), "OW", np.packbits(planes.ravel(), bitorder="little").tobytes())
+
+
 def slices(count: int, **elements) -> list[bytes]:
     """Files of one series along the body, out of order: slice i shows i and lies i mm up."""
     common = {

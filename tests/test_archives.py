@@ -18,6 +18,7 @@ from core.archives import Archive, ArchiveError, Limits, gunzip, inflate
 from core.datasets import DatasetError, read_pixels
 from core.datasets.archive import ArchivedFolder
 from core.scans import ScanError
+from pages import _uploads
 from pages._uploads import items_of
 
 FILES = {"a/one.png": b"1" * 1000, "a/two.dcm": bytes(range(256)) * 9, "three": b""}
@@ -98,6 +99,22 @@ def test_an_upload_without_files_is_told(files):
     assert item.name == "all.zip"
     with pytest.raises(ScanError, match=r"^The archive holds no files\. "):
         item.read()
+
+
+def test_an_upload_is_looked_through_once_for_all_its_files(monkeypatch):
+    opened = []
+
+    class Counted(Archive):
+        def __init__(self, *arguments):
+            opened.append(arguments)
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(_uploads, "Archive", Counted)
+    upload = Upload(packed({f"{number}.png": bytes([number]) for number in range(9)}))
+    upload.file_id = "of nine files"
+    items = items_of([upload])
+    assert [item.read() for item in items] == [bytes([number]) for number in range(9)]
+    assert len(opened) == 1
 
 
 def test_names_that_would_overwrite_each_other_are_refused():

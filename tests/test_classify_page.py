@@ -5,6 +5,7 @@ A fake system answers at once, so that every number on the page is known.
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
@@ -16,6 +17,7 @@ import pandas as pd
 import pytest
 import streamlit as st
 from dicoms import dicom, slices
+from nibabel import Nifti1Image
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
@@ -30,8 +32,10 @@ from core.png import png
 from core.predict import Opinion
 from core.recipes import load_recipe
 from core.scan_table import without_names
+from core.scans import Scan
 from core.spreadsheet import safe_csv
 from core.stability import Stability
+from core.viewing import Measured
 from pages import (
     _assurance,
     _batch,
@@ -44,6 +48,7 @@ from pages import (
     _shared,
     _system,
     _verdicts,
+    _viewer,
     _warm_up,
 )
 from tests.reading import words
@@ -51,7 +56,7 @@ from tests.reading import words
 APP = Path(__file__).parents[1] / "app.py"
 SYSTEMS = ("busi-efficientnet-b0", "busi-mobilenetv2", "busi-efficientnetv2b0")
 MASKED = SYSTEMS[2]
-STEADY = Stability(np.full(3, 0.61), np.full(3, 0.83), np.full(3, 0.7), 8)
+STEADY = Stability(np.full(3, 0.61), np.full(3, 0.83), 8)
 SENTENCE = "This file is no image"
 NO_EVIDENCE = "No positive evidence for this class: no region of the scan speaks for it."
 
@@ -310,6 +315,7 @@ def test_a_scan_unlike_the_training_images_is_marked(page, system, level, list_o
     assert f"The guard says {level}." in getattr(page, list_of)[0].value
     assert page.metric[0].value.startswith("malignant")
     assert "of the time" not in words(page), "its figures are of other scans"
+    assert _assurance.NO_SET in words(page), "and so are its sets"
 
 
 @pytest.mark.parametrize("level", ["unusual", "foreign"])
@@ -330,6 +336,8 @@ def test_the_prediction_set_is_named_and_the_user_may_ask_for_silence(page, syst
     upload(page, **{"a.tif": picture(40)})
     assert "malignant, benign, normal" in words(page)
     assert "61 % to 83 %" in words(page)
+    told = [one.help or "" for one in page.markdown]
+    assert any("over the scan and 8 slightly changed copies of it: mirrored" in one for one in told)
     page.toggle(key="strict").set_value(True).run()
     assert page.metric[0].value == "no decision"
     assert page.metric[0].delta == "malignant or benign or normal"
@@ -547,11 +555,13 @@ def test_a_scan_of_another_modality_is_not_answered_unmarked(page, system):
     upload(page, **{"mr.dcm": patient(Modality="MR"), "us.dcm": patient(Modality="US")})
     assert "marked as an MRI (MR)" in warnings_of(page)
     assert "breast ultrasound alone" in warnings_of(page)
+    assert _assurance.NO_SET in words(page)
     table = page.dataframe[0].value
     assert "MRI" in table["error"][0]
     assert pd.isna(table["error"][1])
     page.selectbox(key="shown").select(1).run()
     assert "MRI" not in warnings_of(page)
+    assert _assurance.NO_SET not in words(page)
 
 
 def test_another_system_has_its_own_classes_and_words(page, system, monkeypatch):
@@ -611,6 +621,32 @@ def test_a_window_is_for_looking_until_the_user_asks(page, system):
     assert "on your view" not in words(page)
 
 
+@pytest.mark.parametrize(
+    ("spacing", "told"),
+    [
+        (["0.5", "0.25"], "7.5 × 10.0 mm, area 75.0 mm²"),
+        (None, "30 × 20 px, area 600 pixels"),
+    ],
+)
+def test_a_box_by_keyboard_is_measured(page, spacing, told):
+    upload(
+        page, **{"a.dcm": dicom(DEEP, bits=12, **({"PixelSpacing": spacing} if spacing else {}))}
+    )
+    open_viewer(page)
+    next(one for one in page.toggle if one.key.startswith("keyboard view")).set_value(True).run()
+    inside = DEEP[10:31, 15:46]  # from a quarter to three quarters
+    found = f"**{told}**, mean {inside.mean():.1f}, SD {inside.std():.1f}."
+    assert found in words(page)
+    assert (_viewer.NO_SPACING in words(page)) == (spacing is None)
+
+
+def test_fractions_are_told_to_three_digits():
+    found = Measured(12.5, 5, 2.5, 0.0012345, 0.000056789)
+    scan = Scan(np.zeros((1, 2, 2, 3), np.uint8), spacing_mm=(1, 1))
+    told = "**5.0 × 2.5 mm, area 12.5 mm²**, mean 0.00123, SD 5.68e-05."
+    assert _viewer._area_text(found, scan, "") == told
+
+
 def test_a_preset_sets_level_and_width(page):
     upload(page, **{"a.dcm": patient(WindowCenter="1000", WindowWidth="500")})
     open_viewer(page)
@@ -619,6 +655,23 @@ def test_a_preset_sets_level_and_width(page):
     preset.select("All values").run()
     level, width = (page.slider(key=one.key).value for one in page.slider)
     assert (level, width) == (2000.5, 4001)
+
+
+def test_a_window_over_fractions_is_spread_over_them(page):
+    ramp = np.linspace(0, 1, 60 * 40, dtype=np.float32).reshape(60, 40)
+    image = Nifti1Image(ramp, np.eye(4))
+    upload(page, **{"a.nii": image.to_bytes()})
+    open_viewer(page)
+    keys = [
+        next(one.key for one in page.slider if one.label == name) for name in ("Level", "Width")
+    ]
+    assert [page.slider(key=key).value for key in keys] == [0.5, 1]
+    page.slider(key=keys[1]).set_value(0.5).run()
+    source = charts(page)[-1]["data"][2]["source"]
+    seen = np.asarray(Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))))
+    # of the values from 0 to 1, a quarter is below the window and a quarter above
+    for share, grey in ((0.25, 0), (0.5, 128), (0.75, 255)):
+        assert abs(np.quantile(seen, share) - grey) <= 2
 
 
 def test_the_window_goes_along_from_slice_to_slice_until_the_user_sets_one(page):

@@ -9,9 +9,10 @@ import pydicom
 import pytest
 from dicoms import NOISE, dataset, dicom, items, saved
 from pydicom.datadict import DicomDictionary
-from pydicom.encaps import encapsulate, generate_frames
+from pydicom.encaps import encapsulate, encapsulate_extended, generate_frames
 from pydicom.uid import (
     ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
     JPEG2000Lossless,
     RLELossless,
     SecondaryCaptureImageStorage,
@@ -132,6 +133,35 @@ def test_values_in_the_upper_bits_of_a_compressed_picture():
     assert copied(made).HighBit == 11
     (copy,) = deidentify([saved(made)])
     assert np.array_equal(read_scan(copy).grey.values[0], NOISE)
+
+
+def test_a_birth_date_of_another_calendar_goes():
+    made = dataset(
+        NOISE,
+        PatientAlternativeCalendar="JAPANESE",
+        PatientBirthDateInAlternativeCalendar="S52.11.03",
+    )
+    assert read_scan(saved(made)).personal == ("birth date",)
+    assert not copied(made).group_dataset(0x0010)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian])
+@pytest.mark.parametrize(("signed", "above"), [(0, {0}), (1, {0, 15})])
+def test_an_overlay_in_unused_bits_goes(syntax, signed, above):
+    made = dataset(NOISE, bits=12, syntax=syntax, PixelRepresentation=signed)
+    words = np.dtype(">u2" if syntax == ExplicitVRBigEndian else "<u2")
+    made.PixelData = (NOISE | (NOISE & 1) << 13).astype(words).tobytes()
+    made["PixelData"].VR = "OW"
+    told = copied(made)
+    assert set(np.frombuffer(told.PixelData, words).ravel() >> 12) == above
+
+
+def test_where_compressed_frames_lay_is_not_told_of_plain_ones():
+    made = dataset(np.stack([NOISE] * 2), bits=12, syntax=RLELossless)
+    frames = list(generate_frames(made.PixelData, number_of_frames=2))
+    made.PixelData, made.ExtendedOffsetTable, lengths = encapsulate_extended(frames)
+    made.ExtendedOffsetTableLengths = lengths
+    assert [one.keyword for one in copied(made).group_dataset(0x7FE0)] == ["PixelData"]
 
 
 def test_codes_that_tell_how_to_show_the_file_stay():

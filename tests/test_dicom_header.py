@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pydicom
 import pytest
-from dicoms import NOISE, dataset, dicom, items, saved
+from dicoms import NOISE, add_overlay, dataset, dicom, items, saved
 
 from core.scans import read_scan
 
@@ -42,6 +42,23 @@ def region(**elements) -> pydicom.Dataset:
                 "EstimatedRadiographicMagnificationFactor": "2",
             },
             (0.05, 0.1),
+        ),
+        # a spacing that repeats the detector's was not corrected for the magnification (10.7.1.3)
+        (
+            {
+                "PixelSpacing": ["0.10", "0.2"],
+                "ImagerPixelSpacing": ["0.1", "0.2"],
+                "EstimatedRadiographicMagnificationFactor": "2",
+            },
+            (0.05, 0.1),
+        ),
+        (
+            {
+                "PixelSpacing": ["0.06", "0.06"],
+                "ImagerPixelSpacing": ["0.1", "0.1"],
+                "EstimatedRadiographicMagnificationFactor": "2",
+            },
+            (0.06, 0.06),
         ),
         ({"SequenceOfUltrasoundRegions": [region()]}, (0.1, 0.2)),
         ({"SequenceOfUltrasoundRegions": [region(PhysicalDeltaY=-0.01)]}, (0.1, 0.2)),
@@ -90,6 +107,8 @@ def test_the_rhythm_of_a_cine():
     assert read_scan(dicom(frames, FrameTime="40")).frame_ms == 40
     assert read_scan(dicom(frames, CineRate="25")).frame_ms == 40
     assert read_scan(dicom(frames)).frame_ms is None
+    for told in ("-1", "nan", "1e9", "1e300"):  # no rhythm that a picture could move in
+        assert read_scan(dicom(frames, FrameTime=told)).frame_ms is None
 
 
 def test_personal_data_are_recognised_by_kind_and_never_told():
@@ -145,16 +164,18 @@ def test_the_risk_of_text_in_the_picture(elements, risk):
     assert (found is None) if risk is None else (risk in found)
 
 
+def test_overlays_of_some_frames_join_those_of_all():
+    made = dataset(np.stack([NOISE] * 3), bits=12)
+    add_overlay(made, 0x6000, [39, 46], (1, 2))
+    add_overlay(made, 0x601E, [0, -1], (1, 3), (3, 2))  # begins above and left of the picture
+    made.add_new((0x601E, 0x0051), "US", 2)  # with the second frame of the picture
+    found = np.argwhere(read_scan(saved(made)).overlay).tolist()
+    assert found == [[0, 39, 47], [1, 0, 1], [1, 39, 47], [2, 2, 0], [2, 39, 47]]
+
+
 def test_overlays_are_kept_apart():
     made = dataset(NOISE, bits=12)
-    plane = np.zeros((4, 4), np.uint8)
-    plane[1, 2] = 1
-    made.add_new((0x6000, 0x0010), "US", 4)
-    made.add_new((0x6000, 0x0011), "US", 4)
-    made.add_new((0x6000, 0x0050), "SS", [39, 46])  # row and column, from 1
-    made.add_new((0x6000, 0x0100), "US", 1)
-    made.add_new((0x6000, 0x0102), "US", 0)
-    made.add_new((0x6000, 0x3000), "OW", np.packbits(plane.ravel(), bitorder="little").tobytes())
+    add_overlay(made, 0x6000, [39, 46], (1, 2))
     scan = read_scan(saved(made))
     assert np.argwhere(scan.overlay).tolist() == [[0, 39, 47]]
     assert np.array_equal(scan.grey.values[0], NOISE)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dicoms import NOISE, dicom, lut, slices
+from dicoms import NOISE, add_overlay, dataset, dicom, lut, saved, slices
 
+from core.dicom.personal import BURNED_IN
 from core.dicom.series import group_slices, read_series, slice_of
 from core.scans import ScanError
 from core.windowing import Window
@@ -50,6 +51,20 @@ def test_other_sizes_and_echoes_are_other_volumes():
     files = [*slices(2), *slices(2, SeriesInstanceUID="1.2.3", EchoNumbers=1)]
     files += slices(2, SeriesInstanceUID="1.2.3", EchoNumbers=2)
     assert grouped(files) == [[0, 1], [2, 3], [4, 5]]
+
+
+def test_slices_of_the_other_polarity_are_another_volume():
+    files = [
+        dicom(
+            NOISE,
+            kind,
+            SeriesInstanceUID="1.2.3",
+            ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
+            ImagePositionPatient=[0, 0, position],
+        )
+        for position, kind in enumerate(["MONOCHROME1", "MONOCHROME2", "MONOCHROME1"])
+    ]
+    assert grouped(files) == [[0, 2], [1]]
 
 
 def test_two_slices_of_one_place_keep_the_order_of_their_numbers():
@@ -119,6 +134,29 @@ def test_slices_of_other_spacings_have_no_millimetres():
     assert spacing([0.5, 0.5], [0.5, 0.5]) == (0.5, 0.5)
     assert spacing([0.5, 0.5], [1, 1]) is None
     assert spacing([0.5, 0.5], None) is None
+
+
+def test_what_one_file_tells_of_a_person_is_told_of_the_volume():
+    told = {"PatientName": "Doe^Jane", "BurnedInAnnotation": "YES"}
+    scan = read_series([dicom(NOISE, Modality="MR"), dicom(NOISE, Modality="MR", **told)])
+    assert scan.personal == ("name",)
+    assert scan.text_risk == BURNED_IN
+
+
+def test_drawings_of_all_slices_are_kept():
+    files = []
+    for row in range(2):
+        made = dataset(NOISE[:4, :4])
+        add_overlay(made, 0x6000, [1, 1], (row, 0))
+        files.append(saved(made))
+    assert np.argwhere(read_series(files).overlay).tolist() == [[0, 0, 0], [1, 1, 0]]
+    assert read_series([*files, dicom(NOISE[:4, :4])]).overlay is None
+
+
+def test_a_file_of_several_frames_is_no_slice():
+    place = {"ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "ImagePositionPatient": [0, 0, 0]}
+    assert slice_of(dicom(NOISE, SeriesInstanceUID="1.2.3", **place))
+    assert slice_of(dicom(np.stack([NOISE] * 2), SeriesInstanceUID="1.2.3", **place)) is None
 
 
 def test_files_that_do_not_go_together_are_refused():

@@ -47,6 +47,7 @@ def test_values_are_scaled_and_the_window_is_the_whole_range():
     scan = read_scan(bytes(data))
     assert np.array_equal(np.sort(scan.grey.values.ravel()), np.arange(90) * 2.0 - 10)
     assert (scan.pixels.min(), scan.pixels.max()) == (0, 255)
+    assert np.array_equal(scan.view(1, scan.grey.windows_of(1)[0]), scan.pixels[1])
 
 
 def test_what_is_no_number_is_black():
@@ -60,6 +61,27 @@ def test_one_slice_and_colours():
     colours = np.zeros((4, 5, 3), np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")]))
     colours["G"] = 9
     assert read_scan(nifti(colours)).pixels[0, 0, 0].tolist() == [0, 9, 0]
+
+
+@pytest.mark.parametrize("first", [0.5, -0.5])
+def test_one_slice_is_turned_as_a_volume_is(first):
+    picture = nifti(VALUES[..., 0], np.diag([first, 0.7, 1, 1]))
+    volume = nifti(VALUES[..., :1], np.diag([first, 0.7, 1, 1]))
+    scan, other = read_scan(picture), read_scan(volume)
+    assert np.array_equal(scan.grey.values, other.grey.values)
+    assert scan.spacing_mm == other.spacing_mm == pytest.approx((0.7, 0.5))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_one_slice_over_time_has_a_frame_a_time(axis):
+    cine = np.arange(5 * 6 * 4, dtype=np.int16).reshape(5, 6, 4)
+    scan = read_scan(nifti(np.expand_dims(cine, axis), np.eye(4)))
+    assert np.array_equal(scan.grey.values, cine[::-1, ::-1].transpose(2, 1, 0))
+
+
+def test_a_volume_may_have_axes_of_one_place_behind_it():
+    data = nifti(VALUES[..., None, None])
+    assert np.array_equal(read_scan(data).grey.values, read_scan(nifti(VALUES)).grey.values)
 
 
 def test_without_a_unit_there_are_no_millimetres():

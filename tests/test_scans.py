@@ -311,6 +311,11 @@ def test_unsigned_32_bits_beyond_the_signed_range():
     assert grey_of(tiff(page([[0, 2**31, 2**32 - 1]], "<u4"))) == [[0, 128, 255]]
 
 
+def test_a_narrow_range_of_large_numbers():
+    ramp = np.arange(256, dtype=np.uint32).reshape(16, 16)
+    assert grey_of(tiff(page(3_000_000_000 + ramp, "<u4"))) == ramp.tolist()
+
+
 def test_12_bits():
     # 2048 / 4095 * 255 = 127.53
     assert grey_of(png16([[0, 2048, 4095]], 0)) == [[0, 128, 255]]

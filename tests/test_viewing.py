@@ -38,6 +38,20 @@ def test_a_window_spreads_its_values_over_the_greys():
     assert apply_window(values, window_between(100, 200), True).tolist() == [255, 255, 127, 0, 0]
 
 
+def test_windows_narrower_than_one_value_spread_fractions():
+    values = np.array([-1.0, 0.0, 0.001, 0.002, 1.0])
+    # C.11.2.1.2.1 knows none of LINEAR; C.11.2.1.3.2, LINEAR_EXACT: (x - c) / w + 0.5
+    assert apply_window(values, Window(0.001, 0.002)).tolist() == [0, 0, 128, 255, 255]
+
+
+def test_all_values_of_fractions_are_a_window_without_the_width_of_a_whole_number():
+    fractions = np.linspace(0, 1, 16, dtype=np.float32).reshape(1, 4, 4)
+    whole = Window(0.5, 1, "LINEAR_EXACT")
+    scan = Scan(rgb(apply_window(fractions, whole)), grey=Grey(fractions, ((whole,),)))
+    assert windows_of(scan, 0) == {"All values": whole}
+    assert scan.pixels[0, ..., 0].ravel().tolist() == list(range(0, 256, 17))
+
+
 @pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint16, np.int32, np.float32])
 def test_the_type_of_the_values_makes_no_difference(kind):
     values = np.random.default_rng(0).integers(0, 120, (60, 70))
@@ -75,6 +89,13 @@ def test_windows_to_choose_from():
     assert names == {"SOFT": soft, "Window 2 of the file": second, "All values": whole}
     assert next(iter(windows_of(deep((Window(1, 2),)), 0))) == "As in the file"
     assert value_range(deep((soft,))) == (0, 4095)
+
+
+def test_the_window_of_the_frame_is_the_first_to_choose_from():
+    whole, other = window_between(0, 4095), Window(1000, 500)
+    assert list(windows_of(deep((whole, other)), 0).values()) == [whole, other]
+    same = (Window(1000, 500, name="NORMAL"), Window(2000, 500, name="NORMAL"))
+    assert list(windows_of(deep(same), 0).values()) == [*same, whole]
 
 
 def two_frames() -> Scan:
@@ -127,6 +148,9 @@ def test_an_area_is_measured_in_millimetres():
     assert (found.mean, found.deviation) == (7, 0)
     assert measure([20, 40, 40], [10, 10, 20], values, None).area == 100
     assert measure([900, 901, 901], [10, 10, 20], values, None) is None
+    values[15, 30] = np.nan
+    assert measure(x, y, values, (0.5, 0.25)).mean == 7
+    assert measure([0, 1, 1, 0], [0, 0, 1, 1], np.full((2, 2), np.inf), None) is None
 
 
 def test_a_moving_picture_holds_all_frames_in_their_rhythm():

@@ -2,10 +2,11 @@
 
 The table of the standard (edition 2024b) and its actions come from dicom-anonymizer. Beyond the
 table, on every level of nesting: private elements and those of no known kind go; so do names,
-dates and times that the table does not mention, and bytes that are not the picture; every UID
-that is not the standard's own is replaced, the same one by the same in all files of a call; text
-or a code that repeats a name or number of the patient goes. Pictures are unpacked, since compressed
-ones may carry comments. Text that is burned into a picture stays: ``Scan.text_risk`` tells of it.
+dates, times and all of the patient that the table does not mention, and bytes that are not the
+picture; every UID that is not the standard's own is replaced, the same one by the same in all files
+of a call; text or a code that repeats a name or number of the patient goes. Pictures are unpacked,
+since compressed ones may carry comments, and the bits beside their values are cleared, since those
+may hold an overlay. Text that is burned into a picture stays: ``Scan.text_risk`` tells of it.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ _TEXT = {"LO", "LT", "SH", "ST", "UC", "UT"}
 _TELLING = {"PN", "DA", "DT", "TM", "AE", "AS", "UR"}
 _BYTES = {"OB", "OW", "OD", "OF", "OL", "OV", "UN"}
 _PICTURE = {0x0028, 0x7FE0}
+_PATIENT = 0x0010
 _NUMBERS = ("PatientID", "OtherPatientIDs", "AccessionNumber", "PatientTelephoneNumbers")
 _APART = re.compile(r"[\s^=,\\\[\]']+")
 _SHORTEST = 2
@@ -150,7 +152,8 @@ def _table() -> dict[tuple[int, ...], Callable]:
 def _drop_the_rest(dataset: Dataset, secrets: set[str]) -> None:
     for element in list(dataset):
         unknown = element.tag.is_private or not dictionary_has_tag(element.tag)
-        telling = element.VR in _TELLING and not _action(element)
+        of_a_person = element.VR in _TELLING or element.tag.group == _PATIENT
+        telling = of_a_person and not _action(element)
         sealed = element.VR in _BYTES and element.tag.group not in _PICTURE
         if unknown or telling or sealed or _repeats(element, secrets):
             del dataset[element.tag]

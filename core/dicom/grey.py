@@ -9,7 +9,7 @@ from pydicom import Dataset
 
 from core.dicom.header import frame_header, is_enhanced, little_endian
 from core.scan_types import Grey, rgb
-from core.windowing import TABLE_SIZE, Window, apply_window, window_between
+from core.windowing import TABLE_SIZE, Window, apply_window, linear_shape, window_between
 
 _LARGEST = float(np.finfo(np.float32).max)
 _SHAPES = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
@@ -29,7 +29,8 @@ def grey_scan(stored: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, Grey]:
     parts = np.split(stored, len(headers))
     values = [_rescaled(part, header) for part, header in zip(parts, headers, strict=True)]
     extent = _extent(parts, values, dataset)
-    whole = window_between(*extent)
+    joined = np.concatenate(values)
+    whole = window_between(*extent, linear_shape(joined.dtype))
     inverted = _inverted(dataset)
     pixels = [
         _shown(part, header, whole, inverted) for part, header in zip(values, headers, strict=True)
@@ -38,7 +39,7 @@ def grey_scan(stored: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, Grey]:
     proposed = _windows(headers[0]) or headers[0].get("VOILUTSequence")
     unit = str(headers[0].get("RescaleType") or "")
     grey = Grey(
-        np.concatenate(values),
+        joined,
         windows,
         inverted,
         "" if unit == "US" else unit,

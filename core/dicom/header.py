@@ -19,6 +19,9 @@ _ONCE = (
     *("RescaleIntercept", "RescaleType"),
 )
 
+_SLOWEST_MS = 60_000
+"""Frames that are further apart are no cine."""
+
 _SCALE, _TISSUE, _CENTIMETRES = 0, 1, 3  # RegionSpatialFormat; PhysicalUnits (C.8.5.5.1)
 
 
@@ -46,9 +49,10 @@ def spacing_mm(dataset: Dataset) -> tuple[float, float] | None:
     """Height and width of a pixel in the body, in millimetres, or None if the file leaves it open
     or tells it differently of its frames.
 
-    Taken from PixelSpacing (10.7.1), else from ImagerPixelSpacing divided by the magnification,
-    else from the ultrasound regions (C.8.5.5), if they lie within the picture, all show tissue in
-    two dimensions, but for scales of greys or colours, and agree.
+    Taken from PixelSpacing (10.7.1), unless that repeats ImagerPixelSpacing, which is measured at
+    the detector; else from ImagerPixelSpacing divided by the magnification, else from the
+    ultrasound regions (C.8.5.5), if they lie within the picture, all show tissue in two
+    dimensions, but for scales of greys or colours, and agree.
     """
     try:
         return _told_spacing(dataset)
@@ -66,12 +70,12 @@ def agreed(spacings: Sequence[tuple[float, float] | None]) -> tuple[float, float
 def _told_spacing(dataset: Dataset) -> tuple[float, float] | None:
     frames = len(dataset.get("PerFrameFunctionalGroupsSequence") or [None])
     told = [frame_header(dataset, frame).get("PixelSpacing") for frame in range(frames)]
-    if any(told):
+    detector = dataset.get("ImagerPixelSpacing")
+    if any(told) and not (detector and all(one == detector for one in told)):
         return agreed([one and _positive(*one) for one in told])
-    told = dataset.get("ImagerPixelSpacing")
-    if told:
+    if detector:
         magnification = dataset.get("EstimatedRadiographicMagnificationFactor") or 1
-        return _positive(*(float(one) / float(magnification) for one in told))
+        return _positive(*(float(one) / float(magnification) for one in detector))
     return _ultrasound_spacing(dataset)
 
 
@@ -113,7 +117,7 @@ def frame_milliseconds(dataset: Dataset) -> float | None:
             told = 1000 / float(dataset.CineRate)
     except (TypeError, ValueError, ArithmeticError):  # no number: the picture is still good
         return None
-    return told if math.isfinite(told) and told > 0 else None
+    return told if 0 < told <= _SLOWEST_MS else None
 
 
 def overlay(dataset: Dataset) -> np.ndarray | None:

@@ -18,7 +18,11 @@ PERSONAL: dict[str, tuple[str, ...]] = {
         "OtherPatientIDsSequence",
         "IssuerOfPatientID",
     ),
-    "birth date": ("PatientBirthDate", "PatientBirthTime"),
+    "birth date": (
+        "PatientBirthDate",
+        "PatientBirthTime",
+        "PatientBirthDateInAlternativeCalendar",
+    ),
     "age, sex or size": ("PatientAge", "PatientSex", "PatientSize", "PatientWeight"),
     "address or telephone": (
         "PatientAddress",

@@ -9,7 +9,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from core.dicom.grey import grey_scan
 from core.dicom.header import little_endian
-from core.dicom.stored import check_size, unpacked
+from core.dicom.stored import check_size, has_unused_bits, unpacked
 from core.scan_types import Grey
 from core.windowing import apply_window, window_between
 
@@ -19,6 +19,11 @@ _PALETTE = "PALETTE COLOR"
 _PRIMARIES = ("Red", "Green", "Blue")
 _COLOURS = {"RGB", "YBR_FULL", "YBR_FULL_422"}
 _COMPRESSED_COLOURS = {"YBR_ICT", "YBR_RCT"}
+_OF_COMPRESSED = (
+    *("ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
+    "EncapsulatedPixelDataValueTotalLength",
+)
+"""What tells where the frames of a compressed picture lie."""
 
 
 def read_pixels(dataset: Dataset) -> tuple[np.ndarray, Grey | None]:
@@ -44,9 +49,14 @@ def read_pixels(dataset: Dataset) -> tuple[np.ndarray, Grey | None]:
 
 
 def unpack_in_place(dataset: Dataset) -> None:
-    """Turn a compressed picture into a plain one, colours into RGB. Raises as ``read_pixels``."""
+    """Turn a picture that is compressed, or has bits beside its values, into a plain one without;
+    its colours into RGB. Raises as ``read_pixels``.
+
+    Bits beside the values may hold an overlay, and an overlay a name.
+    """
     check_size(dataset)
-    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+    compressed = dataset.file_meta.TransferSyntaxUID.is_encapsulated
+    if not compressed and not has_unused_bits(dataset):
         return
     stored = unpacked(dataset)
     dataset.BitsAllocated = 8 * stored.itemsize
@@ -54,9 +64,13 @@ def unpack_in_place(dataset: Dataset) -> None:
     if stored.ndim == 4:
         dataset.PhotometricInterpretation, dataset.PlanarConfiguration = "RGB", 0
     padding = b"\0" * (stored.nbytes % 2)
-    dataset.PixelData = stored.astype(stored.dtype.newbyteorder("<")).tobytes() + padding
+    order = "<" if compressed or little_endian(dataset) else ">"
+    dataset.PixelData = stored.astype(stored.dtype.newbyteorder(order)).tobytes() + padding
     dataset["PixelData"].VR = "OW" if stored.itemsize > 1 else "OB"
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    if compressed:
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        for keyword in _OF_COMPRESSED:
+            dataset.pop(keyword, None)
 
 
 def _palette(dataset: Dataset) -> Dataset:

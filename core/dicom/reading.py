@@ -13,10 +13,11 @@ from __future__ import annotations
 import io
 import logging
 import warnings
+from collections.abc import Sequence
 
 from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
-from pydicom.filereader import read_dataset
+from pydicom.filereader import _read_file_meta_info, read_dataset, read_preamble
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -30,7 +31,6 @@ from core.dicom import header, personal
 from core.dicom.pixels import PIXEL_KEYWORDS, read_pixels
 from core.scan_types import MAX_BYTES, Scan, ScanError
 
-MAX_META_BYTES = 2**20
 DAMAGED = (
     "This DICOM file is damaged, incomplete or of an unusual kind, so nothing of it is shown. "
     "Copy or export it again, if possible without compression."
@@ -66,10 +66,14 @@ def read_dicom(data: bytes) -> Scan:
         raise ScanError(DAMAGED) from error
 
 
-def parse(data: bytes) -> Dataset:
-    """The data set of a DICOM file, with a transfer syntax. Raises ScanError."""
+def parse(data: bytes, only: Sequence[str] = ()) -> Dataset:
+    """The data set of a DICOM file, with a transfer syntax. Raises ScanError.
+
+    ``only``: keywords of the elements that are wanted, where no picture is; the others may be
+    left out.
+    """
     try:
-        dataset = _parsed(data)
+        dataset = _parsed(data, only)
         _complete_meta(dataset)
     except ArchiveError as error:
         raise ScanError(str(error)) from error
@@ -105,16 +109,19 @@ def _without_picture(dataset: Dataset) -> str:
     return f"This DICOM file holds no picture.{kind} Choose the file of the image itself."
 
 
-def _parsed(data: bytes) -> Dataset:
-    start = 132 if data[128:132] == b"DICM" else 0
-    file = io.BytesIO(data[start : start + MAX_META_BYTES])
-    meta = read_dataset(file, False, True, stop_when=lambda tag, *_: tag.group != 2)
+def _parsed(data: bytes, only: Sequence[str]) -> Dataset:
+    file = io.BytesIO(data)
+    read_preamble(file, force=True)
+    # As pydicom itself will read it: it would unpack what is deflated without any limit.
+    meta = _read_file_meta_info(file)
     if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
-        return dcmread(io.BytesIO(data), force=True)
-    # pydicom would unpack without any limit.
-    content = inflate(data[start + file.tell() :], MAX_BYTES)
+        file.seek(0)
+        return dcmread(
+            file, stop_before_pixels=bool(only), force=True, specific_tags=list(only) or None
+        )
+    content = inflate(data[file.tell() :], MAX_BYTES)
     dataset = read_dataset(io.BytesIO(content), False, True)
-    dataset.file_meta = FileMetaDataset(meta)
+    dataset.file_meta = meta
     return dataset
 
 

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from pydicom import dcmread
 
 from core.dicom.header import agreed
-from core.dicom.reading import BARE_DICOM, read_dicom
+from core.dicom.reading import BARE_DICOM, parse, read_dicom
 from core.scan_types import MAX_FRAMES, MAX_PIXELS, TOO_LARGE, TOO_MANY, Grey, Scan, ScanError, rgb
-from core.windowing import apply_window, window_between
+from core.windowing import apply_window, linear_shape, window_between
 
 _NEEDED = (
     *("SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient", "Rows", "Columns"),
     *("NumberOfFrames", "AcquisitionNumber", "EchoNumbers", "InstanceNumber"),
+    "PhotometricInterpretation",
 )
 
 _DIGITS = 3
@@ -43,15 +42,14 @@ def slice_of(data: bytes) -> Slice | None:
     if data[128:132] != b"DICM" and data[:4] not in BARE_DICOM:
         return None
     try:
-        told = dcmread(
-            io.BytesIO(data), stop_before_pixels=True, force=True, specific_tags=list(_NEEDED)
-        )
+        told = parse(data, only=_NEEDED)
         if int(told.get("NumberOfFrames") or 1) != 1:
             return None
         turn = np.array(told.ImageOrientationPatient, float)
         across = np.cross(turn[:3], turn[3:])
         position = float(across @ np.array(told.ImagePositionPatient, float))
-        shape = (told.Rows, told.Columns, tuple(np.round(turn, 3).tolist()))
+        kind = str(told.get("PhotometricInterpretation"))
+        shape = (told.Rows, told.Columns, kind, tuple(np.round(turn, 3).tolist()))
         number = int(told.get("InstanceNumber") or 0)
         parts = (str(told.SeriesInstanceUID), str(told.get("EchoNumbers")), shape)
         series = hashlib.sha256(repr(parts).encode()).hexdigest()
@@ -131,6 +129,6 @@ def _joined(scans: list[Scan]) -> tuple[np.ndarray, Grey | None]:
         return pixels, replace(first, values=values, windows=windows)
     extents = [one.extent or (one.values.min(), one.values.max()) for one in greys]
     low, high = min(low for low, _ in extents), max(high for _, high in extents)
-    window = window_between(float(low), float(high))
+    window = window_between(float(low), float(high), linear_shape(values.dtype))
     shown = rgb(apply_window(values, window, first.inverted))
     return shown, replace(first, values=values, windows=((window,),), extent=(low, high))

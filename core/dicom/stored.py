@@ -19,7 +19,6 @@ from pydicom.uid import (
     UID,
     AllTransferSyntaxes,
     JPEG2000TransferSyntaxes,
-    JPEGLSTransferSyntaxes,
 )
 
 from core.dicom.header import or_else
@@ -130,11 +129,12 @@ def _plugin(dataset: Dataset, count: int) -> str:
 
 
 def _by(plugin: str, dataset: Dataset, count: int) -> np.ndarray:
+    # Decoders hand over colour by pixel, or correct this themselves, whatever the header says.
+    told = {"decoding_plugin": plugin, "correct_unused_bits": False, "planar_configuration": 0}
+
     def frame(index: int) -> np.ndarray:
         try:
-            return pixel_array(
-                dataset, index=index, decoding_plugin=plugin, correct_unused_bits=False
-            )
+            return pixel_array(dataset, index=index, **told)
         except BaseException as error:
             # The decoder of run lengths is written in Rust, whose panics are no Exception.
             if type(error).__name__ == "PanicException":
@@ -146,14 +146,12 @@ def _by(plugin: str, dataset: Dataset, count: int) -> np.ndarray:
 
 
 def _by_gdcm(dataset: Dataset, frames: list[bytes]) -> np.ndarray:
-    samples, allocated = int(dataset.SamplesPerPixel), int(dataset.BitsAllocated)
-    stored, signed = int(dataset.BitsStored), int(dataset.PixelRepresentation)
-    syntax = dataset.file_meta.TransferSyntaxUID
-    if syntax in JPEGLSTransferSyntaxes:  # gdcm goes by the depth that the frame tells
-        stored = _codestream(frames[0])[0]
-        allocated = 8 if stored <= 8 else 16
+    samples, signed = int(dataset.SamplesPerPixel), int(dataset.PixelRepresentation)
+    # The depth that the frame tells, not the header: gdcm drops the bits above it.
+    stored = _codestream(frames[0])[0]
+    allocated = 8 if stored <= 8 else 16
     about = {
-        "syntax": str(syntax),
+        "syntax": str(dataset.file_meta.TransferSyntaxUID),
         "photometric": str(dataset.PhotometricInterpretation),
         "width": int(dataset.Columns),
         "height": int(dataset.Rows),
@@ -174,6 +172,11 @@ def _by_gdcm(dataset: Dataset, frames: list[bytes]) -> np.ndarray:
     return colours
 
 
+def has_unused_bits(dataset: Dataset) -> bool:
+    """Whether the words of a plain picture have more bits than its values."""
+    return "PixelData" in dataset and int(dataset.BitsStored) < int(dataset.BitsAllocated)
+
+
 def _without_unused_bits(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
     """Values in the bits that are said to hold them; the others may hold an overlay (C.7.6.3).
 
@@ -183,8 +186,8 @@ def _without_unused_bits(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
         return stored
     size, used = 8 * stored.itemsize, int(dataset.BitsStored)
     above = size - 1 - or_else(dataset.get("HighBit"), used - 1)
-    if not 0 < used <= size - above or size == used:
-        return stored
+    if above < 0 or not 0 < used <= size - above or size == used:
+        return stored  # also a frame that is less deep than the header says
     if stored.dtype.kind == "u" and above == size - used:
         return stored & stored.dtype.type(2**used - 1)
     return (stored << above) >> (size - used)  # of signed numbers this repeats the sign
@@ -205,14 +208,11 @@ def _checked_frames(dataset: Dataset, count: int) -> list[bytes]:
 
 
 def _codestream(frame: bytes) -> tuple[int, int, int] | None:
-    """Bits, height and width that a JPEG or JPEG 2000 frame claims; None for other kinds.
-
-    Bits are 0 for JPEG 2000.
-    """
+    """Bits, height and width that a JPEG or JPEG 2000 frame claims; None for other kinds."""
     start = frame.find(_J2K_START, 0, 4096)
     if start >= 0:
         right, bottom, left, top = struct.unpack_from(">4I", frame, start + 8)
-        return 0, bottom - top, right - left
+        return (frame[start + 42] & 0x7F) + 1, bottom - top, right - left
     place = 2 if frame.startswith(b"\xff\xd8") else len(frame)
     while place + 9 <= len(frame):
         if frame[place] != 0xFF:
