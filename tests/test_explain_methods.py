@@ -196,6 +196,21 @@ def test_eigen_cam_by_hand(by_hand: Classifier):
         check(explanation.heatmaps[0], raw.max(), raw)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_eigen_cam_unrelated_to_the_mean_shows_what_stands_out(monkeypatch, sign):
+    """Of opposite channels the mean is 0 everywhere, and the sign that LAPACK happens to give
+    says nothing: the place that differs from all others is the positive one."""
+    from core.explain import eigen_cam
+
+    one = np.array([[3.0, -1], [-1, -1]])
+    largest = eigen_cam._largest
+    monkeypatch.setattr(
+        eigen_cam, "_largest", lambda matrix: (largest(matrix)[0], sign * largest(matrix)[1])
+    )
+    found = eigen_cam.first_component(np.stack([one, -one], axis=-1))
+    np.testing.assert_allclose(found, np.sqrt(2) * one)
+
+
 def test_eigen_cam_of_even_features_says_so(by_hand: Classifier):
     even = np.full((1, 2, 2, 2), 0.1, np.float32)
     heatmap = METHODS["eigen-cam"].run(by_hand, None, 0, features=even).heatmaps[0]

@@ -20,7 +20,7 @@ from networks import (
 from sklearn.decomposition import PCA
 from test_faithfulness import LOOKS_AT_QUADRANT, QUADRANT, WHITE, sigmoid
 
-from core.classifiers.base import Classifier, probabilities
+from core.classifiers.base import Classifier, Target, probabilities
 from core.datasets.phantoms import phantom
 from core.explain import METHODS, Heatmap
 from core.explain.heatmap import NO_EVIDENCE
@@ -40,13 +40,13 @@ SYSTEMS = ("busi-efficientnet-b0", "us9016-vgg19-efficientnetb0")
 """One a framework; the second has a layer that two branches share."""
 
 
-def scene_of(classifier: Classifier, batch: np.ndarray, target: int, **more) -> Scene:
+def scene_of(classifier: Classifier, batch: np.ndarray, target: Target, **more) -> Scene:
     features = classifier.features(batch, more.get("layer"))
     grey = np.full((48, 40, 3), 90, np.uint8)
     return Scene(classifier, grey, batch, features, "it", target, **more)
 
 
-def by_hand(target: int) -> Scene:
+def by_hand(target: Target) -> Scene:
     return scene_of(tiny_classifier("torch"), HAND_IMAGE, target)
 
 
@@ -112,6 +112,20 @@ class TestGradCam:
         assert "84 % of the evidence" in positive.text
         assert "adds 1 to the score" in last.text
         assert "first order" not in weights.text
+
+    @pytest.mark.parametrize(
+        ("target", "enough", "likeness"), [([0, 0, 1], "1", "0.99"), ([2, 1, 0], "2", "0.25")]
+    )
+    def test_how_many_channels_are_enough_by_hand(self, target, enough, likeness):
+        """The whole is B0 / 4 - B1 / 2 or B0 / 2 + B1 / 4, with B0 = [[0, 1], [2, 4]] and
+        B1 = [[8, 2], [2, 0]]: -B1 / 2 correlates 10.875 / (3 * 3.6465) with it, B0 / 2
+        0.3125 / (1.479 * 0.829)."""
+        summed = LESSONS["grad-cam"](by_hand(np.float32(target)))[2]
+        assert f"of 2 channels the strongest {enough} already make" in summed.text
+        assert [one.caption for one in summed.pictures] == [
+            f"correlation with the sum of all: {likeness}",
+            "correlation with the sum of all: 1.00",
+        ]
 
     def test_where_the_network_goes_on_the_channels_do_not_add_up(self):
         """What the score falls by without features, worked out with the head; before the last
