@@ -53,8 +53,11 @@ class CallsAllMalignant:
         return slice(None)
 
     def head(self, features, target, layer=None):
+        return self.logits_from(features), np.ones_like(features)
+
+    def logits_from(self, features, layer=None):
         logits = np.log([[SHARES[name] for name in self.recipe.classes]] * len(features))
-        return logits.astype(np.float32), np.ones_like(features)
+        return logits.astype(np.float32)
 
 
 @pytest.fixture
