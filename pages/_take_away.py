@@ -164,7 +164,7 @@ def _maps(view: View, opinion: Opinion, methods: Sequence[str]) -> tuple[Evidenc
 
 
 def _spread(view: View, opinion: Opinion) -> tuple[float, float]:
-    """Lowest and highest probability of the likeliest class over changed copies of the scan."""
+    """Lowest and highest probability of the likeliest class over the scan and changed copies."""
     spread, index = kept.spread(view), opinion.classes.index(opinion.label)
     return float(spread.low[index]), float(spread.high[index])
 

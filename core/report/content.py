@@ -166,9 +166,9 @@ def _notes(findings: Findings) -> Iterator[Note]:
         yield Note("Prediction set", findings.set_note)
     if findings.spread is not None:
         low, high = map(percent, findings.spread)
-        text = f"Over slightly changed copies of the scan it ran from {low} to {high}."
+        text = f"Over the scan and slightly changed copies of it, it ran from {low} to {high}."
         if findings.spread_note:
-            text += f" They were {findings.spread_note}."
+            text += f" The copies were {findings.spread_note}."
         yield Note(f"{findings.opinion.label.capitalize()}, if the scan changes", text)
     yield Note("Calibration", _calibration(findings))
     if findings.trust:
@@ -179,7 +179,8 @@ def _set_note(findings: Findings) -> Note:
     classes, coverage = findings.prediction_set, percent(findings.coverage)
     title = f"Prediction set at {coverage} coverage: {', '.join(classes)}"
     covers = findings.set_note or (
-        f"Such sets hold the true class of {coverage} of scans like the validation images."
+        f"Such sets are made to hold the true class of {coverage} of scans like the validation "
+        "images, on average over all classes."
     )
     if len(classes) == 1:
         return Note(title, covers)
