@@ -183,6 +183,33 @@ def test_a_name_of_two_letters_goes_from_free_text(text):
     assert not copied(made).get("Manufacturer")
 
 
+def test_a_name_of_two_signs_goes_from_within_text_without_spaces():
+    made = dataset(NOISE, PatientName="王^明", Manufacturer="予王明様")
+    made.SpecificCharacterSet = "ISO_IR 192"
+    assert not copied(made).get("Manufacturer")
+
+
+@pytest.mark.parametrize("group", [0x6000, 0x6002, 0x601E])
+def test_remarks_on_every_overlay_go(group):
+    made = dataset(NOISE)
+    made.add_new((group, 0x4000), "LT", "seen on the ward")
+    assert not copied(made).group_dataset(group)
+
+
+def test_bytes_behind_the_pixels_go():
+    made = dataset(NOISE)
+    made.PixelData += SECRET.encode()
+    assert traces(saved(made)) and traces(deidentify([saved(made)])[0]) == []
+
+
+def test_each_of_several_uids_is_replaced():
+    made = dataset(NOISE)
+    made.IrradiationEventUID = [f"{ROOT}.1", f"{ROOT}.2", f"{ROOT}.1"]
+    first, second, third = copied(made).IrradiationEventUID
+    assert first == third != second
+    assert traces(saved(made)) and traces(deidentify([saved(made)])[0]) == []
+
+
 def test_two_letters_within_a_word_are_no_name():
     made = dataset(NOISE, PatientName="Li^Wu^^Mr", Manufacturer="Limited Wulf", Modality="MR")
     told = copied(made)

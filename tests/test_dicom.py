@@ -18,7 +18,7 @@ import pytest
 from dicoms import NOISE, dataset, dicom, items, refused, saved
 from PIL import Image
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.pixels import apply_color_lut, apply_modality_lut
+from pydicom.pixels import apply_color_lut, apply_modality_lut, convert_color_space
 from pydicom.uid import (
     MPEG2MPML,
     UID,
@@ -165,6 +165,12 @@ def test_compressed_values_in_the_upper_bits(tmp_path, kind):
     made = pydicom.dcmread(io.BytesIO(by_gdcm(tmp_path, dicom(NOISE << 4, bits=16), kind)))
     made.BitsStored, made.HighBit = 12, 15
     assert np.array_equal(read_scan(saved(made)).grey.values[0], NOISE)
+
+
+def test_luminance_and_chrominance_that_gdcm_unpacks():
+    stored = convert_color_space(COLOURS, "RGB", "YBR_FULL")
+    made = dataset(stored, "RGB", syntax=JPEGLSLossless, PhotometricInterpretation="YBR_FULL")
+    assert np.abs(read_scan(saved(made)).pixels.astype(int) - COLOURS).max() <= 2
 
 
 @pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless], ids=lambda one: one.name)

@@ -110,6 +110,29 @@ def test_a_modality_table_and_a_voi_table():
     ]
 
 
+def test_a_table_of_all_words_tells_no_length():
+    table = lut(0, range(2**16), 16)
+    table.LUTDescriptor = [0, 0, 16]  # C.11.1.1: 0 stands for 65536
+    values = np.array([[0, 1000, 65535]], np.uint16)
+    assert read_scan(dicom(values, ModalityLUTSequence=[table])).grey.values[0].tolist() == [
+        [0, 1000, 65535]
+    ]
+
+
+def test_a_negative_first_value_that_was_written_as_unsigned():
+    values = np.array([[-3, -2, -1, 0]], np.int16)
+    table = lut(0, [10, 20, 30], 8)
+    table.add_new("LUTDescriptor", "US", [3, 2**16 - 2, 8])  # -2
+    grey = read_scan(dicom(values, ModalityLUTSequence=[table])).grey
+    assert grey.values[0].tolist() == [[10, 10, 20, 30]]
+
+
+def test_the_unit_of_values_is_told_unless_there_is_none():
+    for told, unit in (("HU", "HU"), ("US", ""), (None, "")):  # US: unspecified
+        elements = {"RescaleType": told} if told else {}
+        assert read_scan(dicom(NOISE, **elements)).grey.unit == unit
+
+
 def test_a_voi_table_of_8_bits_over_many_values():
     table = lut(0, [number // 16 for number in range(4096)], 8)
     assert np.array_equal(grey_of(dicom(NOISE, bits=12, VOILUTSequence=[table])), NOISE // 16)

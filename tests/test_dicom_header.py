@@ -78,7 +78,18 @@ def region(**elements) -> pydicom.Dataset:
         # no two numbers: no millimetres, but the picture is good
         ({"PixelSpacing": "0.5"}, None),
         ({"ImagerPixelSpacing": "0.1"}, None),
+        # of sizes below a micrometre, too, a thousandth is what may be rounded
+        (
+            {
+                "SequenceOfUltrasoundRegions": [
+                    region(PhysicalDeltaX=2e-5, PhysicalDeltaY=2e-5),
+                    region(PhysicalDeltaX=4e-5, PhysicalDeltaY=4e-5),
+                ]
+            },
+            None,
+        ),
         # the copy was made smaller, the regions still tell of the first picture
+        ({"SequenceOfUltrasoundRegions": [region(RegionLocationMaxY1=95)]}, None),
         ({"SequenceOfUltrasoundRegions": [region(RegionLocationMaxX1=95)]}, None),
     ],
 )

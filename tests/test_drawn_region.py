@@ -22,6 +22,12 @@ def test_a_lasso_holds_what_it_surrounds():
     assert mask.sum() == 15
 
 
+def test_corners_of_a_lasso_are_at_the_nearest_pixels():
+    square = {"x": [1.6, 4.4, 4.4, 1.6], "y": [2.4, 2.4, 4.6, 4.6]}
+    found = np.argwhere(drawn_mask([], [square], 8, 8))
+    assert (found.min(axis=0).tolist(), found.max(axis=0).tolist()) == ([2, 2], [5, 4])
+
+
 def test_several_shapes_are_one_region():
     box, lasso = {"x": [0, 1], "y": [0, 1]}, {"x": [3, 5, 5, 3], "y": [3, 3, 5, 5]}
     mask = drawn_mask([box], [lasso], 6, 6)

@@ -29,6 +29,7 @@ def test_a_volume_is_read_slice_by_slice(kind, pack):
     assert scan.pixels.shape == (3, 6, 5, 3)
     # From below upwards; the patient's right on the left of the screen, the front at the top.
     assert np.array_equal(scan.grey.values[1], VALUES[::-1, ::-1, 1].T)
+    assert scan.grey.values.dtype == np.int16
     assert scan.spacing_mm == pytest.approx((0.7, 0.5))
     assert scan.modality is None
     assert not scan.dicom
@@ -82,6 +83,12 @@ def test_one_slice_over_time_has_a_frame_a_time(axis):
 def test_a_volume_may_have_axes_of_one_place_behind_it():
     data = nifti(VALUES[..., None, None])
     assert np.array_equal(read_scan(data).grey.values, read_scan(nifti(VALUES)).grey.values)
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("meter", 1000), ("mm", 1), ("micron", 0.001)])
+def test_millimetres_of_every_unit(unit, factor):
+    spacing = read_scan(nifti(VALUES, unit=unit)).spacing_mm
+    assert spacing == pytest.approx((0.7 * factor, 0.5 * factor))
 
 
 def test_without_a_unit_there_are_no_millimetres():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 
 import numpy as np
@@ -133,8 +134,28 @@ def test_both_pictures_are_linked_and_drawn_to_scale():
     assert figure.layout.yaxis.scaleanchor == "x"
     assert figure.layout.newshape.label.texttemplate == "%{length:.1f} mm"
     assert figure.layout.dragmode == "drawline"
+    for picture in (figure.data[0], figure.data[2]):
+        assert (picture.dx, picture.dy) == (0.25, 0.5)
     unknown = viewing_panels(pixels, pixels, None, "Move")
     assert "mm" not in unknown.layout.newshape.label.texttemplate
+
+
+def test_drawings_lie_over_the_view_alone_and_a_box_over_both():
+    pixels = np.zeros((40, 80, 3), np.uint8)
+    drawing = np.zeros((40, 80), bool)
+    drawing[1:3, 4:8] = True
+    box = {"x": (1, 2), "y": (3, 4)}
+    figure = viewing_panels(pixels, pixels, None, "Move", drawing, box)
+    original, view = (
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(one.source.partition(",")[2]))))
+        for one in (figure.data[0], figure.data[2])
+    )
+    assert not original.any()
+    assert np.array_equal(view.any(axis=-1), drawing)
+    assert [(one.xref, one.x0, one.x1, one.y0, one.y1) for one in figure.layout.shapes] == [
+        ("x", 1, 2, 3, 4),
+        ("x2", 1, 2, 3, 4),
+    ]
 
 
 def test_an_area_is_measured_in_millimetres():
@@ -146,6 +167,10 @@ def test_an_area_is_measured_in_millimetres():
     assert found.area == pytest.approx(25)
     assert (found.width, found.height) == (5, 5)
     assert (found.mean, found.deviation) == (7, 0)
+    ramp = np.tile(np.arange(80.0), (40, 1))
+    assert measure([0, 2, 2, 0], [0, 0, 1, 1], ramp, None).deviation == pytest.approx(
+        (2 / 3) ** 0.5
+    )
     assert measure([20, 40, 40], [10, 10, 20], values, None).area == 100
     assert measure([900, 901, 901], [10, 10, 20], values, None) is None
     values[15, 30] = np.nan
