@@ -42,7 +42,10 @@ def occlusion(
         with np.errstate(over="ignore", invalid="ignore"):
             whole, rest = logits[index].astype(np.float64) @ weights[index], hidden @ weights[index]
             drops = whole - rest
-        if np.abs(drops).max() <= NEGLIGIBLE * max(abs(whole), np.abs(rest).max()):
+        # A logit near 0 is rounded as coarsely as those beside it.
+        if np.abs(drops).max() <= NEGLIGIBLE * max(
+            np.abs(logits[index]).max(), np.abs(hidden).max()
+        ):
             drops = np.zeros_like(drops)
         heatmaps.append(positive_part(_mean_on_pixels(drops, squares, image.shape[:2])))
     return Explanation(tuple(heatmaps), logits)
