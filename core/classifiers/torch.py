@@ -50,8 +50,7 @@ class TorchClassifier(Classifier):
             return _to_numpy(self._answer(self._to_torch(features), layer))
 
     def logits(self, batch: np.ndarray) -> np.ndarray:
-        with torch.inference_mode():
-            return _to_numpy(self._network(self._to_torch(batch)))
+        return self.logits_from(batch, INPUT)
 
     def rough_features(self, batch: np.ndarray, layer: str | None = None) -> np.ndarray:
         layer = self._layer(layer)
