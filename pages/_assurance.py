@@ -12,7 +12,7 @@ from core.findings import NO_REGION
 from core.guard import GuardVerdict
 from core.predict import Opinion
 from core.recipes import load_recipe
-from core.wording import percent
+from core.wording import percent, unbroken
 from pages import _kept as kept
 from pages import _shared as shared
 from pages._frame import plain, quiet
@@ -120,7 +120,7 @@ def show_assurance(found: Assurance):
     sets, steady, guard = st.columns(3, gap="large")
     with sets:
         title = f"**Prediction set, {percent(found.conformal.coverage)}**"
-        st.markdown(title, help=plain(found.conformal.sentence))
+        st.markdown(unbroken(title), help=plain(found.conformal.sentence))
         quiet(NO_SET if found.classes is None else plain(", ".join(found.classes)))
     with guard:
         st.markdown("**Like its training images?**", help=plain(found.guard.sentence))

@@ -191,7 +191,7 @@ def _columns(aim: Aim) -> dict:
         for name, heading in (SHOWN | JUDGED).items()
     }
     return {
-        "system": st.column_config.TextColumn("System", width=190),
+        "system": st.column_config.TextColumn("System", width=262),
         "method": st.column_config.TextColumn("Method", width=100),
         "score": st.column_config.NumberColumn(
             aim.name, format="%.0f %%", help="The system's estimate for this class.", width=76

@@ -59,7 +59,8 @@ class _Desk:
 @fragment
 def show_downloads(place: str, offers: Sequence[Offer], view: object = "") -> None:
     """The buttons, and below them, for a moment, what hands over their files."""
-    show_buttons(place, offers, view)
+    with st.container(horizontal=True):
+        show_buttons(place, offers, view)
     hand_over(place)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.explain import METHODS, Parameter
+from core.recipe import Recipe
 from core.recipes import load_recipe
 from core.scans import ScanError
 from pages import _current as current
@@ -179,6 +180,24 @@ def common_classes(recipe_ids: list[str]) -> list[str]:
     """Classes that all systems know, in the order of the first."""
     first, *others = (load_recipe(one).classes for one in recipe_ids)
     return [name for name in first if all(name in classes for classes in others)]
+
+
+def left_out(recipe_ids: list[str]) -> str:
+    """Which classes some of the systems know and some do not, as a sentence; empty if there are
+    none."""
+    recipes = [load_recipe(one) for one in recipe_ids]
+    common = common_classes(recipe_ids)
+    told = [
+        f"*{plain(name)}* (unknown to {', '.join(_without(recipes, name))})"
+        for name in dict.fromkeys(name for recipe in recipes for name in recipe.classes)
+        if name not in common
+    ]
+    return f"Left out: {'; '.join(told)}." if told else ""
+
+
+def _without(recipes: list[Recipe], name: str) -> list[str]:
+    """Titles of the systems that do not know a class."""
+    return [plain(recipe.title) for recipe in recipes if name not in recipe.classes]
 
 
 def likeliest(view: View, classes: list[str]) -> str:

@@ -72,7 +72,7 @@ def show_verdict(view: View, opinion: Opinion, trust: str, abstain: str | None) 
     ``abstain`` says why there is no decision, if there is none.
     """
     recipe, best = load_recipe(view.recipe_id), float(opinion.probabilities.max())
-    left, right = st.columns([1, 2.4], gap="large", vertical_alignment="center")
+    left, right = st.columns([1, 1.7], gap="medium", vertical_alignment="center")
     with left:
         show_name(view.item)
         show_personal_data(view.item)

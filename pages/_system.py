@@ -75,21 +75,21 @@ def _show_figures(recipe: Recipe, metrics: dict) -> None:
     if not shown:
         st.markdown("This system has not been measured on unseen scans.")
         return
-    for column, name in zip(st.columns(len(shown)), shown, strict=True):
-        one = _measured(metrics, "grouped", name)
-        column.metric(
-            metric_title(name, recipe.classes),
-            percent(one["value"]),
-            _certainty(one),
-            delta_color="off",
-            delta_arrow="off",
-        )
+    with st.container(horizontal=True, gap="medium"):
+        for name in shown:
+            _show_figure(metric_title(name, recipe.classes), _measured(metrics, "grouped", name))
     grouped = metrics["grouped"]
     quiet(
         f"Measured on {grouped['n']} scans it had never seen, in {grouped['n_groups']} groups "
         f"({READERS[recipe.data.dataset].groups}), none of which it was trained on (grouped split)."
         + _other_splits(grouped)
     )
+
+
+def _show_figure(title: str, one: dict) -> None:
+    certainty = _certainty(one)
+    look = {"delta_color": "off", "delta_arrow": "off", "width": "content"}
+    st.metric(title, percent(one["value"]), certainty, **look)
 
 
 def _other_splits(grouped: dict) -> str:

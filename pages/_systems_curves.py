@@ -45,7 +45,7 @@ def show_curves(runs: list[Run], picture: str) -> None:
         except EvaluationError as error:
             quiet(f"*{plain(one.recipe.title)}*: {plain(str(error))}")
     if drawn:
-        names = "; ".join(curves.name for curves in drawn)
+        names = "; ".join(f"{one.name}, {one.about}" for one in drawn)
         figure = curve_figure(drawn, label)
         show_figure(figure, "curves", picture, f"ROC and precision-recall of {label}: {names}.")
     quiet(
@@ -147,12 +147,12 @@ def _curves(one: Run, label: str) -> Curves:
     values = one.metrics["values"]
     count = int((one.test["label"] == label).sum())
     name = (
-        f"{one.recipe.title}, {one.about} ({count} {label}): "
-        f"AUC {interval_text(values[f'auc_{label}'])}, "
+        f"{one.recipe.title}: AUC {interval_text(values[f'auc_{label}'])}, "
         f"AP {interval_text(values[f'pr_auc_{label}'])}"
     )
     roc, precision_recall = data.roc_curve(one, label), data.precision_recall_curve(one, label)
-    return Curves(name, roc, precision_recall, count / one.n)
+    about = f"{one.about} ({count} {label})"
+    return Curves(name, about, roc, precision_recall, count / one.n)
 
 
 def _calibration(one: Run, label: str | None) -> Calibration:

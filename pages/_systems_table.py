@@ -57,10 +57,10 @@ def show_table(table: pd.DataFrame, protocol: str, metrics: list[str]) -> None:
         key="systems table",
         alt=f"Table of {len(shown)} systems with their figures: {SPLIT_TITLES[protocol]}",
     )
-    text, button = st.columns([5, 1])
+    text, button = st.columns([4, 1])
     with text:
         quiet(READING + _timed())
-    with button.container(horizontal_alignment="right"):
+    with button:
         _show_download(table)
 
 

@@ -98,6 +98,8 @@ def compare(
         judged = st.toggle("Deletion and insertion", key="compare judged", help=WHAT_JUDGES)
     if aim is None:
         return
+    if missing := inputs.left_out(recipe_ids):
+        quiet(missing)
     views = [View(item, frame, one, layers[one], outline) for one in recipe_ids]
     questions = [Question(one, aim, settings[one]) for one in method_ids]
     progress = st.container()
@@ -112,8 +114,7 @@ def compare(
             show_agreement(views, question)
     show_table(entries, aim)
     picture = offer_of_picture(rows, str(aim), colour_map, drawn)
-    with st.container(horizontal=True):
-        show_downloads("compare", [*offers(entries, aim, outline), picture], aim)
+    show_downloads("compare", [*offers(entries, aim, outline), picture], aim)
     asked = [(view, question) for view in views for question in questions]
     awaited = [one for one in asked if known(*one) is None]
     unjudged = [one for one in asked if judged and _can_be_judged(*one)]
@@ -240,10 +241,12 @@ def _panel(one: Entry) -> Panel:
         return Panel(name, None, note=found.note)
     lines = [_duration(found.seconds)]
     if place := one.located:
-        lines[0] += f" · IoU {place.iou:.2f} · Dice {place.dice:.2f}"
-        lines.append(f"recall {place.recall:.2f} · energy inside {_figure(place.energy_inside)}")
+        lines[0] += f" · recall {place.recall:.2f}"
+        lines.append(f"IoU {place.iou:.2f} · Dice {place.dice:.2f}")
+        lines.append(f"energy inside {_figure(place.energy_inside)}")
     if one.judged:
-        lines.append(f"deletion {one.judged.deletion:.2f} · insertion {one.judged.insertion:.2f}")
+        lines.append(f"deletion {one.judged.deletion:.2f}")
+        lines.append(f"insertion {one.judged.insertion:.2f}")
     return Panel(name, found.heatmap.values, "\n".join(lines), _brief(found.note))
 
 

@@ -183,12 +183,11 @@ def test_a_huge_scan_is_thinned_but_keeps_its_coordinates():
 
 
 def test_colour_bar_names_what_it_measures(pixels):
-    bar = opinion.evidence_panels(pixels, np.eye(7), "malignant").data[1].colorbar
-    assert dict(zip(bar.tickvals, bar.ticktext, strict=True)) == {
-        0: "0",
-        0.5: "relative evidence for malignant",
-        1: "1",
-    }
+    figure = opinion.evidence_panels(pixels, np.eye(7), "malignant")
+    assert figure.data[1].colorbar.tickvals == (0, 1)
+    (title,) = [one for one in figure.layout.annotations if "evidence" in one.text]
+    assert (title.text, title.x) == ("relative evidence for malignant", 0.5)
+    assert figure.data[1].colorbar.x == 0.5
 
 
 @pytest.mark.parametrize(("name", "uniform"), [(n, n[:3] != "Jet") for n in style.COLOUR_MAPS])

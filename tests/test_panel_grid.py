@@ -113,8 +113,10 @@ def test_without_a_lesion_no_outline_is_drawn(outline):
 
 
 def test_the_colour_key_does_not_fade_and_names_what_it_measures():
-    key = panel_grid([row("A", corner())], "malignant", "Viridis").data[-1].marker
-    assert key.colorbar.ticktext == ("0", "relative evidence for malignant", "1")
+    figure = panel_grid([row("A", corner())], "malignant", "Viridis")
+    key = figure.data[-1].marker
+    assert key.colorbar.tickvals == (0, 1)
+    assert "relative evidence for malignant" in texts(figure)
     assert not [colour for _, colour in key.colorscale if colour.startswith("rgba")]
     assert (key.cmin, key.cmax) == (0, 1)
 

@@ -32,12 +32,13 @@ def a_history(epochs: int) -> pd.DataFrame:
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
 def test_every_system_has_a_legend_its_colour_and_two_bands(number):
     systems = [
-        figures.Curves(f"System {n}, grouped split, n = 9", a_curve(1), a_curve(0.5), 0.25)
+        figures.Curves(f"System {n}", "grouped split, n = 9", a_curve(1), a_curve(0.5), 0.25)
         for n in range(number)
     ]
     figure = figures.curve_figure(systems, "malignant")
     named = [trace for trace in figure.data if trace.name]
-    assert [trace.name for trace in named if trace.showlegend is None] == [s.name for s in systems]
+    legend = [trace.name for trace in named if trace.showlegend is None]
+    assert legend == [f"System {n}<br>grouped split, n = 9" for n in range(number)]
     assert len({trace.line.color for trace in named}) == number
     assert len({trace.line.dash for trace in named}) == number
     assert sum(trace.fill == "tonexty" for trace in figure.data) == 2 * number
@@ -46,7 +47,7 @@ def test_every_system_has_a_legend_its_colour_and_two_bands(number):
 
 
 def test_precision_is_drawn_in_steps_that_hold_up_to_their_recall():
-    system = figures.Curves("A", a_curve(1), a_curve(0.5), 0.25)
+    system = figures.Curves("A", "n", a_curve(1), a_curve(0.5), 0.25)
     figure = figures.curve_figure([system], "malignant")
     (steps,) = [t for t in figure.data if t.name and t.xaxis == "x2"]
     assert steps.line.shape == "vh"

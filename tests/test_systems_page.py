@@ -224,7 +224,7 @@ def test_another_class_leaves_out_who_does_not_know_it(page):
         for one in runs(page):
             known = label in one.recipe.classes
             assert (f"*{one.recipe.title}* does not know" not in words(page)) == known
-            assert (f"{one.recipe.title}, grouped" in alternative(page)) == known
+            assert (f"{one.recipe.title}: AUC" in alternative(page)) == known
 
 
 def test_only_the_open_view_is_computed(page, monkeypatch):

@@ -61,11 +61,12 @@ def class_pie(counts: pd.Series) -> go.Figure:
         hole=0.55,
         sort=False,
         direction="clockwise",
-        texttemplate="%{label}<br>%{percent:.1%}",
+        text=[in_percent(n / counts.sum(), 1) for n in counts],
+        texttemplate="%{label}<br>%{text}",
         textposition="outside",
         automargin=True,
         marker_colors=list(colours(counts.index).values()),
-        hovertemplate="%{label}: %{value} images, %{percent}<extra></extra>",
+        hovertemplate="%{label}: %{value} images, %{text}<extra></extra>",
     )
     return _plain(go.Figure(ring), legend=False)
 
@@ -154,13 +155,13 @@ def mean_histogram(facts: pd.DataFrame, column: str, title: str) -> go.Figure:
         figure.add_scatter(
             name=label,
             x=(edges[:-1] + edges[1:]) / 2,
-            y=counts / max(counts.sum(), 1),
+            y=100 * counts / max(counts.sum(), 1),
             line={"shape": "hvh", "color": colour, "width": 2, "dash": DASHES[number % 4]},
-            hovertemplate=f"{label}, about %{{x:.2f}}: %{{y:.1%}} of its images<extra></extra>",
+            hovertemplate=f"{label}, about %{{x:.2f}}: %{{y:.1f}} % of its images<extra></extra>",
         )
     told = facts[column].dropna()
     margin = 2 / _STEPS
-    figure.update_yaxes(tickformat=".0%", rangemode="tozero")
+    figure.update_yaxes(ticksuffix=" %", rangemode="tozero")
     figure.update_xaxes(range=[max(0, told.min() - margin), min(1, told.max() + margin)])
     return _plain(figure, x=title, y="Share of the images")
 
@@ -175,20 +176,20 @@ def pixel_histogram(histogram: pd.DataFrame) -> go.Figure:
         go.Scatter(
             name=label,
             x=part["intensity"],
-            y=part["share"],
+            y=100 * part["share"],
             mode="lines",
             line={"color": colour, "width": 2, "dash": DASHES[number % 4]},
-            hovertemplate=f"{label}, %{{x:.2f}}: %{{y:.1%}} of its pixels<extra></extra>",
+            hovertemplate=f"{label}, %{{x:.2f}}: %{{y:.1f}} % of its pixels<extra></extra>",
         )
         for number, (label, colour) in enumerate(colours(histogram["label"].unique()).items())
         for part in [histogram[histogram["label"] == label]]
     ]
     figure = go.Figure(lines)
-    figure.update_yaxes(tickformat=".0%", rangemode="tozero")
+    figure.update_yaxes(ticksuffix=" %", rangemode="tozero")
     is_black = histogram["intensity"] == histogram["intensity"].min()
     black, top = histogram[is_black], histogram.loc[~is_black, "share"].max()
     if black["share"].max() > _MOST_BLACK * top:
-        figure.update_yaxes(range=[0, 1.1 * top])
+        figure.update_yaxes(range=[0, 110 * top])
         shares = ", ".join(f"{one.label} {in_percent(one.share)}" for one in black.itertuples())
         figure.add_annotation(
             text=f"black: {shares}",

@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 from core.borders import border_trace
 from core.figures.panels import (
     axis_suffix,
+    bar_title,
     colour_bar,
     heatmap_trace,
     opacity_slider,
@@ -120,7 +121,7 @@ def evidence_panels(
     figure = go.Figure(
         [
             go.Image(**picture, **_on(1)),
-            go.Heatmap(**only, **_on(2), colorbar=colour_bar(explained)),
+            go.Heatmap(**only, **_on(2), colorbar=colour_bar()),
             go.Image(**picture, **_on(3)),
             go.Heatmap(**over, **_on(3), opacity=opacity),
         ]
@@ -140,11 +141,12 @@ def evidence_panels(
         margin=_MARGIN,
         annotations=[
             panel_title("Scan", 1),
+            bar_title(explained, 0.5, "center", 30),
             panel_title("Overlay", 3),
             *([over_panel(empty, 2)] if empty else []),
         ],
         dragmode="pan",
-        sliders=[opacity_slider(opacity, [OVERLAY_TRACE], _PANELS[2][0] + 0.08)],
+        sliders=[opacity_slider(opacity, [OVERLAY_TRACE], _PANELS[2][0] + 0.12)],
         modebar={"bgcolor": CLEAR, "orientation": "h"},
         paper_bgcolor=CLEAR,
         plot_bgcolor=CLEAR,

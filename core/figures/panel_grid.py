@@ -14,6 +14,7 @@ from core.figures.opinion import peak_place
 from core.figures.panels import (
     MAX_PICTURE_SIDE,
     axis_suffix,
+    bar_title,
     colour_bar,
     heatmap_trace,
     opacity_slider,
@@ -71,7 +72,7 @@ def panel_grid(
     plan = _Plan.of(parts, width, height)
     look = _Look(COLOUR_MAPS[colour_map], opacity, border_trace(outline))
     pictures = {id(row.pixels): picture_trace(row.pixels, plan.largest) for row in rows}
-    traces, annotations, axes = [], [_SLIDER_NAME], {}
+    traces, annotations, axes = [], [_SLIDER_NAME, bar_title(explained, 0, "left", 36)], {}
     for row, band in enumerate(parts):
         annotations.append(_row_title(band.title, plan.number(row, 0)))
         for column, panel in enumerate((_SCAN, *band.panels)):
@@ -93,7 +94,7 @@ def panel_grid(
         "plot_bgcolor": CLEAR,
     }
     # One construction: each add_trace or add_annotation would check all the others again.
-    return go.Figure({"data": [*traces, _colour_key(look.scale, explained)], "layout": layout})
+    return go.Figure({"data": [*traces, _colour_key(look.scale)], "layout": layout})
 
 
 def wrapped(note: str) -> list[str]:
@@ -137,7 +138,7 @@ def bands(rows: Sequence[PanelRow]) -> list[PanelRow]:
 # ---------------------------------------------------------------- geometry
 
 _SCAN = Panel("Scan", None)
-_TOP = 42  # colour key and opacity slider
+_TOP = 56  # colour key and opacity slider
 _HEAD, _LINE, _BELOW, _GAP = 46, 16, 10, 0.008
 _PAGE_WIDTH = 920  # the main column on a common screen
 _LEAST_HEIGHT, _MOST_HEIGHT = 120, 330
@@ -231,9 +232,9 @@ def _words(panel: Panel, number: int) -> list[dict]:
     return words
 
 
-def _colour_key(scale: str, explained: str) -> dict:
+def _colour_key(scale: str) -> dict:
     """A trace without points that carries the colour bar, whose colours do not fade."""
-    bar = colour_bar(explained) | {"x": 0, "xanchor": "left", "xpad": 8, "ypad": 10}
+    bar = colour_bar() | {"x": 0, "xanchor": "left", "xpad": 8, "ypad": 10}
     marker = {
         "color": [0],
         "colorscale": opaque_scale(scale),

@@ -68,8 +68,9 @@ def panel_axis(length: int, domain: list, toward: str, number: int, letter: str)
     return axis
 
 
-def colour_bar(explained: str) -> dict:
-    """A colour bar in place of the heatmap's title: it stays there on every width of screen."""
+def colour_bar() -> dict:
+    """A colour bar above a heatmap, below its ``bar_title``: it stays there on every width of
+    screen."""
     return {
         "orientation": "h",
         "x": 0.5,
@@ -78,19 +79,35 @@ def colour_bar(explained: str) -> dict:
         "y": 1,
         "yanchor": "bottom",
         "ypad": 3,
-        "lenmode": "pixels",
-        "len": 270,
+        "lenmode": "fraction",
+        "len": 0.3,
         "thickness": 8,
         "outlinewidth": 0,
-        "tickvals": [0, 0.5, 1],
-        "ticktext": ["0", f"relative evidence for {explained}", "1"],
+        "tickvals": [0, 1],
         "tickfont": {"size": TEXT_SIZE},
         "ticks": "",
     }
 
 
+def bar_title(explained: str, x: float, xanchor: str, up: int) -> dict:
+    """What a colour bar measures, at ``x``, a share of the figure's width, and ``up`` pixels."""
+    return {
+        "text": f"relative evidence for {explained}",
+        "xref": "paper",
+        "x": x,
+        "xanchor": xanchor,
+        "yref": "paper",
+        "y": 1,
+        "yanchor": "bottom",
+        "yshift": up,
+        "showarrow": False,
+        "font": {"size": TEXT_SIZE},
+    }
+
+
 def opacity_slider(opacity: float, traces: list[int], x: float) -> dict:
-    """A slider above the panels, from ``x`` on; it restyles overlays without the server."""
+    """A slider above the panels, from ``x``, a share of their width, to their right edge; it
+    restyles overlays without the server."""
     count = round(1 / OPACITY_STEP)
     steps = [
         {
@@ -104,8 +121,8 @@ def opacity_slider(opacity: float, traces: list[int], x: float) -> dict:
         "active": round(opacity * count),
         "steps": steps,
         "x": x,
-        "lenmode": "pixels",
-        "len": 190,
+        "lenmode": "fraction",
+        "len": 0.99 - x,
         "y": 1,
         "yanchor": "bottom",
         "pad": {"l": 0, "r": 0, "t": 0, "b": 0},

@@ -17,6 +17,7 @@ from plotly.subplots import make_subplots
 
 from core.evaluation.curves import Curve
 from core.figures.style import TEXT_SIZE
+from core.wording import in_percent
 
 # Colour and dash of each system. Blue, orange, green and pink stay apart under every common colour
 # blindness, and keep a contrast of 3:1 on white and on near-black.
@@ -36,9 +37,10 @@ TRAINING_PANELS = {
 
 @dataclass(frozen=True)
 class Curves:
-    """One line of the legend, and the two curves of one class that belong to it."""
+    """Two lines of the legend, and the two curves of one class that belong to them."""
 
     name: str
+    about: str
     roc: Curve
     precision_recall: Curve
     share: float  # of the images that are of the class: the precision of guessing
@@ -78,10 +80,11 @@ def curve_figure(systems: Sequence[Curves], label: str) -> go.Figure:
         figure.add_traces(_band(system.roc, colour), rows=1, cols=1)
         figure.add_traces(_band(system.precision_recall, colour), rows=1, cols=2)
         figure.add_trace(_reference([0, 1], [system.share] * 2, colour), row=1, col=2)
-        roc = _line(system.name, system.roc, line, ("1 − specificity", "sensitivity"))
+        name = f"{system.name}<br>{system.about}"
+        roc = _line(name, system.roc, line, ("1 − specificity", "sensitivity"))
         figure.add_trace(roc, row=1, col=1)
         steps = line | {"shape": "vh"}
-        precision = _line(system.name, system.precision_recall, steps, ("recall", "precision"))
+        precision = _line(name, system.precision_recall, steps, ("recall", "precision"))
         figure.add_trace(precision.update(showlegend=False), row=1, col=2)
     _share_axes(figure)
     for column, across, up in (
@@ -90,7 +93,7 @@ def curve_figure(systems: Sequence[Curves], label: str) -> go.Figure:
     ):
         figure.update_xaxes(title=across, row=1, col=column)
         figure.update_yaxes(title=up, row=1, col=column)
-    return _laid_out(figure, 380, legend_lines=len(systems))
+    return _laid_out(figure, 380, legend_lines=2 * len(systems))
 
 
 def reliability_figure(systems: Sequence[Calibration], score: str) -> go.Figure:
@@ -155,16 +158,18 @@ def confusion_figure(systems: Sequence[Matrix], shares: bool) -> go.Figure:
         counts = np.asarray(system.counts)
         rows = counts.sum(axis=1, keepdims=True)
         share = np.divide(counts, rows, out=np.zeros(counts.shape), where=rows > 0)
+        told = [[in_percent(one) for one in row] for row in share]
         figure.add_trace(
             go.Heatmap(
                 z=share,
                 x=list(system.classes),
                 y=[f"{c}<br>{n}" for c, n in zip(system.classes, system.row_notes, strict=True)],
-                text=[[f"{100 * one:.0f} %" for one in row] for row in share] if shares else counts,
+                text=told if shares else counts,
+                hovertext=told,
                 texttemplate="%{text}",
                 textfont={"size": TEXT_SIZE + 2, "color": ON_CELLS},
                 customdata=counts,
-                hovertemplate="%{customdata} images, %{z:.0%} of the row<extra></extra>",
+                hovertemplate="%{customdata} images, %{hovertext} of the row<extra></extra>",
                 colorscale=CELLS,
                 zmin=0,
                 zmax=1,
@@ -222,8 +227,9 @@ def _bins(table: pd.DataFrame, name: str, colour: str, symbol: str, legend: bool
             "width": 0,
             "thickness": 1,
         },
+        text=table["observed"].map(in_percent),
         customdata=table[["n", "groups"]],
-        hovertemplate="probability %{x:.2f}, came true %{y:.0%}<br>"
+        hovertemplate="probability %{x:.2f}, came true %{text}<br>"
         "%{customdata[0]} images, %{customdata[1]} groups<extra></extra>",
     )
 
