@@ -14,7 +14,9 @@ CHARTS = {
     "": "three linked pictures",
     "compare": "as linked pictures",
     "data": "Shares|Images a class",
+    "errors": "^Confusion matrix",
     "systems": "ROC and precision-recall",
+    "learn": "while the scan is hidden",
 }
 """Address of a page -> what its last chart is called."""
 

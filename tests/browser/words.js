@@ -3,6 +3,7 @@
 () => {
   const main = document.querySelector("[data-testid=stMain]");
   const seen = (one) => one.getClientRects().length > 0 && one.textContent.trim();
+  const turned = (one) => /rotate\((?!0)/.test(one.getAttribute("transform")); // its box is wider
   const cut = [...main.querySelectorAll("*")].filter(
     (one) =>
       seen(one) &&
@@ -13,7 +14,7 @@
   const troubles = cut.map((one) => `cut: ${one.textContent}`);
   for (const chart of main.querySelectorAll(".js-plotly-plot")) {
     const edge = chart.getBoundingClientRect();
-    const texts = [...chart.querySelectorAll("text")].filter(seen);
+    const texts = [...chart.querySelectorAll("text")].filter((one) => seen(one) && !turned(one));
     const boxes = texts.map((one) => [one.textContent, one.getBoundingClientRect()]);
     boxes.forEach(([text, box], at) => {
       if (box.left < edge.left - 2 || box.right > edge.right + 2) troubles.push(`beyond: ${text}`);
