@@ -153,7 +153,7 @@ def show_methods() -> None:
 
 
 def _show_method(method: Method) -> None:
-    left, right = st.columns([1, 2], vertical_alignment="center")
+    left, right = st.columns([1, 3], vertical_alignment="center")
     left.markdown(f"**{plain(method.name)}**, {COSTS[method.cost]}")
     with left:
         quiet(plain(method.paper))

@@ -27,6 +27,8 @@ from pages._views import View
 PAGE = "learn"
 WIDTH = 170
 """Of a picture, in pixels: three in a row on a laptop's screen."""
+ROOM = r"\vphantom{\Big|}"
+"""Above an equation: a flat one would lose the stroke of its highest sign, a T, to its box."""
 TRIED = (
     "A map that looks right can be wrong. So hide the scan bit by bit, the places that the map "
     "marks first, and watch the class. The yardstick is the same map mirrored: as large, but in "
@@ -87,7 +89,7 @@ def show_lesson(view: View, question: Question) -> None:
     """Every step, and in the end the trial."""
     method = METHODS[question.method_id]
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        st.latex(method.equation, width="content")
+        st.latex(method.equation + ROOM, width="content")
         quiet(plain(method.paper))
     with st.spinner("Asking the network …"):
         steps = lesson(view, question)
