@@ -14,11 +14,11 @@ def outlines_text() -> str:
     told = (
         f"On {lesions['n']} unseen scans with a lesion such outlines overlapped the true ones with "
         f"a Dice of {_decimals(lesions['values']['dice'])}, and none was proposed in "
-        f"{percent(lesions['values']['not_proposed']['value'])}"
+        f"{_percents(lesions['values']['not_proposed'])}"
     )
     if not others:
         return f"{told}."
-    false = percent(others["values"]["false_proposal"]["value"])
+    false = _percents(others["values"]["false_proposal"])
     return f"{told}; on {others['n']} without one an outline was drawn in {false}."
 
 

@@ -141,10 +141,9 @@ def thread_lines(classifier: Classifier) -> Iterator[Line]:
 def predict_and_explain(classifier: Classifier, batch: np.ndarray) -> np.ndarray:
     """Prediction, Grad-CAM of the likeliest class and Eigen-CAM from one pass: Grad-CAM (h, w)."""
     features = classifier.features(batch)
-    logits = classifier.logits_from(features)
-    target = logits.argmax(axis=1)
-    METHODS["eigen-cam"].run(classifier, None, target, features=features)
-    explanation = METHODS["grad-cam"].run(classifier, None, target, features=features)
+    # Eigen-CAM asks about no class; its logits are the prediction.
+    likeliest = METHODS["eigen-cam"].run(classifier, None, 0, features=features).logits.argmax(1)
+    explanation = METHODS["grad-cam"].run(classifier, None, likeliest, features=features)
     return explanation.heatmaps[0].values
 
 

@@ -117,6 +117,9 @@ def test_the_rhythm_of_a_cine():
     frames = np.zeros((2, 2, 2), np.uint8)
     assert read_scan(dicom(frames, FrameTime="40")).frame_ms == 40
     assert read_scan(dicom(frames, CineRate="25")).frame_ms == 40
+    assert read_scan(dicom(frames, FrameTimeVector=["0", "30", "50"])).frame_ms == 40
+    assert read_scan(dicom(frames, FrameTimeVector=["0", "30"], FrameTime="50")).frame_ms == 50
+    assert read_scan(dicom(frames, FrameTimeVector="30")).frame_ms is None
     assert read_scan(dicom(frames)).frame_ms is None
     for told in ("-1", "nan", "1e9", "1e300"):  # no rhythm that a picture could move in
         assert read_scan(dicom(frames, FrameTime=told)).frame_ms is None

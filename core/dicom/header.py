@@ -110,14 +110,22 @@ def _positive(height: float, width: float) -> tuple[float, float] | None:
 
 
 def frame_milliseconds(dataset: Dataset) -> float | None:
-    """Time from frame to frame of a cine (C.7.6.5), or None."""
+    """Time from frame to frame of a cine (C.7.6.5), the mean where the times differ, or None."""
     try:
         told = float(dataset.get("FrameTime") or 0)
+        if not told and dataset.get("FrameTimeVector"):
+            told = _mean_of_steps(dataset.FrameTimeVector)
         if not told and dataset.get("CineRate"):
             told = 1000 / float(dataset.CineRate)
     except (TypeError, ValueError, ArithmeticError):  # no number: the picture is still good
         return None
     return told if 0 < told <= _SLOWEST_MS else None
+
+
+def _mean_of_steps(times) -> float:
+    """Of the times from frame to frame in a FrameTimeVector, whose first, to the first, is 0."""
+    steps = [float(one) for one in times][1:]
+    return sum(steps) / len(steps) if steps else 0.0
 
 
 def overlay(dataset: Dataset) -> np.ndarray | None:
