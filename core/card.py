@@ -69,6 +69,7 @@ def _figures(recipe: Recipe, metrics: dict) -> str:
         lines.append([title, "–" if paper is None else f"{paper:g}", *cells])
     notes = [f"`{name}`: {PROTOCOLS[name]}." for name in protocols]
     notes += [_spread(name, metrics[name], names) for name in protocols]
+    notes.append(_alone([name for name in protocols if not metrics[name].get("over_seeds")]))
     malignant = " or ".join(recipe.malignant_classes)
     notes += [_calibration(name, metrics[name]["calibration"], malignant) for name in protocols]
     return (
@@ -89,6 +90,17 @@ def _spread(protocol: str, metrics: dict, names: dict[str, str]) -> str:
         f"\n\nOver {len(spread['seeds'])} trainings under `{protocol}`, each with a split of its "
         f"own (mean ± standard deviation): {', '.join(parts)}. The table is that of seed "
         f"{metrics['seed']}."
+    )
+
+
+def _alone(protocols: list[str]) -> str:
+    """That no other split was tried under these protocols."""
+    if not protocols:
+        return ""
+    names = " and ".join(f"`{name}`" for name in protocols)
+    return (
+        f"\n\nUnder {names} there was one training, on one split; how far others would differ was "
+        "not measured."
     )
 
 

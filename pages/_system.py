@@ -93,10 +93,10 @@ def _show_figure(title: str, one: dict) -> None:
 
 
 def _other_splits(grouped: dict) -> str:
-    """How accurate the system was on average over several splits, if it was trained on several."""
+    """How accurate the system was on average over several splits, or that there was one."""
     spread = grouped.get("over_seeds")
     if not spread:
-        return ""
+        return " It was trained on one split; how far others would differ was not measured."
     accuracy = spread["values"]["accuracy"]
     return (
         f" With {len(spread['seeds'])} different splits, and a training for each, its accuracy was "

@@ -55,7 +55,14 @@ def test_card_and_page_tell_what_other_splits_gave():
     card = render(recipe, {"grouped": run | {"over_seeds": spread}})
     assert "Over 3 trainings under `grouped`" in card
     assert "Accuracy 0.781 ± 0.043. The table is that of seed 0." in card
-    assert "trainings" not in render(recipe, {"grouped": run})
+    assert "one training" not in card
+    assert "Under `grouped` there was one training, on one split" in render(
+        recipe, {"grouped": run}
+    )
+    both = render(recipe, {"published": run, "grouped": run | {"over_seeds": spread}})
+    assert "Under `published` there was one training" in both
+    neither = render(recipe, {"published": run, "grouped": run})
+    assert "Under `grouped` and `published` there was one training" in neither
     assert "raise the calibration error by chance, so that its interval lies too high" in card
     assert "not scaled: 9 validation images" in card and "calibration error is " in card
     scaled = run | {"calibration": calibration | {"temperature": 1.5}}
@@ -63,4 +70,4 @@ def test_card_and_page_tell_what_other_splits_gave():
     assert "temperature of 1.50, fitted on 9" in told_of and "error becomes " in told_of
     told = _system._other_splits(run | {"over_seeds": spread})
     assert "3 different splits" in told and "78 % on average (SD 4 %)" in told.replace("\xa0", " ")
-    assert _system._other_splits(run) == ""
+    assert "trained on one split" in _system._other_splits(run)
