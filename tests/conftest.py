@@ -10,9 +10,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from streamlit import config
 
 from core.datasets import READERS, load_table
 from core.datasets.phantoms import phantom_table
+
+# After every run of a page Streamlit looks for garbage among all objects of the process, those of
+# both frameworks too: a second a run. On a server they are frozen (``pages._warm_up``).
+config.set_option("runner.postScriptGC", False)
 
 
 def _folder_from(setting: str, what: str) -> Path:

@@ -10,6 +10,10 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
+from core.keras_compat import keep_session
+
+keep_session()
+
 
 class Branch(NamedTuple):
     """One of the networks whose features a stage concatenates: the channels that are its own."""
