@@ -94,13 +94,13 @@ def _spread(protocol: str, metrics: dict, names: dict[str, str]) -> str:
 
 
 def _alone(protocols: list[str]) -> str:
-    """That no other split was tried under these protocols."""
+    """That the spread over other splits is not known under these protocols."""
     if not protocols:
         return ""
     names = " and ".join(f"`{name}`" for name in protocols)
     return (
-        f"\n\nUnder {names} there was one training, on one split; how far others would differ was "
-        "not measured."
+        f"\n\nUnder {names}, these are figures of one training on one split; how far others would "
+        "differ is not known."
     )
 
 

@@ -93,10 +93,10 @@ def _show_figure(title: str, one: dict) -> None:
 
 
 def _other_splits(grouped: dict) -> str:
-    """How accurate the system was on average over several splits, or that there was one."""
+    """How accurate the system was on average over several splits, or that this is not known."""
     spread = grouped.get("over_seeds")
     if not spread:
-        return " It was trained on one split; how far others would differ was not measured."
+        return " This is one training on one split; how far others would differ is not known."
     accuracy = spread["values"]["accuracy"]
     return (
         f" With {len(spread['seeds'])} different splits, and a training for each, its accuracy was "

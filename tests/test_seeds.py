@@ -35,13 +35,14 @@ def test_mean_and_sample_deviation_of_the_accuracy():
     assert found["values"]["accuracy"]["sd"] == pytest.approx(0.25)
 
 
-def test_one_seed_has_no_spread():
+def test_one_seed_has_no_spread_and_two_may_agree_by_chance():
     assert over_seeds(run(0, 3), CLASSES) is None
+    assert over_seeds(pd.concat([run(0, 3), run(1, 3)]), CLASSES) is None
 
 
 def test_a_figure_that_one_run_does_not_define_is_left_out():
     alike = run(1, 4).assign(label="benign", benign=0.9, malignant=0.1)
-    found = over_seeds(pd.concat([run(0, 3), alike]), CLASSES)
+    found = over_seeds(pd.concat([run(0, 3), alike, run(2, 3)]), CLASSES)
     assert "accuracy" in found["values"]
     assert "auc_malignant" not in found["values"]
 
@@ -56,13 +57,13 @@ def test_card_and_page_tell_what_other_splits_gave():
     assert "Over 3 trainings under `grouped`" in card
     assert "Accuracy 0.781 ± 0.043. The table is that of seed 0." in card
     assert "one training" not in card
-    assert "Under `grouped` there was one training, on one split" in render(
+    assert "Under `grouped`, these are figures of one training on one split" in render(
         recipe, {"grouped": run}
     )
     both = render(recipe, {"published": run, "grouped": run | {"over_seeds": spread}})
-    assert "Under `published` there was one training" in both
+    assert "Under `published`, these are figures of one training" in both
     neither = render(recipe, {"published": run, "grouped": run})
-    assert "Under `grouped` and `published` there was one training" in neither
+    assert "Under `grouped` and `published`, these are figures of one training" in neither
     assert "raise the calibration error by chance, so that its interval lies too high" in card
     assert "not scaled: 9 validation images" in card and "calibration error is " in card
     scaled = run | {"calibration": calibration | {"temperature": 1.5}}
@@ -70,4 +71,4 @@ def test_card_and_page_tell_what_other_splits_gave():
     assert "temperature of 1.50, fitted on 9" in told_of and "error becomes " in told_of
     told = _system._other_splits(run | {"over_seeds": spread})
     assert "3 different splits" in told and "78 % on average (SD 4 %)" in told.replace("\xa0", " ")
-    assert "trained on one split" in _system._other_splits(run)
+    assert "one training on one split" in _system._other_splits(run)
