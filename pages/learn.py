@@ -27,7 +27,7 @@ from pages._views import View
 PAGE = "learn"
 WIDTH = 170
 """Of a picture, in pixels: three in a row on a laptop's screen."""
-ROOM = r"\vphantom{\Big|}"
+ROOM = r"\rule{0em}{1.2em}"
 """Above an equation: a flat one would lose the stroke of its highest sign, a T, to its box."""
 TRIED = (
     "A map that looks right can be wrong. So hide the scan bit by bit, the places that the map "
