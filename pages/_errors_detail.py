@@ -10,6 +10,7 @@ from core.explain import METHODS
 from core.figures.errors import thumbnail
 from core.figures.opinion import (
     EVIDENCE_CONFIG,
+    EVIDENCE_WIDTH,
     describe_evidence,
     describe_probabilities,
     evidence_panels,
@@ -141,6 +142,7 @@ def _show_maps(question: runs.Question, one, row) -> None:
     st.plotly_chart(
         themed(figure),
         key="errors evidence",
+        width=EVIDENCE_WIDTH,
         config=EVIDENCE_CONFIG,
         alt=describe_evidence(one["image_id"], found.heatmap.values, name, found.note),
     )

@@ -7,6 +7,7 @@ import streamlit as st
 from core.explain import Heatmap
 from core.figures.opinion import (
     EVIDENCE_CONFIG,
+    EVIDENCE_WIDTH,
     describe_evidence,
     describe_probabilities,
     evidence_panels,
@@ -126,6 +127,7 @@ def show_evidence(view: View, first: Opinion, colour_map: str) -> Opinion:
     )
     st.plotly_chart(
         themed(figure),
+        width=EVIDENCE_WIDTH,
         config=EVIDENCE_CONFIG,
         key="evidence",
         alt=describe_evidence(item.name, values, explained, heatmap.note),

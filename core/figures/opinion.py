@@ -35,6 +35,9 @@ from core.wording import MALIGNANT_SIGN, percent, signed
 
 BAR_HEIGHT = 34
 PANEL_WIDTH = 380
+EVIDENCE_WIDTH = 1160
+"""Screen pixels of ``evidence_panels`` across, at most: three pictures of PANEL_WIDTH. On more, the
+pictures, whose height is fixed, would drift from their titles."""
 OVERLAY_TRACE = 3
 
 
