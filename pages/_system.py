@@ -87,9 +87,14 @@ def _show_figures(recipe: Recipe, metrics: dict) -> None:
 
 
 def _show_figure(title: str, one: dict) -> None:
-    certainty = _certainty(one)
-    look = {"delta_color": "off", "delta_arrow": "off", "width": "content"}
-    st.metric(title, percent(one["value"]), certainty, **look)
+    st.metric(
+        title,
+        percent(one["value"]),
+        _certainty(one),
+        delta_color="off",
+        delta_arrow="off",
+        width="content",
+    )
 
 
 def _other_splits(grouped: dict) -> str:

@@ -22,6 +22,7 @@ from core.figures.panels import (
     panel_axis,
     panel_title,
     picture_trace,
+    text_above,
 )
 from core.figures.style import CLEAR, COLOUR_MAPS, TEXT_SIZE, fading_scale, opaque_scale
 
@@ -247,19 +248,7 @@ def _colour_key(scale: str) -> dict:
     return {"type": "scatter", "mode": "markers", "marker": marker, **nothing}
 
 
-_SLIDER_NAME = {
-    "text": "Opacity",
-    "xref": "paper",
-    "x": _SLIDER_AT,
-    "xanchor": "right",
-    "yref": "paper",
-    "y": 1,
-    "yanchor": "bottom",
-    "xshift": -10,
-    "yshift": 14,
-    "showarrow": False,
-    "font": {"size": TEXT_SIZE},
-}
+_SLIDER_NAME = text_above("Opacity", _SLIDER_AT, "right", 14) | {"xshift": -10}
 
 
 def _row_title(text: str, number: int) -> dict:

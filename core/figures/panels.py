@@ -90,9 +90,14 @@ def colour_bar() -> dict:
 
 
 def bar_title(explained: str, x: float, xanchor: str, up: int) -> dict:
-    """What a colour bar measures, at ``x``, a share of the figure's width, and ``up`` pixels."""
+    """What a colour bar measures; the place as in ``text_above``."""
+    return text_above(f"relative evidence for {explained}", x, xanchor, up)
+
+
+def text_above(text: str, x: float, xanchor: str, up: int) -> dict:
+    """Text at ``x``, a share of the figure's width, ``up`` pixels above all panels."""
     return {
-        "text": f"relative evidence for {explained}",
+        "text": text,
         "xref": "paper",
         "x": x,
         "xanchor": xanchor,
