@@ -102,6 +102,16 @@ def test_an_interrupted_examination_goes_on_where_it_was(system, tmp_path):
     assert bounded.between(0, 1).all()
 
 
+def test_times_of_a_busy_machine_are_not_kept(system, tmp_path):
+    todo = tasks(phantom_table(1).head(1), [GRAD])
+    todo = [task for task in todo if task.part != "stress"]
+    journal = Journal(tmp_path / "x.jsonl")
+    list(measure(system, todo, journal, timed=False))
+    found = explanations.long_table(list(journal.read().values()))
+    assert {"iou", "deletion"} <= set(found["metric"])
+    assert "seconds" not in set(found["metric"])
+
+
 def test_the_explained_class_is_the_predicted_one(system):
     row = next(phantom_table(1).itertuples())
     case = system.case(row)

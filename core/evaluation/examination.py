@@ -159,8 +159,11 @@ def tasks(table: pd.DataFrame, methods: list[Method], full: bool = False) -> lis
     ]
 
 
-def measure(system: System, todo: list[Task], journal: Journal) -> Iterator[Task]:
-    """Do what is to do, in order, and keep each result; yields each task when it is done."""
+def measure(
+    system: System, todo: list[Task], journal: Journal, timed: bool = True
+) -> Iterator[Task]:
+    """Do what is to do, in order, and keep each result, its time only if ``timed``; yields each
+    task when it is done."""
     case, explained = None, None
     for task in todo:
         if case is None or case.image_id != task.row.image_id:
@@ -168,6 +171,8 @@ def measure(system: System, todo: list[Task], journal: Journal) -> Iterator[Task
         if explained is None or explained.method is not task.method:
             explained = explain(system, task.method, case)
         figures = PARTS[task.part](system, explained, case)
+        if not timed:
+            figures.pop("seconds", None)
         values = {name: x if np.isfinite(x) else None for name, x in figures.items()}
         place = {"image_id": case.image_id, "group": case.group}
         journal.add(place | {"method": task.method.id, "part": task.part, "values": values})

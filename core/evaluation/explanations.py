@@ -5,9 +5,10 @@
 The images are those of the grouped test split that have a lesion, in a seeded order; the class
 explained is the predicted one. Where a map lies is measured on all of them, what takes many more
 predictions on the first few if the method is dear (the examination's PLAN); --full judges the
-faithfulness of all, --limit N looks at N images at most. Ctrl-C loses one map at most: the same
-command goes on. The result is kept in the checkpoint as
-explanations.parquet; maps measured before are not measured again, unless --again asks for it.
+faithfulness of all, --limit N looks at N images at most. --untimed keeps no times, for a machine
+that is busy, or another than that of the times measured before. Ctrl-C loses one map at most: the
+same command goes on. The result is kept in the checkpoint as explanations.parquet; maps measured
+before are not measured again, unless --again asks for it.
 
 DIR is the data set's folder. Without it the set is looked for below LESIONLENS_DATA, and where it
 is not found phantoms take its place. These show that the figures can be computed; they are no
@@ -172,7 +173,8 @@ def _measure(options: argparse.Namespace) -> None:
     journal = journal_of(checkpoint, dataset)
     wanted = tasks(table.head(options.limit or len(table)), methods, options.full)
     known = {} if options.again else _known(checkpoint, journal)
-    _run(checkpoint, [one for one in wanted if one.key not in known], journal)
+    todo = [one for one in wanted if one.key not in known]
+    _run(checkpoint, todo, journal, not options.untimed)
     measured = long_table(list(journal.read().values()))
     if dataset != PHANTOMS:
         measured = write(checkpoint, measured)
@@ -187,7 +189,7 @@ def _known(checkpoint: Checkpoint, journal: Journal) -> set[tuple[str, str, str]
     return {*journal.read(), *shipped[["image_id", "method", "part"]].itertuples(index=False)}
 
 
-def _run(checkpoint: Checkpoint, todo: list[Task], journal: Journal) -> None:
+def _run(checkpoint: Checkpoint, todo: list[Task], journal: Journal, timed: bool) -> None:
     if not todo:
         return
     system = System(checkpoint)
@@ -195,7 +197,7 @@ def _run(checkpoint: Checkpoint, todo: list[Task], journal: Journal) -> None:
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*(TextColumn(c) if isinstance(c, str) else c for c in columns)) as progress:
         bar = progress.add_task(checkpoint.recipe.id, total=len(todo))
-        for task in measure(system, todo, journal):
+        for task in measure(system, todo, journal, timed):
             label = f"{task.row.image_id} · {task.method.name}"
             progress.update(bar, advance=1, description=f"{label:<44.44}")
 
@@ -238,6 +240,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--methods", metavar="A,B", help=f"of: {', '.join(METHODS)}")
     parser.add_argument("--full", action="store_true", help="the faithfulness of every map: hours")
     parser.add_argument("--again", action="store_true", help="measure anew what is known already")
+    parser.add_argument("--untimed", action="store_true", help="no times: this machine is busy")
     parser.add_argument("--output", type=Path, default=CHECKPOINTS, help="folder of checkpoints")
     return parser.parse_args(arguments)
 
