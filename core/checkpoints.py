@@ -24,9 +24,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import math
 import shutil
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -54,7 +52,6 @@ MANIFEST = "manifest.json"
 RELATIVES = "relatives.parquet"
 EXPLANATIONS = "explanations.parquet"
 SCORE_CAM_AGREEMENT = "score_cam_agreement.parquet"
-_NOT_LEARNED = ("moving_mean", "moving_variance", "running_mean", "running_var")
 
 
 class CheckpointError(Refusal):
@@ -260,29 +257,6 @@ def parquet(table: pd.DataFrame) -> bytes:
     buffer = io.BytesIO()
     table.to_parquet(buffer, index=False, compression="zstd")
     return buffer.getvalue()
-
-
-def learned(shapes: Mapping[str, Sequence[int]]) -> int:
-    """How many parameters of a network were learned, of the shapes of its arrays. Running means and
-    variances of batch normalisation are not learned and do not count."""
-    return sum(math.prod(s) for name, s in shapes.items() if not name.endswith(_NOT_LEARNED))
-
-
-def shrink(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Kernels as float16 of 9 significant bits, which still compress; vectors (biases, batch norms,
-    whose variances may exceed its range) stay float32. Raises ValueError if a kernel overflows."""
-    with np.errstate(over="ignore"):  # found just below
-        small = {n: _rounded(a.astype(np.float16)) if a.ndim > 1 else a for n, a in arrays.items()}
-    lost = [name for name, a in small.items() if not np.isfinite(a).all()]
-    if lost:
-        raise ValueError(f"The weights {lost[:3]} do not fit into float16.")
-    return small
-
-
-def _rounded(kernel: np.ndarray) -> np.ndarray:
-    """Float16 with the last 2 of its 11 significant bits rounded away."""
-    bits = kernel.view(np.uint16)
-    return ((bits + np.uint16(2)) & np.uint16(0xFFFC)).view(np.float16)
 
 
 def sha256(data: bytes) -> str:

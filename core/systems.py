@@ -14,7 +14,6 @@ from core.checkpoints import (
     CHECKPOINTS,
     Checkpoint,
     judged,
-    learned,
 )
 from core.evaluation.calibration import scaled
 from core.evaluation.sample import EvaluationError, Sample, read_sample
@@ -22,6 +21,7 @@ from core.recipe import Recipe
 from core.results.rows import PAPER, Row, all_rows, rows_of
 from core.results.tables import CLASS_TITLES, TITLES, lowest
 from core.timing import read_timings
+from core.weights import learned
 
 FIGURES = TITLES | {f"{kind}_{{malignant}}": f"{t}, malignant" for kind, t in CLASS_TITLES.items()}
 """Metric -> title. {malignant} stands for each malignant class of a system; the lowest counts."""

@@ -14,11 +14,11 @@ from core.checkpoints import (
     list_trained,
     open_checkpoint,
     sha256,
-    shrink,
     update_checkpoint,
     write_checkpoint,
 )
 from core.recipes import load_recipe
+from core.weights import shrink
 
 CONTENT = {"recipe.toml": b"id = 'x'", "card.md": b"# Card"}
 
@@ -110,16 +110,6 @@ def test_an_update_keeps_the_rest_and_refuses_what_is_damaged(tmp_path):
     with pytest.raises(CheckpointError, match=r"recipe\.toml does not match"):
         update_checkpoint(updated, {"more": b"2"})
     assert open_checkpoint("x", tmp_path).verified("more") == b"1"
-
-
-def test_shrink_keeps_vectors_and_refuses_overflow():
-    arrays = {"kernel": np.full((2, 2), 1 / 3, np.float32), "variance": np.array([1e6], np.float32)}
-    small = shrink(arrays)
-    assert small["kernel"].dtype == np.float16
-    assert small["variance"].dtype == np.float32
-    assert small["variance"][0] == 1e6
-    with pytest.raises(ValueError, match="wide"):
-        shrink({"wide": np.full((1, 1), 1e6, np.float32)})
 
 
 def signature(array: np.ndarray) -> bytes:

@@ -18,7 +18,6 @@ from core.checkpoints import (
     RUNS,
     Checkpoint,
     parquet,
-    shrink,
     update_checkpoint,
     write_checkpoint,
 )
@@ -35,6 +34,7 @@ from core.outlining.selection import Choice, choose
 from core.outlining.splits import SPLITS, further_splits, over_splits, with_split
 from core.outlining.training import epochs_of, run_folder
 from core.training.norms import fold_norms
+from core.weights import shrink
 
 _LIBRARIES = (
     "torch",

@@ -20,9 +20,7 @@ from core.checkpoints import (
     RELATIVES,
     SCORE_CAM_AGREEMENT,
     Checkpoint,
-    learned,
     parquet,
-    shrink,
     update_checkpoint,
     write_checkpoint,
 )
@@ -33,6 +31,7 @@ from core.guard import FIGURES as GUARD_FIGURES
 from core.guard.making import guard_arrays, held_out
 from core.recipe import Recipe
 from core.training.images import ImageSet, evaluation_batches, subset
+from core.weights import learned, shrink
 
 REMEMBERED = 1000  # training images whose predictions and features are kept
 SHIPPED = "grouped"  # the protocol whose weights are kept
