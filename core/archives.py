@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from core.refusal import Refusal
 
@@ -70,7 +70,9 @@ class Archive:
             raise ArchiveError(DAMAGED) from error
         _check(entries, limits)
         self.members: tuple[Member, ...] = tuple(
-            Member(_path(one), one.file_size, one) for one in entries if not _side_file(one)
+            Member(_path(one), one.file_size, one)
+            for one in entries
+            if not is_side_file(PurePosixPath(one.filename.replace("\\", "/")))
         )
         _check_names(self.members)
 
@@ -103,6 +105,11 @@ class Archive:
             raise ArchiveError(DAMAGED) from error
         if left:
             raise ArchiveError(DAMAGED)
+
+
+def is_side_file(path: PurePath) -> bool:
+    """Whether a file is one that operating systems leave beside others."""
+    return bool(set(path.parts) & set(_SIDE_FILES)) or path.name.startswith("._")
 
 
 def pack(files: dict[str, bytes]) -> bytes:
@@ -194,8 +201,3 @@ def _check_names(members: tuple[Member, ...]) -> None:
     folded = {unicodedata.normalize("NFC", one.path).casefold() for one in members}
     if len(folded) < len(members):
         raise ArchiveError("The archive holds two files of one name. Rename one and pack again.")
-
-
-def _side_file(entry: zipfile.ZipInfo) -> bool:
-    path = PurePosixPath(entry.filename.replace("\\", "/"))
-    return bool(set(path.parts) & set(_SIDE_FILES)) or path.name.startswith("._")

@@ -17,7 +17,7 @@ from core.nifti import NIFTI_MARKS, read_nifti
 from core.pictures import read_picture
 from core.scan_types import MAX_BYTES, Scan, ScanError
 
-__all__ = ["Scan", "ScanError", "read_scan", "read_scan_file"]
+__all__ = ["Scan", "ScanError", "read_bytes", "read_scan", "read_scan_file"]
 
 
 def read_scan(data: bytes) -> Scan:
@@ -37,16 +37,20 @@ def read_scan(data: bytes) -> Scan:
 
 def read_scan_file(path: str | Path) -> Scan:
     """The scan in a file. Raises ScanError, also if the file cannot be opened."""
+    return read_scan(read_bytes(path))
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The bytes of a file; of one that is too large, as many as tell that. Raises ScanError."""
     try:
         with Path(path).open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            return file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a file name"
         raise ScanError(
             f"The file cannot be opened ({reason}). Check its name, its place and that you may "
             "read it."
         ) from error
-    return read_scan(data)
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from core.dicom.series import read_series
+from core.gathering import scan_in
 from core.modality import contradiction
 from core.recipe import Recipe
-from core.scans import Scan, read_scan
+from core.scans import Scan
 from pages._keeping import KEPT, Shelf, give_back
 
 SCANS, SCAN_BYTES = 8, 512 * 2**20
@@ -43,11 +43,7 @@ def scan_of(digest: str, read: Callable[[], bytes | list[bytes]]) -> Scan:
 
     Scans are read-only: all runs of a session share them.
     """
-    return _scans().get(digest, lambda: _scan_in(read()))
-
-
-def _scan_in(data: bytes | list[bytes]) -> Scan:
-    return read_series(data) if isinstance(data, list) else read_scan(data)
+    return _scans().get(digest, lambda: scan_in(read()))
 
 
 def modality_of(item: Item) -> str | None:

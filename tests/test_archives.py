@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 import pytest
 
+from core import gathering
 from core.archives import Archive, ArchiveError, Limits, gunzip, inflate
 from core.datasets import DatasetError, read_pixels
 from core.datasets.archive import ArchivedFolder
 from core.scans import ScanError
-from pages import _uploads
 from pages._uploads import items_of
 
 FILES = {"a/one.png": b"1" * 1000, "a/two.dcm": bytes(range(256)) * 9, "three": b""}
@@ -109,7 +109,7 @@ def test_an_upload_is_looked_through_once_for_all_its_files(monkeypatch):
             opened.append(arguments)
             super().__init__(*arguments)
 
-    monkeypatch.setattr(_uploads, "Archive", Counted)
+    monkeypatch.setattr(gathering, "Archive", Counted)
     upload = Upload(packed({f"{number}.png": bytes([number]) for number in range(9)}))
     upload.file_id = "of nine files"
     items = items_of([upload])

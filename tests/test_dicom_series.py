@@ -81,6 +81,21 @@ def test_two_slices_of_one_place_keep_the_order_of_their_numbers():
     assert grouped(files) == [[1, 0]]
 
 
+def test_what_is_there_twice_goes_into_a_second_volume():
+    first = slices(3)  # 0 2 1
+    assert grouped([*first, *first]) == [[0, 2, 1], [3, 5, 4]]
+    # A damaged copy, saved anew under the same identifier, takes no whole one with it.
+    whole = slices(1, SOPInstanceUID="1.2.3.4")[0]
+    assert grouped([whole, whole[:-1]]) == [[0], [1]]
+
+
+def test_the_slice_that_cannot_be_read_is_named():
+    first, last, middle = slices(3)
+    assert grouped([first, last, middle[:-4]]) == [[0, 2, 1]]
+    with pytest.raises(ScanError, match=r"^Slice 2 of 3 cannot be read\. The picture .* cut short"):
+        read_series([first, middle[:-4], last])
+
+
 def test_acquisitions_are_volumes_of_their_own_only_where_slices_coincide():
     def made(acquisition: int, position: float) -> bytes:
         return dicom(

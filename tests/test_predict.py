@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from networks import trained_classifier
 
+from core.archives import pack
 from core.checkpoints import list_trained, open_checkpoint
 from core.classifiers import probabilities
 from core.datasets.phantoms import phantom
@@ -161,6 +162,36 @@ def test_of_several_frames_it_is_told_which_was_seen(folder, tmp_path, capsys):
     cine, still = capsys.readouterr().out.splitlines()
     assert cine.startswith(f"{files[0]}, frame 1 of 3: ")
     assert still.startswith(f"{files[1]}: ")
+
+
+def test_folders_archives_and_series_are_answered_and_replayed(folder, tmp_path, capsys):
+    slices = [
+        dicom(
+            phantom("benign", number)[0][..., 0],
+            SeriesInstanceUID="1.2.3",
+            ImagePositionPatient=[0, 0, number],
+            ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
+        )
+        for number in range(2)
+    ]
+    scans, records = tmp_path / "scans", tmp_path / "records"
+    scans.mkdir()
+    for name, data in zip("ba", slices, strict=True):
+        (scans / f"{name}.dcm").write_bytes(data)
+    names = {name: (folder / name).read_bytes() for name in ("good.png", "broken.png")}
+    (scans / "pictures.zip").write_bytes(pack(names))
+    asked = [str(scans), "--recipe", WHOLE, "--manifest", str(records), "--json"]
+    assert main(asked) == 1
+    series, good, broken = map(json.loads, capsys.readouterr().out.splitlines())
+    assert series["file"] == f"{scans / 'b.dcm'} and 1 more slices" and series["frames"] == 2
+    assert good["file"] == str(scans / "pictures.zip" / "good.png") and good["label"]
+    assert broken["file"].endswith("broken.png") and broken["error"]
+    kept = sorted(records.iterdir())
+    assert [one.name for one in kept] == [f"0001 b {WHOLE}.json", f"0002 good {WHOLE}.json"]
+    for record in kept:
+        assert main(["--replay", str(record), str(scans)]) == 0
+        assert main(["--replay", str(record)]) == 2
+        assert "Give the scan's file" in capsys.readouterr().err
 
 
 def test_a_second_run_replaces_nothing_that_the_first_saved(folder, tmp_path, capsys):

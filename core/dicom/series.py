@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +17,7 @@ from core.windowing import apply_window, linear_shape, window_between
 _NEEDED = (
     *("SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient", "Rows", "Columns"),
     *("NumberOfFrames", "AcquisitionNumber", "EchoNumbers", "InstanceNumber"),
-    "PhotometricInterpretation",
+    *("PhotometricInterpretation", "SOPInstanceUID"),
 )
 
 _DIGITS = 3
@@ -26,12 +26,14 @@ _DIGITS = 3
 
 @dataclass(frozen=True)
 class Slice:
-    """A hash of the series a file belongs to, and where in it the file stands.
+    """Hashes of the series a file belongs to and of its own identifier, None if it has none, and
+    where in the series the file stands.
 
     ``position`` in millimetres along the volume; ``acquisition`` as the file numbers it.
     """
 
     series: str
+    instance: str | None
     position: float
     number: int
     acquisition: str
@@ -52,24 +54,43 @@ def slice_of(data: bytes) -> Slice | None:
         shape = (told.Rows, told.Columns, kind, tuple(np.round(turn, 3).tolist()))
         number = int(told.get("InstanceNumber") or 0)
         parts = (str(told.SeriesInstanceUID), str(told.get("EchoNumbers")), shape)
-        series = hashlib.sha256(repr(parts).encode()).hexdigest()
-        return Slice(series, position, number, str(told.get("AcquisitionNumber")))
+        own = told.get("SOPInstanceUID")
+        instance = _hash(str(own)) if own else None
+        return Slice(
+            _hash(repr(parts)), instance, position, number, str(told.get("AcquisitionNumber"))
+        )
     except Exception:  # whatever is wrong with it is told when the file is read by itself
         return None
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def group_slices(slices: Sequence[Slice | None]) -> list[list[int]]:
     """Indices of files by volume, each in the order of its slices; all others by themselves.
 
-    Volumes and files keep the order of their first file. Acquisitions of one series are volumes
-    of their own if slices lie at one place. Two slices of one place and acquisition are in the
-    order of their numbers.
+    Volumes and files keep the order of their first file. What is there twice goes into a second
+    volume. Acquisitions of one series are volumes of their own if slices lie at one place. Two
+    slices of one place and acquisition are in the order of their numbers.
     """
     groups: dict[object, list[int]] = defaultdict(list)
-    for index, one in enumerate(slices):
-        groups[one.series if one else index].append(index)
+    for index, (one, earlier) in enumerate(zip(slices, _earlier(slices), strict=True)):
+        groups[(one.series, earlier) if one else index].append(index)
     volumes = [volume for group in groups.values() for volume in _volumes(group, slices)]
     return sorted(volumes, key=min)
+
+
+def _earlier(slices: Sequence[Slice | None]) -> Iterator[int]:
+    """How often each was there before: the same identifier in the same series."""
+    known: Counter[tuple[str, str]] = Counter()
+    for one in slices:
+        if one is None or one.instance is None:
+            yield 0
+            continue
+        own = one.series, one.instance
+        yield known[own]
+        known[own] += 1
 
 
 def _volumes(group: list[int], slices: Sequence[Slice | None]) -> list[list[int]]:
@@ -97,8 +118,11 @@ def read_series(files: Sequence[bytes]) -> Scan:
     if len(files) > MAX_FRAMES:
         raise ScanError(TOO_MANY)
     scans: list[Scan] = []
-    for data in files:
-        scan = read_dicom(data)
+    for number, data in enumerate(files, start=1):
+        try:
+            scan = read_dicom(data)
+        except ScanError as error:
+            raise ScanError(f"Slice {number} of {len(files)} cannot be read. {error}") from error
         if scan.pixels.size // 3 * len(files) > MAX_PIXELS:
             raise ScanError(TOO_LARGE)
         scans.append(scan)

@@ -3,11 +3,12 @@
     python -m core.predict FILE... [--recipe ID] [--explain DIR] [--manifest DIR] [--json]
     python -m core.predict --replay MANIFEST [FILE...] [--json]
 
-With --json, one line a file: file, frames, recipe, label, probabilities, warning, error; of several
-frames the first is classified. The exit status is 1 if any file was refused; the others are still
-answered. What is saved in DIR replaces nothing there. A replay takes the one of the files
-that the manifest names by its sha256, or the file at the manifest's path; its status is 0 if
-probabilities and heatmaps agree, 1 if they do not, 2 if it cannot be done.
+A FILE may be a folder or a ZIP archive: all scans in it are classified; DICOM slices of one series
+are one scan. With --json, one line a scan: file, frames, recipe, label, probabilities, warning,
+error; of several frames the first is classified. The exit status is 1 if any file was refused; the
+others are still answered. What is saved in DIR replaces nothing there. A replay takes those of the
+files that the manifest names by their sha256, or the file at the manifest's path; its status is 0
+if probabilities and heatmaps agree, 1 if they do not, 2 if it cannot be done.
 """
 
 from __future__ import annotations
@@ -21,17 +22,17 @@ from itertools import count
 from pathlib import Path
 
 from core import command
-from core.checkpoints import list_trained, open_checkpoint, sha256
+from core.checkpoints import list_trained, open_checkpoint
 from core.classifiers.base import Classifier
 from core.doubt import doubt
 from core.findings import EvidenceMap, Findings, weights_of
+from core.gathering import File, Source, files_at, scan_in, sources_of
 from core.guard import Guard, load_guard
 from core.manifest import Manifest, ManifestError, manifest, read_manifest
 from core.predict import Opinion, classify
 from core.replay import replay
 from core.scan_table import frame_of
-from core.scan_types import MAX_BYTES
-from core.scans import Scan, ScanError, read_scan_file
+from core.scans import Scan, ScanError
 from core.wording import percent
 
 _STEM_BYTES = 150  # of the 255 that a file's name may have
@@ -39,10 +40,10 @@ _STEM_BYTES = 150  # of the 255 that a file's name may have
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What came of one file: an opinion on its first frame, with a warning where it is not to be
+    """What came of one scan: an opinion on its first frame, with a warning where it is not to be
     relied on; or the error for which it was refused."""
 
-    path: Path
+    source: Source
     opinion: Opinion | None = None
     scan: Scan | None = None
     warning: str | None = None
@@ -52,24 +53,24 @@ class Answer:
 def answer_files(
     paths: Iterable[Path], classifier: Classifier, guard: Guard | None = None
 ) -> Iterator[Answer]:
-    """The answer to each file; one bad file harms no other. ``guard`` tells of scans that are
-    unlike the training images."""
-    for path in paths:
+    """The answer to each scan of the files, folders and archives; one bad file harms no other.
+    ``guard`` tells of scans that are unlike the training images."""
+    for source in sources_of([file for path in paths for file in files_at(path)]):
         try:
-            scan = read_scan_file(path)
+            scan = scan_in(source.read())
             opinion = classify(classifier, scan)
         except ScanError as error:
-            yield Answer(path, error=str(error))
+            yield Answer(source, error=str(error))
         else:
             likeness = guard.judge(opinion.features, opinion.pixels) if guard else None
             warning = doubt(classifier.recipe, scan.modality, likeness)
-            yield Answer(path, opinion, scan, warning)
+            yield Answer(source, opinion, scan, warning)
 
 
 def as_record(answer: Answer, recipe_id: str) -> dict:
     """The fields of one line of JSON."""
     frames = len(answer.scan.pixels) if answer.scan else None
-    record = {"file": str(answer.path), "frames": frames, "recipe": recipe_id}
+    record = {"file": answer.source.name, "frames": frames, "recipe": recipe_id}
     record |= {"label": None, "probabilities": None}
     if answer.opinion:
         opinion = answer.opinion
@@ -145,7 +146,7 @@ def _save_overlay(folder: Path, number: int, answer: Answer) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     opinion = answer.opinion
     explained = opinion.classes[opinion.target]
-    name = f"{_stem(answer.path)} {opinion.recipe_id} {explained}.png"
+    name = f"{_stem(answer.source)} {opinion.recipe_id} {explained}.png"
     picture = overlay(opinion.pixels, opinion.heatmap)
     cv2.imencode(".png", picture[..., ::-1])[1].tofile(_unused(folder, number, name))
 
@@ -157,13 +158,14 @@ def _save_manifest(folder: Path, number: int, answer: Answer, checkpoint) -> Non
         checkpoint.recipe,
         checkpoint.metrics,
         weights_of(checkpoint),
-        scan_digests=(sha256(answer.path.read_bytes()),),
+        scan_digests=tuple(file.digest for file in answer.source.files),
         frames=len(answer.scan.pixels),
         maps=(EvidenceMap("grad-cam", opinion.heatmap),),
     )
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(manifest(findings, answer.path.resolve()), indent=2)
-    name = f"{_stem(answer.path)} {opinion.recipe_id}.json"
+    path = answer.source.path
+    text = json.dumps(manifest(findings, path and path.resolve()), indent=2)
+    name = f"{_stem(answer.source)} {opinion.recipe_id}.json"
     _unused(folder, number, name).write_text(text + "\n", encoding="utf-8")
 
 
@@ -174,9 +176,13 @@ def _unused(folder: Path, number: int, name: str) -> Path:
     return next(path for path in paths if not path.exists())
 
 
-def _stem(path: Path) -> str:
+def _stem(source: Source) -> str:
     """The beginning of a file's name, so that there is room for more in another's."""
-    return path.stem.encode(errors="ignore")[:_STEM_BYTES].decode(errors="ignore")
+    return (
+        Path(source.files[0].name)
+        .stem.encode(errors="ignore")[:_STEM_BYTES]
+        .decode(errors="ignore")
+    )
 
 
 # ---------------------------------------------------------------- replaying
@@ -200,36 +206,28 @@ def _find(stated: Manifest, files: Sequence[Path]) -> list[bytes]:
     looked = files or ([Path(stated.path)] if stated.path else [])
     if not looked:
         raise ManifestError("The manifest tells no path. Give the scan's file beside it.")
-    found = {}
-    for path in looked:
-        data = _bytes(path)
-        found[sha256(data)] = data
+    files = [file for path in looked for file in files_at(path)]
+    found = {file.digest: file.read for file in files}
     missing = [digest for digest in stated.inputs if digest not in found]
     if missing:
-        raise ManifestError(_absence(looked, missing, len(stated.inputs)))
-    return [found[digest] for digest in stated.inputs]
+        for file in files:
+            file.read()  # that one cannot be opened tells more
+        raise ManifestError(_absence(files, missing, len(stated.inputs)))
+    return [found[digest]() for digest in stated.inputs]
 
 
-def _absence(looked: Sequence[Path], missing: Sequence[str], examined: int) -> str:
+def _absence(looked: Sequence[File], missing: Sequence[str], examined: int) -> str:
     """What to say of files that were examined and are ``missing``, by sha256, among ``looked``."""
     if examined > 1:
         return (
             f"The files given lack {len(missing)} of the {examined} that were examined (sha256 "
             f"{', '.join(missing)}). Give all of them, as they were."
         )
-    given = f"'{looked[0]}' is not" if len(looked) == 1 else f"None of {len(looked)} files is"
+    given = f"'{looked[0].name}' is not" if len(looked) == 1 else f"None of {len(looked)} files is"
     return (
         f"{given} the file that was examined (sha256 {missing[0]}). It was changed since, or it "
         "is another one."
     )
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ManifestError(f"The file '{path}' cannot be opened ({error.strerror}).") from error
 
 
 def _comparison(compared: dict) -> str:

@@ -1,0 +1,90 @@
+"""Files, folders and archives: which scans are found in them, and what is told of the others."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from core.archives import pack
+from core.gathering import files_at, scan_in, sources_of
+from core.scans import ScanError
+from tests.dicoms import slices
+
+
+def scans_at(*paths: Path) -> dict:
+    """Sources by name."""
+    sources = sources_of([file for path in paths for file in files_at(path)])
+    return {one.name: one for one in sources}
+
+
+def test_a_folder_gives_what_lies_below_it_by_name(tmp_path):
+    kept = {"b.png": b"2", "a/z.png": b"1", "a/b/c.png": b"3"}
+    beside = (".hidden.png", ".git/x.png", "a/.DS_Store", "a/._z.png", "__MACOSX/b.png")
+    for name, data in (kept | dict.fromkeys(beside, b"x")).items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    found = scans_at(tmp_path)
+    assert list(found) == [str(tmp_path / name) for name in ("a/b/c.png", "a/z.png", "b.png")]
+    assert {one.path: one.read() for one in found.values()} == {
+        tmp_path / name: data for name, data in kept.items()
+    }
+
+
+def test_an_archive_is_opened_and_its_files_keep_their_places(tmp_path):
+    scans, files = tmp_path / "scans", {"a/one.png": b"1", "two.png": b"2"}
+    scans.mkdir()
+    (scans / "all.zip").write_bytes(pack(files))
+    for asked in (scans / "all.zip", scans):
+        found = scans_at(asked)
+        names = [str(scans / "all.zip" / name) for name in files]
+        assert [(one.name, one.read(), one.path) for one in found.values()] == [
+            (name, data, None) for name, data in zip(names, files.values(), strict=True)
+        ]
+        assert found[names[0]].digest == hashlib.sha256(b"1").hexdigest()
+
+
+def test_slices_go_together_wherever_they_lie(tmp_path):
+    low, high, middle = slices(3)
+    (tmp_path / "rest.zip").write_bytes(pack({"middle.dcm": middle, "low.dcm": low}))
+    (tmp_path / "high.dcm").write_bytes(high)
+    (tmp_path / "still.png").write_bytes(b"1")
+    series, still = scans_at(tmp_path).values()
+    assert series.name == f"{tmp_path / 'rest.zip' / 'low.dcm'} and 2 more slices"
+    assert series.read() == [low, middle, high]
+    assert series.path is None and still.path == tmp_path / "still.png"
+    assert series.digest not in {file.digest for file in series.files}
+    assert len(scan_in(series.read()).pixels) == 3
+
+
+def test_where_there_is_no_scan_that_is_told_when_it_is_read(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "cut.zip").write_bytes(pack({"a": b"1"})[:30])
+    reasons = {
+        tmp_path / "empty": "The folder holds no files",
+        tmp_path / "cut.zip": "The archive is damaged",
+        tmp_path / "absent": "cannot be opened",
+        Path("a\0b"): "cannot be opened",
+    }
+    found = scans_at(*reasons)
+    assert list(found) == [str(path) for path in reasons]
+    assert len({one.digest for one in found.values()}) == len(found)
+    for path, reason in reasons.items():
+        with pytest.raises(ScanError, match=reason):
+            found[str(path)].read()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes")
+def test_a_pipe_is_read_once(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(b"all of it"))
+    writer.start()
+    [found] = scans_at(pipe).values()
+    writer.join()
+    assert found.read() == found.read() == b"all of it"
+    assert found.digest == hashlib.sha256(b"all of it").hexdigest()
