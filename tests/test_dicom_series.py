@@ -92,7 +92,7 @@ def test_what_is_there_twice_goes_into_a_second_volume():
 def test_the_slice_that_cannot_be_read_is_named():
     first, last, middle = slices(3)
     assert grouped([first, last, middle[:-4]]) == [[0, 2, 1]]
-    with pytest.raises(ScanError, match=r"^Slice 2 of 3 cannot be read\. The picture .* cut short"):
+    with pytest.raises(ScanError, match=r"^Slice 2 of 3 cannot be read\. .* cut short"):
         read_series([first, middle[:-4], last])
 
 

@@ -64,14 +64,17 @@ def metrics(table) -> dict:
     return judged(table)
 
 
-def ship(root, table, metrics, told=None) -> None:
-    """A checkpoint whose card is that of its metrics, or of what is ``told``."""
+def ship(root, table, metrics, told=None, trained=None) -> None:
+    """A checkpoint whose card is that of its metrics, or of what is ``told``; the runs in its
+    history are those of the predictions, or of what was ``trained``."""
+    history = (table if trained is None else trained)[["protocol", "seed"]].drop_duplicates()
     buffer = io.BytesIO()
     table.to_parquet(buffer, index=False)
     files = {
         "recipe.toml": tomli_w.dumps(RECIPE.model_dump(mode="json", exclude_none=True)).encode(),
         "predictions.parquet": buffer.getvalue(),
         "metrics.json": json.dumps(metrics).encode(),
+        "history.csv": history.to_csv(index=False).encode(),
         "card.md": card.render(RECIPE, told or metrics).encode(),
     }
     write_checkpoint(root / RECIPE.id, files, {})
@@ -308,6 +311,14 @@ def test_check_names_a_card_that_says_something_else(tmp_path, table, metrics):
     ship(tmp_path, table, metrics, told=other)
     (problem,) = reproduction.check(tmp_path)
     assert problem.startswith("busi-mobilenetv2: The card is not that of recipe and figures.")
+
+
+def test_check_names_a_run_that_was_left_out(tmp_path, table, metrics):
+    ship(tmp_path, table, metrics, trained=pd.concat([table, table.assign(seed=7)]))
+    assert reproduction.check(tmp_path) == [
+        f"busi-mobilenetv2: {protocol}, seed 7 was trained and has no predictions."
+        for protocol in ("grouped", "published")
+    ]
 
 
 def test_check_names_predictions_that_cannot_be_judged(tmp_path, table, metrics):

@@ -20,6 +20,7 @@ _NEEDED = (
     *("PhotometricInterpretation", "SOPInstanceUID"),
 )
 
+_UNREAD = "Slice {} of {} cannot be read. Leave its file out to see the others. {}"
 _DIGITS = 3
 """Of millimetres: slices closer than that lie at one place."""
 
@@ -122,7 +123,7 @@ def read_series(files: Sequence[bytes]) -> Scan:
         try:
             scan = read_dicom(data)
         except ScanError as error:
-            raise ScanError(f"Slice {number} of {len(files)} cannot be read. {error}") from error
+            raise ScanError(_UNREAD.format(number, len(files), error)) from error
         if scan.pixels.size // 3 * len(files) > MAX_PIXELS:
             raise ScanError(TOO_LARGE)
         scans.append(scan)

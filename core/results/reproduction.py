@@ -29,9 +29,22 @@ def _problems(checkpoint: Checkpoint) -> list[str]:
         recipe, metrics = checkpoint.recipe, checkpoint.metrics
         told = checkpoint.card == card.render(recipe, metrics, checkpoint.pretrained)
         stale = [] if told else ["The card is not that of recipe and figures. Use --refresh."]
-        return differences(metrics, checkpoint.predictions(), recipe) + stale
+        predictions = checkpoint.predictions()
+        lost = _lost(checkpoint.history(), predictions)
+        return lost + differences(metrics, predictions, recipe) + stale
     except ValueError as error:
         return [str(error)]
+
+
+def _lost(history: pd.DataFrame, predictions: pd.DataFrame) -> list[str]:
+    """A sentence for every run that was trained and has no predictions, so that a figure that is
+    unwelcome cannot be left out unseen."""
+    run = ["protocol", "seed"]
+    trained, known = (pd.MultiIndex.from_frame(table[run]) for table in (history, predictions))
+    return [
+        f"{protocol}, seed {seed} was trained and has no predictions."
+        for protocol, seed in trained.unique().difference(known)
+    ]
 
 
 def differences(metrics: dict, predictions: pd.DataFrame, recipe: Recipe) -> list[str]:
