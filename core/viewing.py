@@ -16,7 +16,7 @@ from core.picture_size import size_within
 from core.scan_types import Scan
 from core.windowing import WHOLE_BYTE, Window, linear_shape, window_between
 
-PANEL_WIDTH = 330
+PANEL_WIDTH = 420
 LARGEST_CINE_SIDE = 640
 DEFAULT_FRAME_MS = 60.0
 ALL_VALUES = "All values"

@@ -35,6 +35,8 @@ HOW_TO_MEASURE = {
     "Lasso": "Draw around a region.",
 }
 NO_SPACING = "The file does not tell how large a pixel is, so lengths are in pixels."
+SLIDER = 200
+"""Pixels, of every tool that could be longer."""
 _STEPS = 200
 
 
@@ -53,27 +55,31 @@ def show_viewer(item: Item, frame: int) -> None:
 
 def _show_tools(item: Item, frame: int) -> None:
     scan = scan_of(item.digest, item.read)
-    left, right = st.columns([1, 3.2], gap="medium")
-    with left:
+    with _row():
         look = _choose_look(item, scan, frame)
         drawn, playing = _choose_extras(item, scan)
-        box = None if playing else choose_box(f"view {item.digest}", *scan.pixels.shape[2:0:-1])
-    with right:
-        if playing:
-            alt = f"Moving picture of {len(scan.pixels)} frames"
-            st.image(_cine(item.digest, look, frame, item.read), width="stretch", alt=alt)
-        else:
-            _show_panels(item, scan, frame, look, drawn, box)
-    with left:
-        if look != (st.session_state.get(f"look {item.digest}") or _first_look(scan, frame)):
-            quiet(FOR_LOOKING)
-            st.button(
-                "Examine this view",
-                key="examine view",
-                icon=":material/frame_inspect:",
-                on_click=_examine,
-                args=(item.digest, look),
-            )
+    if playing:
+        alt = f"Moving picture of {len(scan.pixels)} frames"
+        st.image(_cine(item.digest, look, frame, item.read), width="stretch", alt=alt)
+    else:
+        with _row():
+            tool = _choose_tool()
+            box = choose_box(f"view {item.digest}", *scan.pixels.shape[2:0:-1])
+        _show_panels(item, scan, frame, look, drawn, tool, box)
+    if look != (st.session_state.get(f"look {item.digest}") or _first_look(scan, frame)):
+        quiet(FOR_LOOKING)
+        st.button(
+            "Examine this view",
+            key="examine view",
+            icon=":material/frame_inspect:",
+            on_click=_examine,
+            args=(item.digest, look),
+        )
+
+
+def _row():
+    """Tools side by side, as many as there is room for."""
+    return st.container(horizontal=True, vertical_alignment="bottom", gap="small")
 
 
 def _choose_tool() -> str:
@@ -93,7 +99,14 @@ def _choose_look(item: Item, scan: Scan, frame: int) -> Look:
     keys = {name: f"{name} {item.digest}" for name in ("preset", "level", "width")}
     if len(windows) > 1:
         names, arguments = list(windows), (keys, windows)
-        st.selectbox("Window", names, key=keys["preset"], on_change=_use_preset, args=arguments)
+        st.selectbox(
+            "Window",
+            names,
+            key=keys["preset"],
+            on_change=_use_preset,
+            args=arguments,
+            width=SLIDER,
+        )
     _follow(item.digest, scan, frame, keys)
     level, width = _choose_level(scan, windows, keys)
     inverted = st.toggle("Invert", key=f"invert {item.digest}")
@@ -126,9 +139,21 @@ def _choose_level(
     widths = [step, max(high - low, step) + step, *(one.width for one in reached)]
     form = "%.0f" if whole else "%.4g"
     level = st.slider(
-        "Level", min(centers), max(centers), key=keys["level"], step=step / 2, format=form
+        "Level",
+        *(min(centers), max(centers)),
+        key=keys["level"],
+        step=step / 2,
+        format=form,
+        width=SLIDER,
     )
-    width = st.slider("Width", min(widths), max(widths), key=keys["width"], step=step, format=form)
+    width = st.slider(
+        "Width",
+        *(min(widths), max(widths)),
+        key=keys["width"],
+        step=step,
+        format=form,
+        width=SLIDER,
+    )
     return level, width
 
 
@@ -175,9 +200,8 @@ def _cine(digest: str, look: Look, frame: int, _read) -> bytes:
 
 
 def _show_panels(
-    item: Item, scan: Scan, frame: int, look: Look, drawn: bool, box: Shape | None
+    item: Item, scan: Scan, frame: int, look: Look, drawn: bool, tool: str, box: Shape | None
 ) -> None:
-    tool = _choose_tool()
     box = in_millimetres(box, scan.spacing_mm) if box else None
     view = scan.view(frame, look.window, look.inverted)
     drawing = scan.overlay[frame % len(scan.overlay)] if drawn else None
