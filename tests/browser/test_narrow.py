@@ -30,5 +30,9 @@ def test_no_word_is_cut_or_lies_upon_another(browser, url, name):
         page.get_by_role("button", name="Try the malignant phantom").click()
     page.get_by_role("figure", name=re.compile(CHARTS[name])).first.wait_for()
     settled(page)
+    if not name:
+        page.get_by_text("Look closer").click()
+        page.get_by_role("figure", name=re.compile("beside it your view")).wait_for()
+        settled(page)
     assert page.evaluate(WORDS) == []
     context.close()
