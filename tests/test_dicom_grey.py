@@ -60,6 +60,12 @@ def test_a_window_without_width_is_none():
     assert grey_of(made) == [[0, 255]]
 
 
+def test_a_window_that_is_no_number_is_none():
+    made = dicom(np.array([[10, 110]], np.uint16), WindowCenter="5.25", WindowWidth="2")
+    assert grey_of(made) == [[255, 255]]
+    assert grey_of(made.replace(b"5.25", b"5,25")) == [[0, 255]]
+
+
 @pytest.mark.parametrize(
     ("slope", "intercept", "kind"),
     [("1", "-1024", np.int16), ("1", "10", np.uint16), ("0.5", "3", np.float32)],

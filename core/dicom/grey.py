@@ -148,8 +148,9 @@ def _padded(stored: np.ndarray, padding: tuple[float, float]) -> np.ndarray:
 
 
 def _windows(header: Dataset) -> tuple[Window, ...]:
-    """The windows that a file proposes; those without any width are left out."""
-    centers, widths = _numbers(header.get("WindowCenter")), _numbers(header.get("WindowWidth"))
+    """The windows that a file proposes; those that are no numbers or without any width are left
+    out."""
+    centers, widths = (_numbers(header, f"Window{part}") for part in ("Center", "Width"))
     names = header.get("WindowCenterWidthExplanation") or ()
     names = [names] if isinstance(names, str) else list(names)
     names += [""] * (len(centers) - len(names))
@@ -163,10 +164,14 @@ def _windows(header: Dataset) -> tuple[Window, ...]:
     )
 
 
-def _numbers(told) -> list[float]:
-    if told is None or told == "":
+def _numbers(header: Dataset, keyword: str) -> list[float]:
+    try:
+        told = header.get(keyword)
+        if told is None or told == "":
+            return []
+        return [float(told)] if np.isscalar(told) else [float(one) for one in told]
+    except ValueError:  # such as "1,5": the picture is still good
         return []
-    return [float(told)] if np.isscalar(told) else [float(one) for one in told]
 
 
 def _shown(values: np.ndarray, header: Dataset, whole: Window, inverted: bool) -> np.ndarray:

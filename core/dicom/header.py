@@ -30,7 +30,7 @@ def frame_header(dataset: Dataset, frame: int) -> Dataset:
     header = Dataset()
     for keyword in _ONCE:
         if keyword in dataset:
-            header[keyword] = dataset[keyword]
+            header[keyword] = dataset.get_item(keyword)  # as it stands: not all is asked for
     shared = dataset.get("SharedFunctionalGroupsSequence") or []
     each = dataset.get("PerFrameFunctionalGroupsSequence") or []
     for groups in (*shared[:1], *each[frame : frame + 1]):
