@@ -12,6 +12,7 @@ from pathlib import Path
 from core.archives import MAGIC, Archive, ArchiveError, Limits, Member, is_side_file
 from core.dicom.series import Slice, group_slices, read_series, slice_of
 from core.scans import Scan, ScanError, read_bytes, read_scan
+from core.wording import counted
 
 LIMITS = Limits()
 Facts = tuple[str, Slice | None]
@@ -42,8 +43,8 @@ class Source:
     @property
     def name(self) -> str:
         """That of the first file, and of how many more."""
-        more = len(self.files) - 1
-        return f"{self.files[0].name} and {more} more slices" if more else self.files[0].name
+        first, more = self.files[0].name, len(self.files) - 1
+        return f"{first} and {counted(more, 'more slice')}" if more else first
 
     @property
     def digest(self) -> str:

@@ -186,6 +186,15 @@ class TestEigenCam:
         assert shares.sum() == pytest.approx(1)
         assert (np.diff(shares) <= 1e-12).all()
 
+    def test_captions_by_hand(self):
+        """B0 = [[0, 1], [2, 4]] and B1 = [[8, 2], [2, 0]] scatter by [[8.75, -15], [-15, 36]] about
+        their means. Its eigenvalues are (44.75 +- 40.53) / 2, of 44.75 in all."""
+        _, places, maps, _ = LESSONS["eigen-cam"](by_hand(0))
+        assert "The first holds 95 % of all difference" in places.text
+        np.testing.assert_allclose(places.bars.heights, [95.28, 4.72], atol=0.01)
+        told = ["95 % of the variance", "5 % of the variance"]
+        assert [one.caption for one in maps.pictures] == told
+
     def test_an_even_layer_has_no_component(self):
         shares, places = components(np.ones((3, 3, 4)))
         assert not shares.any()
@@ -215,8 +224,36 @@ class TestScoreCam:
         assert f"these {len(mask_of):,} weights count like {perplexity:,.0f} equal ones" in told
         assert perplexity <= len(mask_of)
 
+    def test_captions_tell_how_many_channels_and_which_score(self):
+        """Where each channel keeps its own mask, each stands for itself alone."""
+        scene = by_hand(2)
+        masks, scored, *_ = LESSONS["fast-score-cam"](scene)
+        assert [one.caption for one in masks.pictures] == ["stands for 1 channel"] * 2
+        _, _, scores = masked_scores(scene)
+        assert [one.caption for one in scored.pictures] == [f"score {one:+.2f}" for one in scores]
+        assert f"The whole scan scores {HAND_LOGITS[0, 2]:+.2f}." in scored.text
+
+    def test_typical_masks_stand_for_all_channels(self, system):
+        parameters = {"channels": 4}  # as many as the lesson shows, or fewer
+        scene = scene_of(system, noise_batch(system.recipe), 0, parameters=parameters)
+        masks = LESSONS["fast-score-cam"](scene)[0]
+        numbers = [one.caption.split()[2].replace(",", "") for one in masks.pictures]
+        assert sum(map(int, numbers)) == scene.maps.shape[-1]
+
 
 class TestDtGradCam:
+    def test_captions_of_weights_and_spread(self, system):
+        """Three copies weigh 1, 3/4 and 1/2."""
+        parameters = {"n": 3, "sigma": 0.05}
+        scene = scene_of(system, noise_batch(system.recipe), 0, parameters=parameters)
+        noise, mean, *_ = LESSONS["dt-grad-cam"](scene)
+        told = ["weight 1.00", "weight 0.75", "weight 0.50"]
+        assert [one.caption for one in noise.pictures] == told
+        maps = METHODS["dt-grad-cam"].run(system, scene.batch, 0, **parameters).steps["noisy"][0]
+        weighted = (maps * np.array([1, 0.75, 0.5])[:, None, None]).sum(axis=0) / 2.25
+        share = 100 * maps.std(axis=0).max() / weighted.max()
+        assert mean.pictures[1].caption == f"at most {share:.0f} % of the mean's largest value"
+
     def test_the_region_and_the_threshold_are_the_methods(self, system):
         scene = scene_of(system, noise_batch(system.recipe), 0)
         steps = METHODS["dt-grad-cam"].run(system, scene.batch, 0).steps

@@ -183,7 +183,7 @@ def test_folders_archives_and_series_are_answered_and_replayed(folder, tmp_path,
     asked = [str(scans), "--recipe", WHOLE, "--manifest", str(records), "--json"]
     assert main(asked) == 1
     series, good, broken = map(json.loads, capsys.readouterr().out.splitlines())
-    assert series["file"] == f"{scans / 'b.dcm'} and 1 more slices" and series["frames"] == 2
+    assert series["file"] == f"{scans / 'b.dcm'} and 1 more slice" and series["frames"] == 2
     assert good["file"] == str(scans / "pictures.zip" / "good.png") and good["label"]
     assert broken["file"].endswith("broken.png") and broken["error"]
     kept = sorted(records.iterdir())

@@ -13,6 +13,7 @@ from core.explain.masking import scored_masks
 from core.lessons import drawing
 from core.lessons.channels import SHOWN, correlation, enlarged
 from core.lessons.step import Bars, Picture, Scene, Step
+from core.wording import counted
 
 METHOD = "fast-score-cam"
 _BARS = 16
@@ -51,7 +52,7 @@ def _masks(scene: Scene, masks: np.ndarray, stands_for: np.ndarray, shown: np.nd
         Picture(
             drawing.evidence(scene.pixels, masks[one]),
             f"mask {one + 1}",
-            f"stands for {stands_for[one]:,} channels",
+            f"stands for {counted(stands_for[one], 'channel')}",
         )
         for one in shown
     ]
