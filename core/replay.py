@@ -14,9 +14,9 @@ from PIL import Image
 
 from core.checkpoints import CHECKPOINTS, Checkpoint, CheckpointError, open_checkpoint
 from core.classifiers.base import Classifier, probabilities
-from core.dicom.series import read_series
 from core.explain import METHODS
 from core.findings import EvidenceMap, weights_of
+from core.gathering import scan_in
 from core.manifest import (
     Manifest,
     ManifestError,
@@ -30,7 +30,7 @@ from core.manifest import (
 )
 from core.predict import Opinion, classify
 from core.preprocessing import to_batch
-from core.scans import Scan, ScanError, read_scan
+from core.scans import Scan, ScanError
 from core.windowing import Window
 
 TOLERANCE = 1e-4
@@ -118,7 +118,7 @@ def _examined(
 ) -> tuple[Opinion, list[tuple[Map, Map]]]:
     """The opinion, and each heatmap as it is stated and as it is found now."""
     try:
-        scan = read_series(files) if len(files) > 1 else read_scan(files[0])
+        scan = scan_in(list(files) if len(files) > 1 else files[0])
         scan, frame = _seen(stated, scan)
         if pixels_of(scan.pixels[frame]) != stated.pixels:
             raise ManifestError(

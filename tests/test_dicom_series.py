@@ -89,6 +89,10 @@ def test_what_is_there_twice_goes_into_a_second_volume():
     assert grouped([whole, whole[:-1]]) == [[0], [1]]
 
 
+def test_slices_that_share_one_identifier_are_one_volume():
+    assert grouped(slices(3, SOPInstanceUID="1.2.3.4")) == [[0, 2, 1]]
+
+
 def test_the_slice_that_cannot_be_read_is_named():
     first, last, middle = slices(3)
     assert grouped([first, last, middle[:-4]]) == [[0, 2, 1]]

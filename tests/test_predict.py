@@ -303,6 +303,7 @@ def test_a_replay_that_cannot_be_done_is_a_sentence_and_status_two(predicted, fo
         (str(several), str(folder / "good.png")): "lack 2 of the 3 that were examined",
         (str(pathless),): "tells no path",
         (str(kept), str(folder / "absent.png")): "cannot be opened",
+        (str(kept), str(scan), str(folder / "gone.png")): "gone.png: The file cannot be opened",
         (str(folder / "good.png"),): "cannot be read",
         (str(folder / "other.png"),): "no manifest of an examination",
     }

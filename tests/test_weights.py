@@ -19,6 +19,6 @@ def test_shrink_keeps_vectors_and_refuses_overflow():
 
 
 def test_kernels_keep_nine_significant_bits():
-    # 2^-8 is the last of the nine after a leading 1; half of it is rounded up.
+    # Of the nine, 1 is the first and 2^-8 the last; half of that is rounded up.
     kernel = np.array([[1 + 2**-8, 1 + 2**-9, 1 + 2**-10]], np.float32)
     assert shrink({"kernel": kernel})["kernel"].tolist() == [[1 + 2**-8, 1 + 2**-8, 1]]

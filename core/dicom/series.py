@@ -83,15 +83,15 @@ def group_slices(slices: Sequence[Slice | None]) -> list[list[int]]:
 
 
 def _earlier(slices: Sequence[Slice | None]) -> Iterator[int]:
-    """How often each was there before: the same identifier in the same series."""
-    known: Counter[tuple[str, str]] = Counter()
+    """How often each was there before: the same in all that is told, its identifier too. That
+    alone does not tell copies: some programs write one identifier into all files."""
+    known: Counter[Slice] = Counter()
     for one in slices:
         if one is None or one.instance is None:
             yield 0
             continue
-        own = one.series, one.instance
-        yield known[own]
-        known[own] += 1
+        yield known[one]
+        known[one] += 1
 
 
 def _volumes(group: list[int], slices: Sequence[Slice | None]) -> list[list[int]]:

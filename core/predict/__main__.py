@@ -178,11 +178,8 @@ def _unused(folder: Path, number: int, name: str) -> Path:
 
 def _stem(source: Source) -> str:
     """The beginning of a file's name, so that there is room for more in another's."""
-    return (
-        Path(source.files[0].name)
-        .stem.encode(errors="ignore")[:_STEM_BYTES]
-        .decode(errors="ignore")
-    )
+    stem = Path(source.files[0].name).stem
+    return stem.encode(errors="ignore")[:_STEM_BYTES].decode(errors="ignore")
 
 
 # ---------------------------------------------------------------- replaying
@@ -210,10 +207,18 @@ def _find(stated: Manifest, files: Sequence[Path]) -> list[bytes]:
     found = {file.digest: file.read for file in files}
     missing = [digest for digest in stated.inputs if digest not in found]
     if missing:
-        for file in files:
-            file.read()  # that one cannot be opened tells more
+        _open_all(files)  # that one of them cannot be opened tells more
         raise ManifestError(_absence(files, missing, len(stated.inputs)))
     return [found[digest]() for digest in stated.inputs]
+
+
+def _open_all(files: Sequence[File]) -> None:
+    """Raise ManifestError, which names the file, if one has no bytes."""
+    for file in files:
+        try:
+            file.read()
+        except ScanError as error:
+            raise ManifestError(f"{file.name}: {error}") from error
 
 
 def _absence(looked: Sequence[File], missing: Sequence[str], examined: int) -> str:
