@@ -18,7 +18,7 @@ def doubt(
 
     ``modality`` as the file names it; ``likeness`` is what the guard says, if there is one;
     ``outlined``: whether a system that needs the lesion's outline has it, or its lack is told
-    elsewhere. The command and tables of scans outline nothing.
+    elsewhere.
     """
     unlike = likeness.sentence if likeness and likeness.level != "like" else None
     lacking = recipe.preprocessing.outlined and not outlined

@@ -1,16 +1,18 @@
-"""From files, folders and ZIP archives to scans: archives are opened, slices put together."""
+"""From files, folders and ZIP archives to scans: archives are opened, slices put together, and
+masks laid to their scans."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
 from core.archives import MAGIC, Archive, ArchiveError, Limits, Member, is_side_file
 from core.dicom.series import Slice, group_slices, read_series, slice_of
+from core.mask_files import masks_beside
 from core.scans import Scan, ScanError, read_bytes, read_scan
 from core.wording import counted
 
@@ -36,9 +38,11 @@ class File:
 
 @dataclass(frozen=True)
 class Source:
-    """The files of one scan: one, or the slices of a series in their order."""
+    """The files of one scan: one, or the slices of a series in their order. ``masks`` outline its
+    lesions."""
 
     files: tuple[File, ...]
+    masks: tuple[File, ...] = ()
 
     @property
     def name(self) -> str:
@@ -69,9 +73,25 @@ def scan_in(data: bytes | list[bytes]) -> Scan:
 
 
 def sources_of(files: list[File]) -> list[Source]:
-    """Scans in the order of their first files."""
+    """Scans in the order of their first files.
+
+    What is named as the mask of another file that is a scan by itself is none; the slices of a
+    series have no masks.
+    """
     groups = group_slices([file.place for file in files])
-    return [Source(tuple(files[index] for index in group)) for group in groups]
+    alone = {group[0] for group in groups if len(group) == 1}
+    beside = masks_beside([file.name for file in files])
+    masks = {scan: alone.intersection(beside[scan]) for scan in alone & beside.keys()}
+    taken = set().union(*masks.values())
+    return [
+        Source(_at(files, group), _at(files, sorted(masks.get(group[0], ()))))
+        for group in groups
+        if group[0] not in taken
+    ]
+
+
+def _at(files: list[File], indices: Iterable[int]) -> tuple[File, ...]:
+    return tuple(files[index] for index in indices)
 
 
 def facts_of(read: Callable[[], bytes]) -> Facts:

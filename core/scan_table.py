@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-REMARKS = ("frame", "prediction_set", "guard", "report")
+REMARKS = ("frame", "outline", "prediction_set", "guard", "report")
 """Columns that stand only where a row has something to say in them."""
 PROBLEMS = ("warning", "error")
 
@@ -19,7 +19,8 @@ class Row:
     ``shares``: probability in [0, 1] by class, empty if the scan was not examined; ``error`` then
     tells why. ``warning`` tells why the probabilities are not to be relied on. Without a
     ``file``'s name the row has its number. ``frame`` tells which frame was examined, where there
-    are several; ``report`` is the name of the file that tells more.
+    are several; ``outline`` where the outline is from within which it was seen; ``report`` is the
+    name of the file that tells more.
     """
 
     file: str | None = None
@@ -27,6 +28,7 @@ class Row:
     label: str | None = None
     shares: Mapping[str, float] = field(default_factory=dict)
     frame: str | None = None
+    outline: str | None = None
     prediction_set: str | None = None
     guard: str | None = None
     report: str | None = None

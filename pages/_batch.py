@@ -38,6 +38,7 @@ def batch_table(
             label=NO_DECISION if strict and found.label and not found.decided else found.label,
             shares=dict(zip(recipe.classes, found.probabilities, strict=False)),
             frame=frame_of(0, found.frames),
+            outline="uploaded" if found.outlined else None,
             prediction_set="; ".join(found.classes) if found.classes else None,
             warning=found.warning,
             error=found.error,
@@ -134,6 +135,7 @@ def _columns(recipe: Recipe) -> dict:
         "label": st.column_config.TextColumn("Most likely"),
         **shares,
         "frame": st.column_config.TextColumn("Frame examined"),
+        "outline": st.column_config.TextColumn("Outline"),
         "prediction_set": None,  # stands below the scan; here it would push the problems out
         "error": st.column_config.TextColumn("Problem", width="large"),
     }

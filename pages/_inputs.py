@@ -10,13 +10,13 @@ import streamlit as st
 from core.explain import METHODS, Parameter
 from core.recipe import Recipe
 from core.recipes import load_recipe
-from core.scans import ScanError
 from pages import _current as current
 from pages import _shared as shared
 from pages._drawing import draw
 from pages._frame import plain, quiet
 from pages._maps import INSTANT, Aim, see
-from pages._outlines import outline_of, read_outline, sample_outline
+from pages._masks import choose_outline
+from pages._outlines import outline_of, sample_outline
 from pages._samples import SAMPLES, sample
 from pages._scans import Item, scan_of
 from pages._test_images import as_item, held_out, offering
@@ -24,6 +24,7 @@ from pages._uploads import uploaded
 from pages._views import Outline, View
 
 FIRST_SAMPLE = "Malignant phantom 1"
+MASK = "Mask of its lesion, if you have one"
 DEFAULT_SYSTEMS = 3
 FIRST_METHODS = 3
 """One line of maps a system; the other instant ones are often the same map by their definitions."""
@@ -41,7 +42,7 @@ def choose_scan(page: str, systems: tuple[str, ...]) -> tuple[Item, Outline | No
     )
     if upload:
         item = uploaded(upload)
-        return item, _choose_mask(page, item)
+        return item, choose_outline(item, f"{page} mask", MASK)
     tester = offering(systems)
     if tester and st.toggle("Choose a test image", key=f"{page} tests", help=_held_out(tester)):
         rows = held_out(tester)
@@ -49,7 +50,7 @@ def choose_scan(page: str, systems: tuple[str, ...]) -> tuple[Item, Outline | No
         return as_item(rows[name], load_recipe(tester).data.dataset)
     before = current.recalled()
     if before and not before.synthetic and _wants(page, before):
-        return before, _choose_mask(page, before)
+        return before, choose_outline(before, f"{page} mask", MASK)
     name = _choose_sample(page, before)
     item = sample(name)
     if before is None or before.synthetic:
@@ -83,19 +84,6 @@ def _choose_sample(page: str, before: Item | None) -> str:
         key=f"{page} sample",
         help="Drawn by a computer, of no patient; the outline of its lesion is known.",
     )
-
-
-def _choose_mask(page: str, item: Item) -> Outline | None:
-    mask = st.file_uploader(
-        "Mask of its lesion, if you have one",
-        key=f"{page} mask",
-        help="A picture of the same size as the scan, white inside the lesion and black outside.",
-    )
-    try:
-        return read_outline(uploaded(mask), item) if mask else None
-    except ScanError as error:
-        st.error(plain(str(error)), icon=":material/broken_image:")
-        return None
 
 
 def draw_outline(item: Item, frame: int) -> Outline | None:

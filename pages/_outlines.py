@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 import streamlit as st
 
 from core.datasets.phantoms import phantom
+from core.mask_files import outline_in
 from core.scans import ScanError
 from pages._samples import SAMPLES
 from pages._scans import Item, scan_of
 from pages._views import Outline
 
-OTHER_SIZE = (
-    "The mask is {} pixels wide and high, the scan {}. Save the mask with the size of the scan."
-)
 EMPTY = (
     "Nothing in the mask is bright, so that it outlines nothing. Save it white inside the lesion "
     "and black outside."
@@ -38,12 +37,18 @@ def read_outline(mask: Item, item: Item) -> Outline:
 
     Raises ScanError if it cannot be read, has another size than the scan or nothing bright.
     """
-    picture = scan_of(mask.digest, mask.read).pixels[0]
-    size = scan_of(item.digest, item.read).pixels.shape[1:3]
-    if picture.shape[:2] != size:
-        sizes = [f"{width} x {height}" for height, width in (picture.shape[:2], size)]
-        raise ScanError(OTHER_SIZE.format(*sizes))
-    outline = outline_of(picture.max(axis=-1) >= 128)
+    outline = _united([mask], item)
     if outline is None:
         raise ScanError(EMPTY)
     return outline
+
+
+def outline_beside(item: Item) -> Outline | None:
+    """The outline in the masks that came with a scan, for all its frames; None if they outline
+    nothing. Raises ScanError if one cannot be read or has another size than the scan."""
+    return _united(item.masks, item) if item.masks else None
+
+
+def _united(masks: Sequence[Item], item: Item) -> Outline | None:
+    pictures = [scan_of(one.digest, one.read).pixels[0] for one in masks]
+    return outline_of(outline_in(pictures, scan_of(item.digest, item.read).pixels.shape[1:3]))

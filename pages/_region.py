@@ -15,10 +15,11 @@ from core.wording import percent
 from pages import _kept as kept
 from pages import _shared as shared
 from pages._drawing import draw
-from pages._frame import plain, quiet, themed
-from pages._outlines import outline_of, read_outline
+from pages._frame import quiet, themed
+from pages._masks import choose_outline
+from pages._outlines import outline_beside, outline_of
 from pages._region_figures import outlines_text
-from pages._uploads import uploaded
+from pages._scans import Item
 from pages._views import Outline, View, needs_outline
 
 WHOLE, PROPOSED, DRAWN, GIVEN = "Whole image", "Proposed", "Draw", "Mask file"
@@ -42,17 +43,19 @@ class Region:
 def choose_region(view: View) -> Region | None:
     """The region that the user accepts, draws or gives; None for the whole image.
 
-    Systems that see nothing outside a region start with the proposal, if there is one.
+    Where masks came with the scan they are the first choice. Systems that see nothing outside a
+    region start with the proposal otherwise, if there is one.
     """
     needed, proposes = needs_outline(view.recipe_id), shared.proposes(view.recipe_id)
+    first = PROPOSED if needed and proposes else WHOLE
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.subheader("Region", anchor=False, width="content", help=HELP)
         way = st.segmented_control(
             "Region of interest",
             [WHOLE, *([PROPOSED] if proposes else []), DRAWN, GIVEN],
-            default=PROPOSED if needed and proposes else WHOLE,
+            default=GIVEN if view.item.masks else first,
             required=True,
-            key=f"region {view.item.digest} {view.frame} {needed}",
+            key=f"region {' '.join(view.item.key)} {view.frame} {needed}",
             label_visibility="collapsed",
         )
     if way == WHOLE:
@@ -60,6 +63,15 @@ def choose_region(view: View) -> Region | None:
     find, source = _WAYS[way]
     outline = outline_of(find(view))
     return Region(outline, source) if outline else None
+
+
+def region_beside(item: Item) -> Region | None:
+    """The region in the masks that came with a scan; None if they are of no use."""
+    try:
+        outline = outline_beside(item)
+    except ScanError:
+        return None
+    return Region(outline, "uploaded") if outline else None
 
 
 def region_text(
@@ -116,16 +128,7 @@ def _draw(view: View) -> np.ndarray:
 
 
 def _read(view: View) -> np.ndarray:
-    upload = st.file_uploader(
-        "Mask of its lesion",
-        key=f"mask {view.item.digest}",
-        help="A picture of the same size as the scan, white inside the lesion and black outside.",
-    )
-    try:
-        given = read_outline(uploaded(upload), view.item) if upload else None
-    except ScanError as error:
-        st.error(plain(str(error)), icon=":material/broken_image:")
-        given = None
+    given = choose_outline(view.item, f"mask {view.item.digest}")
     return given.mask if given else np.zeros(_pixels(view).shape[:2], bool)
 
 

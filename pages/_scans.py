@@ -23,6 +23,7 @@ class Item:
 
     ``read`` gives the bytes of its file, or, where there are ``several``, a list of those of all
     files of a series; it may raise ScanError. ``image``: data set and image id, if it is of one.
+    ``masks`` came with it and outline its lesions.
     """
 
     name: str
@@ -31,6 +32,12 @@ class Item:
     synthetic: bool = False
     several: bool = False
     image: tuple[str, str] | None = None
+    masks: tuple[Item, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Tells the scan and its masks from all others."""
+        return (self.digest, *(one.digest for one in self.masks))
 
 
 @st.cache_resource(ttl=KEPT, scope="session", show_spinner=False, on_release=give_back)

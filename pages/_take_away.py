@@ -24,7 +24,7 @@ from pages._downloads import Offer, hand_over, show_buttons
 from pages._frame import fragment, plain, quiet
 from pages._maps import INSTANT, Aim, Question, answer
 from pages._originals import source_of
-from pages._region import Region
+from pages._region import Region, region_beside
 from pages._region_figures import accuracy_text
 from pages._scans import Item, scan_of
 from pages._verdicts import Verdict
@@ -144,9 +144,10 @@ def all_reports(
 def _in_brief(item: Item, found: Verdict, recipe_id: str, named: bool) -> Findings | Refused:
     if found.error:
         return Refused(found.error, item.name if named else None)
-    view = View(item, 0, recipe_id)
+    region = region_beside(item)
+    view = View(item, 0, recipe_id, outline=region and region.outline)
     opinion = kept.opinion(view)
-    return findings_of(view, opinion, assess(view, opinion), named=named)
+    return findings_of(view, opinion, assess(view, opinion, region), region, named=named)
 
 
 def _cost(view: View) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from functools import partial
+from pathlib import PurePosixPath
 
 import streamlit as st
 
-from core.archives import MAGIC
-from core.gathering import Facts, File, facts_of, packed_files, single_file, sources_of
+from core.archives import MAGIC, is_side_file
+from core.gathering import Facts, File, Source, facts_of, packed_files, single_file, sources_of
 from pages._keeping import KEPT
 from pages._scans import Item
 
@@ -25,12 +26,17 @@ def _digest(file_id: str, _upload) -> str:
 
 
 def items_of(uploads: list) -> list[Item]:
-    """The scans in uploaded files: one a file, a file of an archive, or a series of slices."""
-    files = [file for upload in _once(uploads) for file in _files_of(upload)]
-    return [
-        Item(one.name, one.digest, one.read, several=len(one.files) > 1)
-        for one in sources_of(files)
-    ]
+    """The scans in uploaded files: one a file, a file of an archive, or a series of slices, each
+    with its masks."""
+    wanted = [one for one in uploads if not is_side_file(PurePosixPath(one.name))]
+    files = [file for upload in _once(wanted) for file in _files_of(upload)]
+    return [_item(one) for one in sources_of(files)]
+
+
+def _item(source: Source) -> Item:
+    masks = tuple(Item(one.name, one.digest, one.read) for one in source.masks)
+    several = len(source.files) > 1
+    return Item(source.name, source.digest, source.read, several=several, masks=masks)
 
 
 def _once(uploads: list) -> list:

@@ -11,13 +11,15 @@ import numpy as np
 
 from core.checkpoints import CheckpointError
 from core.doubt import doubt
+from core.mask_files import UNUSED
 from core.predict import classify_frames
 from core.recipes import load_recipe
 from core.scans import ScanError
 from pages import _kept as kept
 from pages import _shared as shared
+from pages._outlines import outline_beside
 from pages._scans import Item, modality_of, scan_of
-from pages._views import View
+from pages._views import Outline, View, needs_outline
 
 LARGEST = 50 * 2**20
 """Bytes of a frame that is seen together with others: more than a mammogram has."""
@@ -34,7 +36,8 @@ class Verdict:
     """What the table of scans says about one: probabilities, or why there are none.
 
     ``warning``: why the probabilities are not to be relied on, if that is known; ``classes``: the
-    prediction set where none is; ``frames``: how many the scan has; the first was examined.
+    prediction set where none is; ``frames``: how many the scan has; the first was examined;
+    ``outlined``: whether it was seen within its masks.
     """
 
     label: str | None = None
@@ -43,6 +46,7 @@ class Verdict:
     warning: str | None = None
     classes: tuple[str, ...] | None = None
     frames: int = 1
+    outlined: bool = False
 
     @property
     def decided(self) -> bool:
@@ -53,11 +57,14 @@ class Verdict:
 @dataclass(frozen=True, eq=False)
 class Frame:
     """The first frame of a scan, uint8 (H, W, 3), the modality that its file names, and how many
-    frames there are."""
+    frames there are; the outline in the masks that came with it, if the system needs one, and why
+    they were of no use, if they were not."""
 
     pixels: np.ndarray
     modality: str | None
     frames: int
+    outline: Outline | None = None
+    flaw: str | None = None
 
 
 def verdict(item: Item, recipe_id: str) -> Verdict:
@@ -66,8 +73,9 @@ def verdict(item: Item, recipe_id: str) -> Verdict:
     Raises CheckpointError if it is the system that cannot be read.
     """
     try:
-        found = kept.opinion(View(item, 0, recipe_id))
-        return judged(recipe_id, first_frame(item), found.probabilities, found.features)
+        seen = first_frame(item, recipe_id)
+        found = kept.opinion(View(item, 0, recipe_id, outline=seen.outline))
+        return judged(recipe_id, seen, found.probabilities, found.features)
     except ScanError as error:
         return Verdict(error=str(error))
     except CheckpointError:
@@ -78,10 +86,16 @@ def verdict(item: Item, recipe_id: str) -> Verdict:
         return Verdict(error=UNREADABLE)
 
 
-def first_frame(item: Item) -> Frame:
-    """The frame that stands for a scan in a table. Raises ScanError."""
+def first_frame(item: Item, recipe_id: str) -> Frame:
+    """The frame that stands for a scan in a system's table. Raises ScanError."""
     pixels = scan_of(item.digest, item.read).pixels
-    return Frame(pixels[0], modality_of(item), len(pixels))
+    seen = Frame(pixels[0], modality_of(item), len(pixels))
+    if not needs_outline(recipe_id):
+        return seen
+    try:
+        return replace(seen, outline=outline_beside(item))
+    except ScanError as error:
+        return replace(seen, flaw=UNUSED.format(error))
 
 
 def judged(recipe_id: str, seen: Frame, shares: np.ndarray, features: np.ndarray) -> Verdict:
@@ -89,14 +103,17 @@ def judged(recipe_id: str, seen: Frame, shares: np.ndarray, features: np.ndarray
 
     Raises CheckpointError.
     """
-    recipe = load_recipe(recipe_id)
-    warning = doubt(recipe, seen.modality, shared.guard(recipe_id).judge(features, seen.pixels))
+    recipe, outlined = load_recipe(recipe_id), seen.outline is not None
+    likeness = shared.guard(recipe_id).judge(features, seen.pixels)
+    doubts = doubt(recipe, seen.modality, likeness, outlined)
+    warning = " ".join(filter(None, [seen.flaw, doubts])) or None
     return Verdict(
         recipe.classes[int(shares.argmax())],
         tuple(map(float, shares)),
         warning=warning,
         classes=None if warning else shared.conformal(recipe_id).classes_in(shares),
         frames=seen.frames,
+        outlined=outlined,
     )
 
 
@@ -106,7 +123,7 @@ def verdicts(items: Sequence[Item], recipe_id: str) -> list[Verdict]:
     A scan that cannot be read is left to that, and so are all if the pass fails: no scan harms
     another. Raises CheckpointError if it is the system that cannot be read.
     """
-    frames = {at: seen for at, item in enumerate(items) if (seen := _frame(item)) is not None}
+    frames = {at: seen for at, item in enumerate(items) if (seen := _frame(item, recipe_id))}
     try:
         found = _together(frames, recipe_id) if frames else {}
     except CheckpointError:
@@ -117,10 +134,10 @@ def verdicts(items: Sequence[Item], recipe_id: str) -> list[Verdict]:
     return [found.get(at) or verdict(item, recipe_id) for at, item in enumerate(items)]
 
 
-def _frame(item: Item) -> Frame | None:
+def _frame(item: Item, recipe_id: str) -> Frame | None:
     """None if the scan cannot be read, or is so large that it is better seen alone."""
     try:
-        first = first_frame(item)
+        first = first_frame(item, recipe_id)
         if first.pixels.nbytes > LARGEST:
             return None
         return replace(first, pixels=first.pixels.copy())  # a view would keep the whole cine
@@ -131,6 +148,8 @@ def _frame(item: Item) -> Frame | None:
 def _together(frames: dict[int, Frame], recipe_id: str) -> dict[int, Verdict]:
     """The verdict on each frame, by its number."""
     system = shared.classifier(recipe_id)
-    shares, features = classify_frames(system, [frame.pixels for frame in frames.values()])
+    pixels = [frame.pixels for frame in frames.values()]
+    masks = [frame.outline and frame.outline.mask for frame in frames.values()]
+    shares, features = classify_frames(system, pixels, masks)
     answers = zip(frames.items(), shares, features, strict=True)
     return {at: judged(recipe_id, frame, *answer) for (at, frame), *answer in answers}

@@ -40,8 +40,8 @@ from pages._viewer import show_viewer
 from pages._views import View
 
 FORMATS = (
-    "DICOM, NIfTI, PNG, JPEG, BMP, TIFF or WebP, one or many, or a ZIP archive of them. "
-    "They stay in the server's memory."
+    "DICOM, NIfTI, PNG, JPEG, BMP, TIFF or WebP, one or many, or a ZIP archive of them. Beside "
+    "1.png, 1_mask.png outlines its lesion. They stay in the server's memory."
 )
 STOPPED = "Not examined: you stopped before its turn."
 
@@ -189,18 +189,18 @@ def show_look(item: Item, look: Look) -> None:
 def examine(items: list[Item], recipe: Recipe) -> list[Verdict]:
     """A verdict for every item; each is computed once a session and system."""
     known = st.session_state.setdefault("verdicts", {})
-    pending = {item.digest: item for item in items if (item.digest, recipe.id) not in known}
+    pending = {item.key: item for item in items if (item.key, recipe.id) not in known}
     stopped = st.session_state.get("stopped") == recipe.id
     if len(pending) > 1 or (pending and stopped):
         show_progress(pending, recipe, known, stopped)
     else:
         for item in pending.values():
-            known[item.digest, recipe.id] = verdict(item, recipe.id)
+            known[item.key, recipe.id] = verdict(item, recipe.id)
     late = Verdict(error=STOPPED)
-    return [known.get((item.digest, recipe.id), late) for item in items]
+    return [known.get((item.key, recipe.id), late) for item in items]
 
 
-def show_progress(pending: dict[str, Item], recipe: Recipe, known: dict, stopped: bool) -> None:
+def show_progress(pending: dict[tuple, Item], recipe: Recipe, known: dict, stopped: bool) -> None:
     """Examine what waits, with a bar and a way to stop; or, once stopped, the way to go on."""
     row = st.empty()
     with row.container(horizontal=True, vertical_alignment="center"):
@@ -214,7 +214,7 @@ def show_progress(pending: dict[str, Item], recipe: Recipe, known: dict, stopped
         progress.progress(done / len(waiting), f"Examining scan {done + 1} of {len(waiting)} …")
         some = waiting[done : done + BATCH]
         for item, found in zip(some, verdicts(some, recipe.id), strict=True):
-            known[item.digest, recipe.id] = found
+            known[item.key, recipe.id] = found
     row.empty()
 
 

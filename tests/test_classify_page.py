@@ -308,6 +308,66 @@ def test_a_mask_file_that_cannot_be_used_is_a_sentence(page, system, size, sente
     assert sentence in page.error[0].value
 
 
+def half_mask(bright: bool = True) -> bytes:
+    mask = np.zeros((40, 60, 3), np.uint8)
+    mask[:, 30:] = 255 * bright
+    return png(mask)
+
+
+def test_a_mask_uploaded_with_its_scan_is_its_region(page, system):
+    upload(page, **{"a.tif": picture(40), "a_mask.png": half_mask()})
+    assert not page.dataframe, "there is one scan"
+    assert "The region covers 50 % of the picture" in words(page)
+    assert "Outlined in a_mask.png, which came with the scan" in words(page)
+    assert system.masks == [None], "this system needs none"
+    page.selectbox(key="system").select(MASKED).run()
+    assert system.masks[-1][:, 30:].all() and not system.masks[-1][:, :30].any()
+    assert len(system.masks) == 2
+    assert "was right 80 % of the time" in words(page), "as with the outlines it was measured with"
+    choose_region(page, "Proposed")
+    assert system.masks[-1][:, :30].all(), "it can be set aside"
+
+
+def test_a_mask_that_comes_later_is_taken_too(page, system):
+    page.selectbox(key="system").select(MASKED).run()
+    upload(page, **{"a.tif": picture(40)})
+    assert system.masks[-1][:, :30].all(), "as it was proposed"
+    upload(page, **{"a.tif": picture(40), "a_mask.png": half_mask()})
+    assert system.masks[-1][:, 30:].all()
+
+
+@pytest.mark.parametrize(
+    ("mask", "said"),
+    [
+        (half_mask(bright=False), "Nothing is outlined in a_mask.png"),
+        (
+            png(np.ones((8, 9, 3), np.uint8)),
+            "Its mask was not used. The mask is 9 x 8 pixels wide and high, the scan 60 x 40",
+        ),
+        (b"no picture", "Its mask was not used."),
+    ],
+    ids=["black", "another size", "broken"],
+)
+def test_a_mask_that_outlines_nothing_leaves_the_scan_whole(page, system, mask, said):
+    page.selectbox(key="system").select(MASKED).run()
+    upload(page, **{"a.tif": picture(40), "a_mask.png": mask})
+    assert not page.exception
+    assert said in words(page)
+    assert any("its figures do not hold" in one.value for one in page.warning)
+    assert system.masks[-1] is None
+
+
+def test_in_a_batch_masks_lie_with_their_scans(page, system):
+    names = {"a.tif": picture(40), "b.tif": picture(90), "a_mask.png": half_mask()}
+    upload(page, **names)
+    assert list(page.dataframe[0].value["file"]) == ["a.tif", "b.tif"]
+    assert "outline" not in page.dataframe[0].value
+    page.selectbox(key="system").select(MASKED).run()
+    table = page.dataframe[0].value
+    assert list(table["outline"].fillna("")) == ["uploaded", ""]
+    assert list(table["error"].notna()) == [False, True]
+
+
 @pytest.mark.parametrize(("level", "list_of"), [("unusual", "warning"), ("foreign", "error")])
 def test_a_scan_unlike_the_training_images_is_marked(page, system, level, list_of):
     system.level = level

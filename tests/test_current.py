@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
@@ -62,6 +63,17 @@ def test_the_scan_goes_along_and_can_be_left(looked_at, page):
     toggle.set_value(False).run()
     assert NAME not in texts(looked_at)
     assert looked_at.selectbox(key=f"{page} sample").value == "Malignant phantom 1"
+
+
+def test_its_mask_goes_along(app):
+    pixels, mask = phantom("malignant", 77)
+    white = np.repeat(255 * mask[..., None].astype(np.uint8), 3, axis=-1)
+    uploader = app.file_uploader(key="uploads")
+    uploader.upload(NAME, png(pixels))
+    uploader.upload("mine_mask.png", png(white)).run()
+    to(app, "compare")
+    assert NAME in texts(app)
+    assert app.dataframe[0].value["recall"].notna().all(), "the lesion is known"
 
 
 def test_it_is_there_on_return_until_it_is_removed(looked_at):

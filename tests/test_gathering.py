@@ -61,6 +61,32 @@ def test_slices_go_together_wherever_they_lie(tmp_path):
     assert len(scan_in(series.read()).pixels) == 3
 
 
+def test_a_mask_lies_with_its_scan_and_is_none(tmp_path):
+    files = {"1.png": b"1", "1_mask.png": b"2", "1_mask_1.png": b"3", "2_mask.png": b"4"}
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for name, data in files.items():
+        (scans / name).write_bytes(data)
+    (tmp_path / "all.zip").write_bytes(pack(files))
+    found = [
+        ([one.read() for one in source.files], sorted(one.read() for one in source.masks))
+        for source in scans_at(scans, tmp_path / "all.zip").values()
+    ]
+    assert found[0] == ([b"1"], [b"2", b"3"])
+    assert found[1] == ([b"4"], []), "a mask without its scan is a picture like any other"
+    assert found[2:] == found[:2], "in the archive too"
+
+
+def test_slices_of_a_series_have_no_masks(tmp_path):
+    low, high = slices(2)
+    files = {"low.dcm": low, "high.dcm": high, "low_mask.png": b"1"}
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    series, picture = scans_at(tmp_path).values()
+    assert len(series.files) == 2 and not series.masks
+    assert picture.read() == b"1"
+
+
 def test_where_there_is_no_scan_that_is_told_when_it_is_read(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "cut.zip").write_bytes(pack({"a": b"1"})[:30])

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -24,6 +25,7 @@ from core.scans import Scan, ScanError, read_scan_file
 from tests.dicoms import dicom
 
 WHOLE, OF_KERAS = "busi-efficientnet-b0", "busi-mobilenetv2"
+OUTLINED = "busi-efficientnetv2b0"
 
 
 trained = pytest.mark.parametrize("recipe_id", list_trained())
@@ -93,7 +95,7 @@ def test_json_has_one_line_a_file_and_the_status_tells_of_refusals(recipe_id, fo
     records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert status == 1
     assert [r["file"] for r in records] == files
-    fields = ["file", "frames", "recipe", "label", "probabilities", "warning", "error"]
+    fields = ["file", "frames", "recipe", "label", "probabilities", "outlined", "warning", "error"]
     assert all(list(r) == fields for r in records)
     good, broken, absent, again = records
     assert good == again
@@ -148,7 +150,7 @@ def test_names_that_are_long_or_no_text_stop_no_batch(folder, tmp_path, capsys):
 def test_a_sentence_never_claims_certainty():
     shares = {"benign": 0.0004, "malignant": 0.9996}
     record = {"file": "a.png", "frames": 1, "label": "malignant", "probabilities": shares}
-    told = as_sentence(record | {"warning": None, "error": None})
+    told = as_sentence(record | {"outlined": False, "warning": None, "error": None})
     assert told == "a.png: malignant (benign < 1 %, malignant > 99 %)"
 
 
@@ -239,6 +241,67 @@ def test_a_system_that_needs_an_outline_warns(folder):
     classifier.recipe = recipe.model_copy(update={"preprocessing": outlined})
     (warned,) = answer_files([folder / "good.png"], classifier)
     assert plain.warning is None and "no outline was given" in warned.warning
+
+
+@pytest.fixture(scope="module")
+def beside(tmp_path_factory):
+    """A folder with phantoms, one with a mask, one with two halves of one, one of another size."""
+    folder = tmp_path_factory.mktemp("beside")
+    for number in range(3):
+        pixels, mask = phantom("malignant", number)
+        halves = [mask.copy(), mask.copy()]
+        halves[0][:, 128:], halves[1][:, :128] = False, False
+        masks = [[mask], halves, [mask[::2]]][number]
+        cv2.imwrite(str(folder / f"{number}.png"), pixels)
+        for end, part in zip(("_mask", "_mask_1"), masks, strict=False):
+            cv2.imwrite(str(folder / f"{number}{end}.png"), 255 * part.astype(np.uint8))
+    return folder
+
+
+def test_masks_outline_the_scans_that_they_lie_beside(beside, tmp_path, capsys):
+    asked = [str(beside), "--recipe", OUTLINED, "--manifest", str(tmp_path), "--json"]
+    assert main(asked) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["outlined"] for one in told] == [True, True, False]
+    classifier = trained_classifier(OUTLINED)
+    for number, one in enumerate(told[:2]):
+        _, mask = phantom("malignant", number)
+        scan = read_scan_file(beside / f"{number}.png")
+        expected = classify(classifier, scan, mask=mask).probabilities
+        assert list(one["probabilities"].values()) == pytest.approx(expected, abs=1e-6)
+        assert not np.allclose(expected, classify(classifier, scan).probabilities, atol=1e-3)
+        assert "no outline was given" not in (one["warning"] or "")
+    assert "Its mask was not used. The mask is 256 x 128 pixels" in told[2]["warning"]
+    assert "no outline was given" in told[2]["warning"]
+    assert all(main(["--replay", str(one)]) == 0 for one in sorted(tmp_path.iterdir()))
+
+
+def test_a_system_that_needs_no_outline_is_answered_without(beside, folder, capsys):
+    assert main([str(beside), "--recipe", WHOLE]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == [
+        str(beside / f"{number}.png") for number in range(3)
+    ]
+    main([str(beside), "--recipe", OUTLINED])
+    assert capsys.readouterr().out.startswith(f"{beside / '0.png'}, outlined by its mask: ")
+
+
+def test_a_folder_of_busi_gives_the_shipped_predictions(tables, tmp_path):
+    """Its masks, found by their names, are those that the system was judged with."""
+    rows = tables("busi").set_index("image_id")
+    shipped = open_checkpoint(OUTLINED).shipped_run("test").set_index("image_id")
+    for image in [*shipped.index[:2], *shipped.index[-2:]]:
+        for path in (rows.path[image], *rows.masks[image]):
+            (tmp_path / Path(path).name).symlink_to(path)
+    answers = list(answer_files([tmp_path], trained_classifier(OUTLINED)))
+    assert len(answers) == 4
+    for answer in answers:
+        expected = shipped.loc[f"{answer.source.path.stem.split()[0]}/{answer.source.path.stem}"]
+        found = answer.opinion
+        # Batches of other lengths, processors and library builds round differently.
+        np.testing.assert_allclose(
+            probabilities(found.logits), list(expected[list(found.classes)]), atol=2e-3
+        )
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,8 +18,10 @@ from streamlit.runtime.caching import cache_data_api, cache_resource_api
 
 from core.checkpoints import list_trained
 from core.datasets.phantoms import phantom
-from core.findings import Look
+from core.findings import NO_REGION, Look
+from core.mask_files import UNUSED
 from core.png import png
+from core.predict import classify
 from core.windowing import Window
 from core.wording import percent
 from pages import _assurance, _kept, _samples, _scans, _shared, _take_away, _verdicts, _views
@@ -60,6 +63,51 @@ def test_together_is_the_same_as_one_by_one(items):
     assert together[3].error and together[3].label is None
     assert "MRI" in together[4].warning
     assert "does not look like" in together[5].warning
+
+
+@pytest.fixture(scope="module")
+def with_masks() -> list[_scans.Item]:
+    """Scans with their masks: one that fits, two parts of one, one of another size, a black one."""
+    made = []
+    for number in range(4):
+        pixels, mask = phantom("malignant", number)
+        halves = [mask.copy(), mask.copy()]
+        halves[0][:, 128:], halves[1][:, :128] = False, False
+        masks = ([mask], halves, [mask[::2]], [np.zeros_like(mask)])[number]
+        parts = [np.repeat(255 * part[..., None].astype(np.uint8), 3, axis=-1) for part in masks]
+        beside = tuple(item(f"{number} {i}", png(part)) for i, part in enumerate(parts))
+        made.append(replace(item(str(number), png(pixels)), masks=beside))
+    return made
+
+
+def test_masks_that_came_with_scans_outline_them(with_masks):
+    together = _verdicts.verdicts(with_masks, OUTLINED)
+    assert [one.outlined for one in together] == [True, True, False, False]
+    for number, one in enumerate(together):
+        alone = _verdicts.verdict(with_masks[number], OUTLINED)
+        assert (alone.label, alone.warning, alone.outlined) == (
+            one.label,
+            one.warning,
+            one.outlined,
+        )
+        mask = phantom("malignant", number)[1] if one.outlined else None
+        scan = _scans.scan_of(with_masks[number].digest, with_masks[number].read)
+        expected = classify(_shared.classifier(OUTLINED), scan, mask=mask).probabilities
+        np.testing.assert_allclose(one.probabilities, expected, atol=1e-5)
+        np.testing.assert_allclose(alone.probabilities, expected, atol=1e-5)
+    assert UNUSED.partition(".")[0] in together[2].warning and NO_REGION in together[2].warning
+    assert UNUSED.partition(".")[0] not in together[3].warning and NO_REGION in together[3].warning
+    assert not any(one.outlined for one in _verdicts.verdicts(with_masks, SYSTEM))
+
+
+def test_reports_on_many_show_the_outlines_that_came_with_them(with_masks):
+    some = with_masks[1:3]
+    made = _take_away.all_reports(some, _verdicts.verdicts(some, OUTLINED), OUTLINED, named=True)
+    with zipfile.ZipFile(io.BytesIO(made)) as archive:
+        rows = list(csv.DictReader(io.TextIOWrapper(archive.open("scans.csv"), "utf-8")))
+        outlined, not_outlined = (archive.read(row["report"]).decode() for row in rows)
+    assert [row["outline"] for row in rows] == ["uploaded", ""]
+    assert NO_REGION not in outlined and NO_REGION in not_outlined
 
 
 def test_the_network_sees_them_in_one_pass(items, monkeypatch):

@@ -8,18 +8,17 @@ There are no patient ids: the groups are near-duplicate clusters, found by conte
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pandas as pd
 
 from core.datasets import duplicates
 from core.datasets.base import DatasetReader, class_rows, locate, read_frames, table_of
+from core.mask_files import MASK_NAME
 
 CLASSES = ("benign", "malignant", "normal")
 _ROOT = "Dataset_BUSI_with_GT"
 _BELOW = (_ROOT, f"busi/{_ROOT}", "busi")
-MASK = re.compile(r"(?P<image>.+)_mask(?:_\d+)?", re.IGNORECASE)
 
 
 def read(folder: Path) -> pd.DataFrame:
@@ -27,7 +26,7 @@ def read(folder: Path) -> pd.DataFrame:
     near-duplicate cluster. Raises DatasetError if the folder is not BUSI or a file is unreadable.
     """
     root = locate(folder, "BUSI", _BELOW, [f"{label}/" for label in CLASSES])
-    table = table_of(class_rows(root, {label: label for label in CLASSES}, "BUSI", mask=MASK))
+    table = table_of(class_rows(root, {label: label for label in CLASSES}, "BUSI", mask=MASK_NAME))
     pairs = duplicates.find_pairs(table["image_id"], read_frames(table["path"]))
     return table.assign(group=duplicates.groups(table["image_id"], pairs))
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pandas as pd
 
 from core.datasets.base import DatasetError, class_rows, is_picture, natural_key, table_of
-from core.datasets.busi import MASK
 from core.datasets.known_splits import SPLIT_OF_FOLDER
+from core.mask_files import MASK_NAME
 from core.wording import counted
 
 MAX_IMAGES = 20_000
@@ -40,7 +40,7 @@ def read(folder: Path) -> pd.DataFrame:
     if len(set(class_of.values())) < 2:
         raise DatasetError(f"Two classes with images or more were not found there. {LAYOUT}")
     rows = []
-    for row in class_rows(root, class_of, "a folder of classes", mask=MASK):
+    for row in class_rows(root, class_of, "a folder of classes", mask=MASK_NAME):
         rows.append(row | {"group": row["image_id"]})
         if len(rows) > MAX_IMAGES:
             raise DatasetError(

@@ -72,11 +72,13 @@ def classify(
 
 
 def classify_frames(
-    classifier: Classifier, frames: Sequence[np.ndarray]
+    classifier: Classifier,
+    frames: Sequence[np.ndarray],
+    masks: Sequence[np.ndarray | None] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities (N, C) and last layer's features (N, h, w, K) of many frames, in one pass.
 
-    ``frames`` uint8 (H, W, 3), of any sizes; nothing is explained and no outline is used.
+    ``frames`` uint8 (H, W, 3), of any sizes; ``masks`` as in ``classify``; nothing is explained.
     """
-    features = classifier.features(to_batch(frames, classifier.recipe.preprocessing))
+    features = classifier.features(to_batch(frames, classifier.recipe.preprocessing, masks))
     return probabilities(classifier.logits_from(features), classifier.temperature), features

@@ -4,11 +4,13 @@
     python -m core.predict --replay MANIFEST [FILE...] [--json]
 
 A FILE may be a folder or a ZIP archive: all scans in it are classified; DICOM slices of one series
-are one scan. With --json, one line a scan: file, frames, recipe, label, probabilities, warning,
-error; of several frames the first is classified. The exit status is 1 if any file was refused; the
-others are still answered. What is saved in DIR replaces nothing there. A replay takes those of the
-files that the manifest names by their sha256, or the file at the manifest's path; its status is 0
-if probabilities and heatmaps agree, 1 if they do not, 2 if it cannot be done.
+are one scan. Beside 1.png, 1_mask.png outlines its lesion for systems that need that (more lesions:
+1_mask_1.png and so on). With --json, one line a scan: file, frames, recipe, label, probabilities,
+outlined, warning, error; of several frames the first is classified. The exit status is 1 if any
+file was refused; the others are still answered. What is saved in DIR replaces nothing there. A
+replay takes those of the files that the manifest names by their sha256, or the file at the
+manifest's path; its status is 0 if probabilities and heatmaps agree, 1 if they do not, 2 if it
+cannot be done.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+import numpy as np
+
 from core import command
 from core.checkpoints import list_trained, open_checkpoint
 from core.classifiers.base import Classifier
@@ -29,7 +33,9 @@ from core.findings import EvidenceMap, Findings, weights_of
 from core.gathering import File, Source, files_at, scan_in, sources_of
 from core.guard import Guard, load_guard
 from core.manifest import Manifest, ManifestError, manifest, read_manifest
+from core.mask_files import UNUSED, outline_in
 from core.predict import Opinion, classify
+from core.recipe import Recipe
 from core.replay import replay
 from core.scan_table import frame_of
 from core.scans import Scan, ScanError
@@ -40,12 +46,14 @@ _STEM_BYTES = 150  # of the 255 that a file's name may have
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What came of one scan: an opinion on its first frame, with a warning where it is not to be
-    relied on; or the error for which it was refused."""
+    """What came of one scan: an opinion on its first frame, within ``outline`` bool (H, W) if the
+    system needs one and there is one, with a warning where it is not to be relied on; or the error
+    for which it was refused."""
 
     source: Source
     opinion: Opinion | None = None
     scan: Scan | None = None
+    outline: np.ndarray | None = None
     warning: str | None = None
     error: str | None = None
 
@@ -58,13 +66,28 @@ def answer_files(
     for source in sources_of([file for path in paths for file in files_at(path)]):
         try:
             scan = scan_in(source.read())
-            opinion = classify(classifier, scan)
+            outline, flaw = _outline(source, scan, classifier.recipe)
+            opinion = classify(classifier, scan, mask=outline)
         except ScanError as error:
             yield Answer(source, error=str(error))
         else:
             likeness = guard.judge(opinion.features, opinion.pixels) if guard else None
-            warning = doubt(classifier.recipe, scan.modality, likeness)
-            yield Answer(source, opinion, scan, warning)
+            doubts = doubt(classifier.recipe, scan.modality, likeness, outline is not None)
+            warning = " ".join(filter(None, [flaw, doubts])) or None
+            yield Answer(source, opinion, scan, outline, warning)
+
+
+def _outline(source: Source, scan: Scan, recipe: Recipe) -> tuple[np.ndarray | None, str | None]:
+    """The outline that a system is given, if it needs one and the masks hold one; and why they
+    were of no use, if they were not."""
+    if not recipe.preprocessing.outlined:
+        return None, None
+    try:
+        pictures = [scan_in(one.read()).pixels[0] for one in source.masks]
+        outline = outline_in(pictures, scan.pixels.shape[1:3])
+    except ScanError as error:
+        return None, UNUSED.format(error)
+    return outline if outline.any() else None, None
 
 
 def as_record(answer: Answer, recipe_id: str) -> dict:
@@ -76,7 +99,8 @@ def as_record(answer: Answer, recipe_id: str) -> dict:
         opinion = answer.opinion
         shares = dict(zip(opinion.classes, map(float, opinion.probabilities), strict=True))
         record |= {"label": opinion.label, "probabilities": shares}
-    return record | {"warning": answer.warning, "error": answer.error}
+    outlined = answer.outline is not None
+    return record | {"outlined": outlined, "warning": answer.warning, "error": answer.error}
 
 
 def as_sentence(record: dict) -> str:
@@ -85,6 +109,7 @@ def as_sentence(record: dict) -> str:
         return f"{record['file']}: refused. {record['error']}"
     frame = frame_of(0, record["frames"])
     named = f"{record['file']}, frame {frame}" if frame else record["file"]
+    named += ", outlined by its mask" if record["outlined"] else ""
     warning = f" {record['warning']}" if record["warning"] else ""
     return f"{named}: {record['label']} ({_shares(record['probabilities'])}){warning}"
 
@@ -160,6 +185,8 @@ def _save_manifest(folder: Path, number: int, answer: Answer, checkpoint) -> Non
         weights_of(checkpoint),
         scan_digests=tuple(file.digest for file in answer.source.files),
         frames=len(answer.scan.pixels),
+        region=answer.outline,
+        region_source="uploaded" if answer.outline is not None else None,
         maps=(EvidenceMap("grad-cam", opinion.heatmap),),
     )
     folder.mkdir(parents=True, exist_ok=True)

@@ -49,6 +49,7 @@ def _row(scan: Findings | Refused, report: str) -> Row:
         label=scan.label,
         shares=dict(zip(opinion.classes, map(float, opinion.probabilities), strict=True)),
         frame=frame_of(scan.frame, scan.frames),
+        outline=scan.region_source if scan.needs_region else None,
         prediction_set=None if scan.prediction_set is None else "; ".join(scan.prediction_set),
         guard=scan.guard,
         report=report,

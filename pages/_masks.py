@@ -1,0 +1,49 @@
+"""The outline of a lesion from a picture: the masks that came with the scan, or one that is asked
+for."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.mask_files import UNUSED
+from core.scans import ScanError
+from pages._frame import plain, quiet
+from pages._outlines import outline_beside, read_outline
+from pages._scans import Item
+from pages._uploads import uploaded
+from pages._views import Outline
+
+
+def choose_outline(item: Item, key: str, label: str = "Mask of its lesion") -> Outline | None:
+    """The outline of the lesion in a scan, if there is one; what is wrong with a mask is told.
+
+    Without masks an uploader of this ``key`` and ``label`` asks for one.
+    """
+    return _beside(item) if item.masks else _asked_for(item, key, label)
+
+
+def _beside(item: Item) -> Outline | None:
+    try:
+        given = outline_beside(item)
+    except ScanError as error:
+        return _told(UNUSED.format(error))
+    names = ", ".join(dict.fromkeys(one.name for one in item.masks))
+    held = "Outlined" if given else "Nothing is outlined"
+    quiet(plain(f"{held} in {names}, which came with the scan."))
+    return given
+
+
+def _asked_for(item: Item, key: str, label: str) -> Outline | None:
+    mask = st.file_uploader(
+        label,
+        key=key,
+        help="A picture of the same size as the scan, white inside the lesion and black outside.",
+    )
+    try:
+        return read_outline(uploaded(mask), item) if mask else None
+    except ScanError as error:
+        return _told(str(error))
+
+
+def _told(sentence: str) -> None:
+    st.error(plain(sentence), icon=":material/broken_image:")
