@@ -1,0 +1,161 @@
+"""How a trained system does on labelled images of one's own, which no paper's figure tells.
+
+Nothing is fitted to them: weights, temperature, operating point and guard are those shipped.
+``python -m core.external`` is the command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from core.checkpoints import Checkpoint
+from core.datasets import DatasetError, read_mask, read_pixels
+from core.datasets.audit import audit
+from core.evaluation import evaluate
+from core.evaluation.neighbours import nearest
+from core.evaluation.thresholds import threshold_table
+from core.guard import load_guard
+from core.predict import BATCH, classify_frames
+from core.recipe import Recipe
+from core.statistics.shares import share_intervals
+from core.wording import counted
+
+FAMILIAR = 0.999
+"""Similarity of features from which an image is one that the system was trained on, or all but the
+same. Of test images that are none, the most alike reach 0.995 (mostly 0.97)."""
+_AUDITED = 0.3  # of all the work, for the progress
+
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True, eq=False)
+class External:
+    """What was found.
+
+    ``answers`` has one row an image: image_id, label, group (by content: near-duplicates are one),
+    predicted, one column a class with its calibrated probability, guard (level), outlined (whether
+    it was seen within its mask), similarity (to the nearest training image, in [-1, 1]).
+    ``figures`` are as of ``evaluate``. ``point`` is the row of ``threshold_table`` at the system's
+    operating point, None without malignant classes. ``unlike``: share of the images that the guard
+    marks, with its 95 % interval. ``left_out``: sentences.
+    """
+
+    answers: pd.DataFrame
+    figures: dict
+    point: pd.Series | None
+    unlike: tuple[float, float, float]
+    left_out: tuple[str, ...]
+
+    @property
+    def familiar(self) -> int:
+        """How many images the system was trained on, or on all but the same."""
+        return int((self.answers["similarity"] >= FAMILIAR).sum())
+
+
+def judge_own(
+    checkpoint: Checkpoint, table: pd.DataFrame, progress: Progress = lambda share: None
+) -> External:
+    """Judge a system on the images of a table, as of ``core.datasets.folder``.
+
+    Labels are the system's classes, in upper or lower case; images of other classes, and those
+    that cannot be read, are left out and told. Raises DatasetError if none remains.
+    """
+    recipe = checkpoint.recipe
+    mine, others = of_classes(table, recipe)
+    found = audit(mine, read_pixels, lambda share: progress(_AUDITED * share))
+    readable = mine[mine["image_id"].isin(found.groups.index)]
+    rest = lambda share: progress(_AUDITED + (1 - _AUDITED) * share)  # noqa: E731
+    answers, unread = _answers(checkpoint, readable, rest)
+    if answers.empty:
+        raise DatasetError("None of the images can be read. Save them as PNG and try again.")
+    answers.insert(2, "group", answers["image_id"].map(found.groups))
+    unlike = (answers["guard"] != "like").to_numpy()
+    low, high = share_intervals(unlike[None], np.ones_like(unlike), answers["group"].to_numpy())
+    problems = found.unreadable | unread
+    return External(
+        answers,
+        evaluate(answers, recipe.classes),
+        _at_point(checkpoint, answers),
+        (float(unlike.mean()), float(low[0]), float(high[0])),
+        (*others, *(f"{name}: {sentence}" for name, sentence in problems.items())),
+    )
+
+
+def of_classes(table: pd.DataFrame, recipe: Recipe) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The images of the system's classes, labelled as it names them; and what was left out.
+
+    Raises DatasetError if there are none.
+    """
+    names = {name.casefold(): name for name in recipe.classes}
+    labels = table["label"].str.strip().str.casefold().map(names)
+    others = table.loc[labels.isna(), "label"].value_counts(sort=False)
+    known = ", ".join(recipe.classes)
+    if labels.isna().all():
+        raise DatasetError(
+            f"None of the folders is named after a class of {recipe.id} ({known}); there are "
+            f"{', '.join(map(str, others.index))}. Rename them."
+        )
+    told = tuple(
+        f"{counted(number, 'image')} of '{name}', which is no class of the system ({known})."
+        for name, number in others.items()
+    )
+    return table.assign(label=labels)[labels.notna()], told
+
+
+def _answers(
+    checkpoint: Checkpoint, table: pd.DataFrame, progress: Progress
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Rows of ``External.answers`` but for the group, and why some images have none."""
+    classifier, guard = checkpoint.load(), load_guard(checkpoint)
+    _, trained = checkpoint.training_images()
+    rows, unread = [], {}
+    for first in range(0, len(table), BATCH):
+        seen = {}
+        for row in table[first : first + BATCH].itertuples(index=False):
+            try:
+                seen[row] = _picture(row, checkpoint.recipe)
+            except DatasetError as error:
+                unread[row.image_id] = str(error)
+        if seen:
+            shares, features = classify_frames(classifier, *zip(*seen.values(), strict=True))
+            _, similarity = nearest(features.mean(axis=(1, 2)), trained, 1)
+            for at, (row, (pixels, mask)) in enumerate(seen.items()):
+                rows.append(
+                    {
+                        "image_id": row.image_id,
+                        "label": row.label,
+                        "predicted": checkpoint.recipe.classes[shares[at].argmax()],
+                        **dict(zip(checkpoint.recipe.classes, map(float, shares[at]), strict=True)),
+                        "guard": guard.judge(features[at], pixels).level,
+                        "outlined": mask is not None,
+                        "similarity": float(similarity[at, 0]),
+                    }
+                )
+        progress(min(1.0, (first + BATCH) / len(table)))
+    return pd.DataFrame(rows), unread
+
+
+def _picture(row, recipe: Recipe) -> tuple[np.ndarray, np.ndarray | None]:
+    """Pixels, and the lesion's mask if the system needs one and there is one. Raises
+    DatasetError."""
+    mask = read_mask(row) if recipe.preprocessing.outlined else None
+    return read_pixels(row), mask if mask is not None and mask.any() else None
+
+
+def _at_point(checkpoint: Checkpoint, answers: pd.DataFrame) -> pd.Series | None:
+    recipe, protocol = checkpoint.recipe, checkpoint.manifest["weights"]["protocol"]
+    point = checkpoint.metrics[protocol]["calibration"].get("operating_point")
+    if point is None:
+        return None
+    malignant = list(recipe.malignant_classes)
+    table = threshold_table(
+        answers[malignant].sum(axis=1).to_numpy(),
+        answers["label"].isin(malignant).to_numpy(),
+        answers["group"].to_numpy(),
+        np.array([point["threshold"]]),
+    )
+    return table.iloc[0]

@@ -1,0 +1,165 @@
+"""Judge a trained system on labelled images of one's own.
+
+    python -m core.external DIR [--recipe ID] [--csv FILE] [--json]
+
+DIR is a folder, or a ZIP archive of one, with a sub-folder of images for each class, named as the
+system names it: DIR/benign/1.png, DIR/malignant/2.png. Beside 1.png, 1_mask.png outlines its
+lesion for systems that need that. Near-duplicates, found by content, count as one group, over
+which the 95 % intervals are bootstrapped. Nothing is fitted to the images. --csv writes the answer
+to each. The exit status is 0 if figures could be made, whatever they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from core import command
+from core.checkpoints import Checkpoint, list_trained, open_checkpoint
+from core.datasets import folder
+from core.datasets.archive import ArchivedFolder
+from core.external import External, judge_own
+from core.findings import NO_REGION
+from core.spreadsheet import safe_csv
+from core.wording import counted, in_percent, with_interval
+
+SHOWN = {
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "macro_auc": "Macro ROC-AUC",
+    "macro_f1": "Macro F1",
+    "sensitivity_malignant": "Malignant sensitivity",
+    "specificity_malignant": "Malignant specificity",
+}
+LEFT_OUT_SHOWN = 10
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; the exit status."""
+    options = _parse(arguments)
+    return command.run(lambda: _judge(options))
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m core.external",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", type=Path, metavar="DIR", help="a folder of classes, or a .zip")
+    trained = ", ".join(list_trained())
+    parser.add_argument("--recipe", help=f"one of: {trained} (default: the first)")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the answer to each image")
+    parser.add_argument("--json", action="store_true", help="all figures, for programs")
+    return parser.parse_args(arguments)
+
+
+def _judge(options: argparse.Namespace) -> None:
+    trained = list_trained()
+    checkpoint = open_checkpoint(options.recipe or (trained[0] if trained else ""))
+    archive = ArchivedFolder(options.folder.read_bytes()) if options.folder.is_file() else None
+    table = archive.table if archive else folder.read(options.folder)
+    found = _watched(checkpoint, table)
+    if options.csv:
+        options.csv.write_bytes(safe_csv(found.answers))
+    if options.json:
+        print(json.dumps(_record(checkpoint, found), allow_nan=False))
+    else:
+        _report(checkpoint, found)
+
+
+def _watched(checkpoint: Checkpoint, table: pd.DataFrame) -> External:
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(f"Judging {counted(len(table), 'image')}", total=1.0)
+        return judge_own(checkpoint, table, lambda share: bar.update(task, completed=share))
+
+
+def _record(checkpoint: Checkpoint, found: External) -> dict:
+    share, low, high = found.unlike
+    point = None if found.point is None else found.point.astype(object).where(found.point.notna())
+    return {
+        "recipe": checkpoint.recipe.id,
+        "weights": checkpoint.manifest["weights"],
+        "protocol": "external",
+        "classes": checkpoint.recipe.classes,
+        **found.figures,
+        "operating_point": None if point is None else {k: _plain(v) for k, v in point.items()},
+        "unlike": {"value": share, "low": low, "high": high},
+        "familiar": found.familiar,
+        "outlined": int(found.answers["outlined"].sum()),
+        "left_out": found.left_out,
+    }
+
+
+def _plain(value) -> float | None:
+    return None if value is None or pd.isna(value) else float(value)
+
+
+def _report(checkpoint: Checkpoint, found: External) -> None:
+    # Names of files and classes are shown as they are, whatever brackets and colons they have.
+    console = Console(soft_wrap=True, markup=False, emoji=False)
+    recipe, figures = checkpoint.recipe, found.figures
+    console.print(
+        f"{recipe.title} on {counted(figures['n'], 'image')} in "
+        f"{counted(figures['n_groups'], 'group')} of near-duplicates. Nothing was fitted to them."
+    )
+    console.print(_figures(checkpoint, found))
+    console.print(_confusion(recipe.classes, figures["confusion"]))
+    for sentence in (*_remarks(checkpoint, found), *_left_out(found)):
+        console.print(sentence)
+
+
+def _figures(checkpoint: Checkpoint, found: External) -> Table:
+    own = checkpoint.metrics[checkpoint.manifest["weights"]["protocol"]]
+    table = Table("Figure", "Here (95 % CI)", f"Its own {own['n']} unseen images (95 % CI)")
+    for name, title in SHOWN.items():
+        if name in own["values"]:
+            here, there = (one["values"].get(name) for one in (found.figures, own))
+            table.add_row(title, with_interval(here), with_interval(there))
+    if found.point is not None:
+        known = own["calibration"]["operating_point"]
+        for name in ("sensitivity", "specificity"):
+            bounds = {"value": name, "low": f"{name}_low", "high": f"{name}_high"}
+            here = {part: _plain(found.point[column]) for part, column in bounds.items()}
+            title = f"{name.capitalize()} at the operating point ({found.point['threshold']:.2f})"
+            table.add_row(title, with_interval(here), with_interval(known[name]))
+    return table
+
+
+def _confusion(classes: tuple[str, ...], confusion: list[list[int]]) -> Table:
+    table = Table("True class", *(f"called {name}" for name in classes), title="Confusion")
+    for name, row in zip(classes, confusion, strict=True):
+        table.add_row(name, *map(str, row))
+    return table
+
+
+def _remarks(checkpoint: Checkpoint, found: External) -> list[str]:
+    """What limits the figures."""
+    share, low, high = (in_percent(one, 1) for one in found.unlike)
+    told = [f"Unlike the training images, by the guard: {share} (95 % CI {low} to {high})."]
+    if found.familiar:
+        told.append(
+            f"{counted(found.familiar, 'image')} the system was trained on, or all but the same: "
+            "the figures are of no use until these are taken out (similarity in the CSV file)."
+        )
+    bare = int((~found.answers["outlined"]).sum())
+    if checkpoint.recipe.preprocessing.outlined and bare:
+        told.append(f"{counted(bare, 'image')} without a mask. {NO_REGION}")
+    return told
+
+
+def _left_out(found: External) -> list[str]:
+    told = [f"Left out: {one}" for one in found.left_out[:LEFT_OUT_SHOWN]]
+    more = len(found.left_out) - LEFT_OUT_SHOWN
+    return [*told, f"Left out: {more} more."] if more > 0 else told
+
+
+if __name__ == "__main__":
+    sys.exit(main())
