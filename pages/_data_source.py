@@ -23,7 +23,9 @@ from core.datasets.archive import ArchivedFolder
 from core.datasets.audit import Audit, audit
 from core.datasets.intensity import Measurements, measure
 from core.datasets.known_splits import known_splits
+from core.external import External, judge_own
 from core.wording import counted
+from pages import _shared as shared
 from pages._frame import plain, quiet
 from pages._keeping import KEPT
 from pages._tables import stamp, table_of, version
@@ -138,6 +140,28 @@ def audited(source: Source) -> Audit:
         (source.key, "audited"),
         "Looking for copies",
         lambda progress: audit(source.table, read_pixels, progress),
+    )
+
+
+def answered(source: Source, recipe_id: str, ask: bool) -> External | None:
+    """A system's answers to the images, from memory or, if that is asked for, made now, with a bar.
+
+    Raises CheckpointError, or DatasetError if none can be read.
+    """
+    key = (source.key, "answered", recipe_id)
+    if not ask:
+        return _recalled(key)
+    known = audited(source)
+    return _remembered(
+        key,
+        "Asking the system",
+        lambda progress: judge_own(
+            shared.checkpoint(recipe_id),
+            shared.classifier(recipe_id),
+            source.table,
+            known,
+            progress,
+        ),
     )
 
 

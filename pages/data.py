@@ -1,4 +1,5 @@
-"""Data: what is in a data set, how bright its classes are, what leaks, and its images."""
+"""Data: what is in a data set, how bright its classes are, what leaks, its images, and how a system
+does on them."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from pages._data_intensity import show_intensity
 from pages._data_leakage import show_leakage
 from pages._data_overview import show_overview, told_counts
 from pages._data_source import Source, choose
+from pages._data_system import show_system
 from pages._frame import guarded, plain, quiet, require_frame
 
 TABS = {
@@ -17,6 +19,7 @@ TABS = {
     ":material/brightness_6: Intensity": show_intensity,
     ":material/content_copy: Leakage": show_leakage,
     ":material/grid_view: Browse": show_browse,
+    ":material/experiment: Test a system": show_system,
 }
 SYNTHETIC = "Phantoms, drawn by a computer, to try the page without data."
 

@@ -18,12 +18,13 @@ from streamlit.runtime.caching import cache_utils
 from streamlit.runtime.context import StreamlitHeaders
 from streamlit.testing.v1 import AppTest
 
+from core.checkpoints import list_trained
 from core.datasets import READERS, folder
 from core.datasets.audit import Audit
 from core.datasets.phantoms import phantom, phantom_table
 from core.figures.datasets import class_bars
 from core.png import png
-from pages import _data_intensity, _data_leakage, _data_source
+from pages import _data_intensity, _data_leakage, _data_source, _data_system
 from pages._data_browse import add_flags, select
 from pages._data_overview import show_splits, summary
 from pages._data_source import Source
@@ -32,11 +33,12 @@ from tests.reading import words
 
 APP = Path(__file__).parents[1] / "app.py"
 FLAG_KEY = "data flags"
-OVERVIEW, INTENSITY, LEAKAGE, BROWSE = (
+OVERVIEW, INTENSITY, LEAKAGE, BROWSE, SYSTEM = (
     ":material/bar_chart: Overview",
     ":material/brightness_6: Intensity",
     ":material/content_copy: Leakage",
     ":material/grid_view: Browse",
+    ":material/experiment: Test a system",
 )
 
 
@@ -282,6 +284,35 @@ def test_folders_are_the_users_own_on_one_computer_alone(monkeypatch, headers, a
     monkeypatch.setattr(_data_source.st, "context", known)
     monkeypatch.setattr(_data_source.st, "get_option", lambda _: address)
     assert _data_source.is_local() is local
+
+
+@pytest.mark.skipif(not list_trained(), reason="no trained system is shipped")
+def test_a_system_is_asked_about_an_upload(page):
+    opened(upload(page, zipped(folder_of_classes() | {"test/cyst/7.png": b"x"})), SYSTEM)
+    assert "Nothing was fitted to these images" in words(page)
+    assert not page.metric
+    page.selectbox(key="data system").select("busi-efficientnet-b0").run()
+    page.button(key="data ask").click().run()
+    assert not page.exception
+    answers = page.dataframe[0].value
+    assert len(answers) == 6
+    wrong = answers["label"] != answers["predicted"]
+    assert answers["wrong"].tolist() == wrong.tolist() == sorted(wrong, reverse=True)
+    accuracy = next(one for one in page.metric if one.label == "Accuracy")
+    assert float(accuracy.value) == pytest.approx(1 - wrong.mean(), abs=0.006)
+    told = words(page)
+    assert "6 images, 4 groups" in told, "two pairs are the same"
+    assert "Unlike the training images, by the guard" in told
+    assert "1 image of 'cyst', which is no class of the system" in told
+    page.run()
+    assert len(page.dataframe[0].value) == 6, "it is remembered"
+    assert not [one for one in page.button if one.key == "data ask"]
+
+
+def test_a_folder_of_no_systems_classes_gets_its_sentence(page):
+    files = {f"{name}/{i}.png": png(scan("benign", i)) for i, name in enumerate(("cat", "dog"))}
+    opened(upload(page, zipped(files)), SYSTEM)
+    assert _data_system.NO_SYSTEM in words(page)
 
 
 def test_browse_filters_and_enlarges(page):

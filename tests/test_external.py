@@ -117,7 +117,8 @@ def test_of_busi_it_finds_what_was_trained_on_and_the_shipped_answers(tables):
     run = checkpoint.shipped_run().set_index("image_id")
     tested, trained = run[run["split"] == "test"][::8], run[run["split"] == "train"][::80]
     rows = tables("busi").set_index("image_id", drop=False)
-    found = judge_own(checkpoint, rows.loc[[*tested.index, *trained.index]])
+    mine = rows.loc[[*tested.index, *trained.index]]
+    found = judge_own(checkpoint, trained_classifier(OUTLINED), mine)
     answers = found.answers.set_index("image_id").loc[tested.index]
     classes = list(checkpoint.recipe.classes)
     expected = apply_temperature(tested[classes].to_numpy(), checkpoint.temperature)
@@ -154,4 +155,4 @@ def test_images_of_which_none_can_be_read_are_refused(tmp_path):
     from core.datasets import folder
 
     with pytest.raises(DatasetError, match="None of the images can be read"):
-        judge_own(open_checkpoint(WHOLE), folder.read(tmp_path))
+        judge_own(open_checkpoint(WHOLE), trained_classifier(WHOLE), folder.read(tmp_path))

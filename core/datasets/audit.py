@@ -261,7 +261,7 @@ def _by_likeness(pairs: pd.DataFrame) -> pd.DataFrame:
 def _near_pairs(
     names: list[str], thumbnails: list[np.ndarray], background: np.ndarray, progress: Progress
 ) -> pd.DataFrame:
-    if np.median(background) <= _BODY_ON_DARK:
+    if not len(background) or np.median(background) <= _BODY_ON_DARK:
         return duplicates.pairs_of(names, thumbnails, progress=progress)
     bodies = [_without_ground(thumbnail) for thumbnail in thumbnails]
     pairs = duplicates.pairs_of(names, bodies, most=_MOST_CANDIDATES, progress=progress)

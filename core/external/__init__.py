@@ -13,16 +13,18 @@ import numpy as np
 import pandas as pd
 
 from core.checkpoints import Checkpoint
+from core.classifiers.base import Classifier
 from core.datasets import DatasetError, read_mask, read_pixels
-from core.datasets.audit import audit
+from core.datasets.audit import Audit, audit
 from core.evaluation import evaluate
 from core.evaluation.neighbours import nearest
 from core.evaluation.thresholds import threshold_table
+from core.findings import NO_REGION
 from core.guard import load_guard
 from core.predict import BATCH, classify_frames
 from core.recipe import Recipe
 from core.statistics.shares import share_intervals
-from core.wording import counted
+from core.wording import counted, in_percent
 
 FAMILIAR = 0.999
 """Similarity of features from which an image is one that the system was trained on, or all but the
@@ -57,25 +59,33 @@ class External:
 
 
 def judge_own(
-    checkpoint: Checkpoint, table: pd.DataFrame, progress: Progress = lambda share: None
+    checkpoint: Checkpoint,
+    classifier: Classifier,
+    table: pd.DataFrame,
+    known: Audit | None = None,
+    progress: Progress = lambda share: None,
 ) -> External:
-    """Judge a system on the images of a table, as of ``core.datasets.folder``.
+    """Judge a system, whose classifier this is, on the images of a table, as of
+    ``core.datasets.folder``.
 
     Labels are the system's classes, in upper or lower case; images of other classes, and those
-    that cannot be read, are left out and told. Raises DatasetError if none remains.
+    that cannot be read, are left out and told. ``known``: the audit of the table, if it was made
+    before. Raises DatasetError if none remains.
     """
-    recipe = checkpoint.recipe
+    recipe, told = checkpoint.recipe, progress
     mine, others = of_classes(table, recipe)
-    found = audit(mine, read_pixels, lambda share: progress(_AUDITED * share))
-    readable = mine[mine["image_id"].isin(found.groups.index)]
-    rest = lambda share: progress(_AUDITED + (1 - _AUDITED) * share)  # noqa: E731
-    answers, unread = _answers(checkpoint, readable, rest)
+    if known is None:
+        known = audit(mine, read_pixels, lambda share: progress(_AUDITED * share))
+        told = lambda share: progress(_AUDITED + (1 - _AUDITED) * share)  # noqa: E731
+    readable = mine[mine["image_id"].isin(known.groups.index)]
+    answers, unread = _answers(checkpoint, classifier, readable, told)
     if answers.empty:
         raise DatasetError("None of the images can be read. Save them as PNG and try again.")
-    answers.insert(2, "group", answers["image_id"].map(found.groups))
+    answers.insert(2, "group", answers["image_id"].map(known.groups))
     unlike = (answers["guard"] != "like").to_numpy()
     low, high = share_intervals(unlike[None], np.ones_like(unlike), answers["group"].to_numpy())
-    problems = found.unreadable | unread
+    unreadable = {name: why for name, why in known.unreadable.items() if name in set(mine.image_id)}
+    problems = unreadable | unread
     return External(
         answers,
         evaluate(answers, recipe.classes),
@@ -83,6 +93,27 @@ def judge_own(
         (float(unlike.mean()), float(low[0]), float(high[0])),
         (*others, *(f"{name}: {sentence}" for name, sentence in problems.items())),
     )
+
+
+def told_unlike(found: External) -> str:
+    """How many images the guard marks, a sentence."""
+    share, low, high = (in_percent(one, 1) for one in found.unlike)
+    return f"Unlike the training images, by the guard: {share} (95 % CI {low} to {high})."
+
+
+def limits(found: External, recipe: Recipe) -> list[str]:
+    """Why the figures mean little, in sentences; empty if nothing is known to be wrong."""
+    told = []
+    if found.familiar:
+        told.append(
+            f"The system was trained on {found.familiar:,} of these images, or on all but the same "
+            f"(similarity of at least {FAMILIAR}). Take them out: nothing can be learned from "
+            "figures with them."
+        )
+    bare = int((~found.answers["outlined"]).sum())
+    if recipe.preprocessing.outlined and bare:
+        told.append(f"{counted(bare, 'image')} without a mask. {NO_REGION}")
+    return told
 
 
 def of_classes(table: pd.DataFrame, recipe: Recipe) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -107,10 +138,10 @@ def of_classes(table: pd.DataFrame, recipe: Recipe) -> tuple[pd.DataFrame, tuple
 
 
 def _answers(
-    checkpoint: Checkpoint, table: pd.DataFrame, progress: Progress
+    checkpoint: Checkpoint, classifier: Classifier, table: pd.DataFrame, progress: Progress
 ) -> tuple[pd.DataFrame, dict[str, str]]:
     """Rows of ``External.answers`` but for the group, and why some images have none."""
-    classifier, guard = checkpoint.load(), load_guard(checkpoint)
+    guard = load_guard(checkpoint)
     _, trained = checkpoint.training_images()
     rows, unread = [], {}
     for first in range(0, len(table), BATCH):

@@ -25,10 +25,9 @@ from core import command
 from core.checkpoints import Checkpoint, list_trained, open_checkpoint
 from core.datasets import folder
 from core.datasets.archive import ArchivedFolder
-from core.external import External, judge_own
-from core.findings import NO_REGION
+from core.external import External, judge_own, limits, told_unlike
 from core.spreadsheet import safe_csv
-from core.wording import counted, in_percent, with_interval
+from core.wording import counted, with_interval
 
 SHOWN = {
     "accuracy": "Accuracy",
@@ -78,7 +77,12 @@ def _judge(options: argparse.Namespace) -> None:
 def _watched(checkpoint: Checkpoint, table: pd.DataFrame) -> External:
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(f"Judging {counted(len(table), 'image')}", total=1.0)
-        return judge_own(checkpoint, table, lambda share: bar.update(task, completed=share))
+        return judge_own(
+            checkpoint,
+            checkpoint.load(),
+            table,
+            progress=lambda share: bar.update(task, completed=share),
+        )
 
 
 def _record(checkpoint: Checkpoint, found: External) -> dict:
@@ -112,7 +116,7 @@ def _report(checkpoint: Checkpoint, found: External) -> None:
     )
     console.print(_figures(checkpoint, found))
     console.print(_confusion(recipe.classes, figures["confusion"]))
-    for sentence in (*_remarks(checkpoint, found), *_left_out(found)):
+    for sentence in (told_unlike(found), *limits(found, recipe), *_left_out(found)):
         console.print(sentence)
 
 
@@ -138,21 +142,6 @@ def _confusion(classes: tuple[str, ...], confusion: list[list[int]]) -> Table:
     for name, row in zip(classes, confusion, strict=True):
         table.add_row(name, *map(str, row))
     return table
-
-
-def _remarks(checkpoint: Checkpoint, found: External) -> list[str]:
-    """What limits the figures."""
-    share, low, high = (in_percent(one, 1) for one in found.unlike)
-    told = [f"Unlike the training images, by the guard: {share} (95 % CI {low} to {high})."]
-    if found.familiar:
-        told.append(
-            f"{counted(found.familiar, 'image')} the system was trained on, or all but the same: "
-            "the figures are of no use until these are taken out (similarity in the CSV file)."
-        )
-    bare = int((~found.answers["outlined"]).sum())
-    if checkpoint.recipe.preprocessing.outlined and bare:
-        told.append(f"{counted(bare, 'image')} without a mask. {NO_REGION}")
-    return told
 
 
 def _left_out(found: External) -> list[str]:

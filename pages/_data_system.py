@@ -1,0 +1,160 @@
+"""How a trained system does on images of the user's own, which it has never seen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.checkpoints import list_trained
+from core.datasets import DatasetError
+from core.external import External, limits, of_classes, told_unlike
+from core.figures.errors import FIGURE_CONFIG, confusion_figure, describe_confusion
+from core.recipe import Recipe
+from core.recipes import load_recipe
+from core.wording import counted, with_interval
+from pages import _shared as shared
+from pages._data_overview import download
+from pages._data_source import Source, answered
+from pages._frame import plain, quiet, themed
+
+NOT_HERE = (
+    "How systems do on this data set stands on the pages Systems and Errors, for images that they "
+    "were not trained on. Here one is tested on images of your own: give a folder or a .zip file "
+    "on the left."
+)
+NO_SYSTEM = (
+    "No folder of classes is named after a class of a trained system. Name the folders as a system "
+    "names its classes, such as benign and malignant."
+)
+WHAT_IT_MEANS = (
+    "Nothing was fitted to these images. Near-duplicates count as one group, over which the 95 % "
+    "intervals are bootstrapped."
+)
+METRIC_WIDTH, MATRIX_WIDTH, TABLE_WIDTH = 200, 380, 490
+SHOWN = {
+    "accuracy": "Accuracy",
+    "macro_auc": "Macro ROC-AUC",
+    "sensitivity_malignant": "Malignant sensitivity",
+    "specificity_malignant": "Malignant specificity",
+}
+
+
+def show_system(source: Source) -> None:
+    """The choice of a system and, once it was asked, what came of it."""
+    if source.dataset_id and not source.synthetic:
+        st.info(NOT_HERE, icon=":material/info:")
+        return
+    systems = [one for one in list_trained() if _knows(load_recipe(one), source)]
+    if not systems:
+        st.info(NO_SYSTEM, icon=":material/info:")
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        recipe_id = st.selectbox(
+            "System",
+            systems,
+            format_func=lambda one: load_recipe(one).title,
+            key="data system",
+            width=420,
+        )
+        found = answered(source, recipe_id, ask=False)
+        count = counted(len(source.table), "image")
+        ask = found is None and st.button(f"Ask about {count}", type="primary", key="data ask")
+    if ask:
+        answered(source, recipe_id, ask=True)
+        st.rerun()
+    if found:
+        show_figures(found, recipe_id)
+        show_answers(found, load_recipe(recipe_id))
+        _show_left_out(found.left_out)
+    else:
+        quiet(f"For **{plain(load_recipe(recipe_id).modality)}**. {WHAT_IT_MEANS}")
+
+
+def _knows(recipe: Recipe, source: Source) -> bool:
+    try:
+        of_classes(source.table, recipe)
+    except DatasetError:
+        return False
+    return True
+
+
+def show_figures(found: External, recipe_id: str) -> None:
+    """The main figures, each above what the system reaches on its own unseen images."""
+    checkpoint = shared.checkpoint(recipe_id)
+    own = checkpoint.metrics[checkpoint.manifest["weights"]["protocol"]]
+    names = [name for name in SHOWN if name in found.figures["values"]]
+    with st.container(horizontal=True):
+        for name in names:
+            here, there = (one["values"].get(name) for one in (found.figures, own))
+            value, _, interval = with_interval(here, 2, "–").partition(" ")
+            st.metric(
+                SHOWN[name],
+                value,
+                interval.strip("()") or None,
+                delta_color="off",
+                delta_arrow="off",
+                help=f"On its own {own['n']} unseen images {with_interval(there)}.",
+                width=METRIC_WIDTH,
+            )
+    n, groups = found.figures["n"], found.figures["n_groups"]
+    quiet(
+        f"{counted(n, 'image')}, {counted(groups, 'group')}. {WHAT_IT_MEANS} "
+        f"{plain(told_unlike(found))}"
+    )
+    for sentence in limits(found, checkpoint.recipe):
+        st.warning(plain(sentence), icon=":material/warning:")
+
+
+def show_answers(found: External, recipe: Recipe) -> None:
+    """The confusion matrix, and the answer to each image, the mistakes first."""
+    counts = np.array(found.figures["confusion"])
+    table = _mistakes_first(found.answers)
+    row = st.container(horizontal=True)  # in half a window one comes below the other
+    with row.container(width=MATRIX_WIDTH):
+        st.subheader("Confusion", anchor=False)
+        st.plotly_chart(
+            themed(confusion_figure(counts, recipe.classes)),
+            config=FIGURE_CONFIG,
+            key="data confusion",
+            alt=describe_confusion(counts, recipe.classes),
+        )
+    with row.container(width=TABLE_WIDTH):
+        st.subheader("Answers, mistakes first", anchor=False)
+        st.dataframe(
+            table,
+            hide_index=True,
+            height=320,
+            column_config=_columns(recipe),
+            alt=f"The answer to each of {counted(len(table), 'image')}",
+        )
+        download("Answers (CSV)", table, f"answers-{recipe.id}")
+
+
+def _mistakes_first(answers: pd.DataFrame) -> pd.DataFrame:
+    wrong = answers["label"] != answers["predicted"]
+    return answers.assign(wrong=wrong).sort_values("wrong", ascending=False, kind="stable")
+
+
+def _columns(recipe: Recipe) -> dict:
+    share = st.column_config.NumberColumn(format="%.2f")
+    return {
+        "image_id": st.column_config.TextColumn("Image", pinned=True),
+        "label": st.column_config.TextColumn("Label"),
+        "predicted": st.column_config.TextColumn("Answer"),
+        **dict.fromkeys(recipe.classes, share),
+        "guard": st.column_config.TextColumn("Guard"),
+        "similarity": st.column_config.NumberColumn("Nearest training image", format="%.3f"),
+        "outlined": st.column_config.CheckboxColumn("Outlined")
+        if recipe.preprocessing.outlined
+        else None,
+        "group": None,
+        "wrong": None,
+    }
+
+
+def _show_left_out(sentences: tuple[str, ...]) -> None:
+    if sentences:
+        with st.expander("Left out", icon=":material/filter_alt_off:"):
+            for sentence in sentences[:50]:
+                quiet(plain(sentence))
