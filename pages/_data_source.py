@@ -98,7 +98,7 @@ def _ask_dataset(disabled: bool) -> str:
         present,
         format_func=lambda one: READERS[one].title,
         key="data set",
-        persist_state="session",
+        bind="query-params",
         help=NAMELESS,
         disabled=disabled,
     )

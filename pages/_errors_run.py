@@ -71,13 +71,13 @@ def choose(systems: tuple[str, ...]) -> Question:
         systems,
         format_func=lambda one: load_recipe(one).title,
         key="errors system",
-        persist_state="session",
+        bind="query-params",
     )
     recipe, shipped = load_recipe(recipe_id), checkpoint(recipe_id).manifest["weights"]
     if knows_phantoms(recipe) and st.toggle(
         "Phantoms in place of its test images",
         key="errors phantoms",
-        persist_state="session",
+        bind="query-params",
         help="Synthetic scans, drawn by a computer: they show how this page works and are no "
         "evidence of how good a system is.",
     ):

@@ -103,7 +103,7 @@ def choose_systems(systems: tuple[str, ...]) -> list[str]:
         default=systems[:DEFAULT_SYSTEMS],
         format_func=lambda one: load_recipe(one).title,
         key="compare systems",
-        persist_state="session",
+        bind="query-params",
     )
     if len(chosen) > shared.MAX_SYSTEMS:
         quiet(f"The first {shared.MAX_SYSTEMS} of them are shown.")
@@ -120,7 +120,7 @@ def choose_methods() -> list[str]:
         default=instant[:FIRST_METHODS],
         format_func=_method_label,
         key="compare methods",
-        persist_state="session",
+        bind="query-params",
         help="Those with an hourglass take seconds to minutes a map; the others come at once.",
     )
     return [name for name in METHODS if name in chosen]

@@ -89,7 +89,7 @@ def choose_scans() -> list[Item]:
         list(SAMPLES),
         index=None,
         key="sample",
-        persist_state="session",
+        bind="query-params",
         placeholder="Choose a phantom",
         help="An ultrasound image drawn by a computer, of no patient, to try the page with.",
     )
@@ -106,7 +106,7 @@ def choose_system(systems: tuple[str, ...]) -> str:
         ordered,
         format_func=lambda one: load_recipe(one).title,
         key="system",
-        persist_state="session",
+        bind="query-params",
     )
     recipe = load_recipe(recipe_id)
     quiet(f"For **{plain(recipe.modality)}**. {plain(recipe.summary)}")

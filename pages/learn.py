@@ -51,7 +51,7 @@ def main() -> None:
             systems,
             format_func=lambda one: load_recipe(one).title,
             key="learn system",
-            persist_state="session",
+            bind="query-params",
         )
         layer = inputs.choose_layer(PAGE, recipe_id)
     frame = inputs.choose_frame(PAGE, item)
@@ -73,7 +73,7 @@ def choose_question(view: View) -> Question:
             required=True,
             format_func=lambda one: METHODS[one].name,
             key="learn method",
-            persist_state="session",
+            bind="query-params",
             label_visibility="collapsed",
         )
         st.subheader("explains", anchor=False, width="content")

@@ -47,7 +47,7 @@ def show_systems(table) -> str:
             format_func=SPLIT_TITLES.__getitem__,
             help=PROTOCOL_HELP,
             key="systems protocol",
-            persist_state="session",
+            bind="query-params",
         )
         metrics = tables.choose_columns(
             "Figures", tables.METRICS, tables.SHOWN_FIRST, key="systems metrics"
@@ -96,7 +96,7 @@ def choose() -> tuple[list[str], str]:
             format_func=data.title,
             wrap=True,
             key="systems chosen",
-            persist_state="session",
+            bind="query-params",
         )
     with right:
         picture = st.segmented_control(

@@ -49,6 +49,16 @@ def test_another_method_and_another_class(learn):
     expect(learn.get_by_role("alert")).to_have_count(0)
 
 
+def test_a_lesson_is_shared_by_its_address(learn):
+    learn.get_by_role("radio", name="Eigen-CAM", exact=True).click()
+    expect(learn).to_have_url(re.compile(r"learn\+method=Eigen-CAM$"))
+    other = learn.context.new_page()
+    other.goto(learn.url)
+    chosen = other.get_by_role("radio", name="Eigen-CAM", exact=True)
+    expect(chosen).to_be_checked()
+    other.close()
+
+
 def test_pictures_stand_three_in_a_row_on_a_laptop(learn):
     first = learn.get_by_role("img", name=re.compile("^channel"))
     tops = [first.nth(at).bounding_box()["y"] for at in range(6)]
