@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from core.checkpoints import list_trained
-from core.datasets import DatasetError
+from core.datasets import DatasetError, read_mask, read_pixels
 from core.external import External, limits, of_classes, told_unlike
 from core.figures.errors import FIGURE_CONFIG, confusion_figure, describe_confusion
+from core.png import png
 from core.recipe import Recipe
 from core.recipes import load_recipe
-from core.wording import counted, with_interval
+from core.wording import counted, percent, with_interval
+from pages import _current as current
 from pages import _shared as shared
 from pages._data_overview import download
+from pages._data_pictures import page_of, row_of, show_open_picture, show_picture
 from pages._data_source import Source, answered
 from pages._frame import plain, quiet, themed
+from pages._scans import Item
 
 NOT_HERE = (
     "How systems do on this data set stands on the pages Systems and Errors, for images that they "
@@ -31,6 +38,7 @@ WHAT_IT_MEANS = (
     "Nothing was fitted to these images. Near-duplicates count as one group, over which the 95 % "
     "intervals are bootstrapped."
 )
+PER_PAGE = 10
 METRIC_WIDTH, MATRIX_WIDTH, TABLE_WIDTH = 200, 380, 490
 SHOWN = {
     "accuracy": "Accuracy",
@@ -66,7 +74,9 @@ def show_system(source: Source) -> None:
     if found:
         show_figures(found, recipe_id)
         show_answers(found, load_recipe(recipe_id))
+        show_mistakes(source, found.mistakes)
         _show_left_out(found.left_out)
+        show_open_picture(source)
     else:
         quiet(f"For **{plain(load_recipe(recipe_id).modality)}**. {WHAT_IT_MEANS}")
 
@@ -129,6 +139,40 @@ def show_answers(found: External, recipe: Recipe) -> None:
             alt=f"The answer to each of {counted(len(table), 'image')}",
         )
         download("Answers (CSV)", table, f"answers-{recipe.id}")
+
+
+def show_mistakes(source: Source, mistakes: pd.DataFrame) -> None:
+    """The images that were answered wrongly, each with a way to see where the system looked."""
+    if mistakes.empty:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader("Mistakes", anchor=False, width="content")
+        quiet("Explain takes an image to the page Compare.")
+    grid = st.grid(5, min_column_width=150, gap="small")
+    for row in page_of(source, mistakes, PER_PAGE).to_dict("records"):
+        name, called = row["image_id"], row["predicted"]
+        with grid.cell(), st.container(border=True, gap="xsmall"):
+            told = f"{plain(row['label'])}, called {plain(called)} ({percent(row[called])})"
+            show_picture(source, name, told)
+            key, icon = f"data explain {name}", ":material/compare:"
+            if st.button("Explain", key=key, icon=icon, type="tertiary"):
+                current.remember(_item(row_of(source, name)))
+                st.switch_page("pages/compare.py")
+
+
+def _item(row) -> Item:
+    """An image of a table, with its outline if that is known, as if it were uploaded."""
+    mask = read_mask(row)
+    masks = ()
+    if mask is not None and mask.any():
+        white = np.repeat(255 * mask[..., None].astype(np.uint8), 3, axis=-1)
+        masks = (_of_pixels(f"{row.image_id} (mask)", white),)
+    return replace(_of_pixels(row.image_id, read_pixels(row)), masks=masks)
+
+
+def _of_pixels(name: str, pixels: np.ndarray) -> Item:
+    data = png(pixels)
+    return Item(name, hashlib.sha256(data).hexdigest(), lambda: data)
 
 
 def _mistakes_first(answers: pd.DataFrame) -> pd.DataFrame:

@@ -66,9 +66,9 @@ def _held_out(recipe_id: str) -> str:
 
 
 def _wants(page: str, before: Item) -> bool:
-    """Whether the upload from Classify is to be explained, as it is to start with."""
+    """Whether the scan that was looked at before is to be explained, as it is to start with."""
     key = f"{page} before {before.digest}"
-    wanted = st.toggle("The scan from Classify", value=True, key=key)
+    wanted = st.toggle("The scan from before", value=True, key=key)
     if wanted:
         st.text(before.name)
     return wanted

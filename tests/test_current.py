@@ -59,7 +59,7 @@ def titles(app: AppTest) -> str:
 def test_the_scan_goes_along_and_can_be_left(looked_at, page):
     to(looked_at, page)
     assert NAME in texts(looked_at)
-    (toggle,) = (one for one in looked_at.toggle if one.label == "The scan from Classify")
+    (toggle,) = (one for one in looked_at.toggle if one.label == "The scan from before")
     toggle.set_value(False).run()
     assert NAME not in texts(looked_at)
     assert looked_at.selectbox(key=f"{page} sample").value == "Malignant phantom 1"
@@ -84,7 +84,7 @@ def test_it_is_there_on_return_until_it_is_removed(looked_at):
     looked_at.button(key="forget scan").click().run()
     assert "What does a trained system see" in titles(looked_at)
     to(looked_at, "compare")
-    assert not [one for one in looked_at.toggle if one.label == "The scan from Classify"]
+    assert not [one for one in looked_at.toggle if one.label == "The scan from before"]
 
 
 def test_another_upload_takes_its_place(looked_at):

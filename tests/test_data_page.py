@@ -307,6 +307,11 @@ def test_a_system_is_asked_about_an_upload(page):
     page.run()
     assert len(page.dataframe[0].value) == 6, "it is remembered"
     assert not [one for one in page.button if one.key == "data ask"]
+    first = answers["image_id"][0]
+    assert f"called {answers['predicted'][0]}" in words(page)
+    page.button(key=f"data explain {first}").click().run()
+    assert not page.exception
+    assert first in [one.value for one in page.text], "it is on Compare now"
 
 
 def test_a_folder_of_no_systems_classes_gets_its_sentence(page):

@@ -53,6 +53,11 @@ class External:
     left_out: tuple[str, ...]
 
     @property
+    def mistakes(self) -> pd.DataFrame:
+        """The rows of ``answers`` that are wrong."""
+        return self.answers[self.answers["label"] != self.answers["predicted"]]
+
+    @property
     def familiar(self) -> int:
         """How many images the system was trained on, or on all but the same."""
         return int((self.answers["similarity"] >= FAMILIAR).sum())

@@ -18,7 +18,7 @@ def test_an_upload_is_explained_on_the_next_page_and_there_on_return(page, tmp_p
     page.get_by_role("figure", name=re.compile("three linked pictures")).wait_for()
     page.get_by_role("link", name="Learn").click()
     page.get_by_role("figure", name=re.compile("while the scan is hidden")).wait_for()
-    page.get_by_text("The scan from Classify").wait_for()
+    page.get_by_text("The scan from before").wait_for()
     page.get_by_role("link", name="Classify").click()
     page.get_by_text("From before: mine.png").wait_for()
     page.get_by_role("figure", name=re.compile("three linked pictures")).wait_for()
