@@ -67,7 +67,7 @@ def show_system(source: Source) -> None:
         )
         found = answered(source, recipe_id, ask=False)
         count = counted(len(source.table), "image")
-        ask = found is None and st.button(f"Ask about {count}", type="primary", key="data ask")
+        ask = found is None and st.button(f"Ask about {count}", key="data ask")
     if ask:
         answered(source, recipe_id, ask=True)
         st.rerun()
