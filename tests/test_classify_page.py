@@ -328,6 +328,12 @@ def test_a_mask_uploaded_with_its_scan_is_its_region(page, system):
     assert system.masks[-1][:, :30].all(), "it can be set aside"
 
 
+def test_what_systems_leave_in_folders_is_no_scan(page, system):
+    upload(page, **{"a.tif": picture(40), ".DS_Store": b"\0\0\0\1Bud1", "._a.tif": b"\0"})
+    assert not page.dataframe and not page.error, "there is one scan"
+    assert len(system.asked) == 1
+
+
 def test_a_mask_that_comes_later_is_taken_too(page, system):
     page.selectbox(key="system").select(MASKED).run()
     upload(page, **{"a.tif": picture(40)})
