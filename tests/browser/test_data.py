@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
-from taking import taken
+from taking import settled, taken
 
 from core.datasets import find_folder
 from core.datasets.phantoms import phantom
@@ -96,6 +96,24 @@ def test_thumbnails_are_filtered_and_enlarged_with_their_outline(data):
 def test_a_table_can_be_taken_away(data):
     head = taken(data, "Table (CSV)").decode("utf-8").splitlines()[0]
     assert head.startswith("Class,Images,Groups")
+
+
+def test_a_system_is_asked_about_an_upload_and_a_mistake_explained(themed_page, upload):
+    page = ready(themed_page)
+    page.locator("input[type=file]").first.set_input_files(upload)
+    expect(page.get_by_role("heading", name="own.zip")).to_be_visible()
+    tab(page, "Test a system")
+    page.get_by_role("button", name="Ask about 3 images").click()
+    expect(figure(page, "Confusion matrix: ")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("3 images, 2 groups.")).to_be_visible()
+    settled(page)
+    pale = [one["text"] for one in page.evaluate(CONTRAST) if one["ratio"] < READABLE]
+    # The uploader's plus is a sign and no text; signs need 3.
+    assert [text for text in pale if text != "add icon"] == []
+    # One picture has two labels, so that one of the answers is wrong, whatever the system says.
+    page.get_by_role("button", name="Explain").first.click()
+    page.get_by_role("figure", name=re.compile("as linked pictures")).wait_for()
+    expect(page.get_by_text("The scan from before")).to_be_visible()
 
 
 def test_busi_shows_what_its_papers_and_its_readers_say(data, data_folder):
