@@ -11,7 +11,7 @@ import streamlit as st
 
 from core.checkpoints import list_trained
 from core.datasets import DatasetError, read_mask, read_pixels
-from core.external import External, limits, of_classes, told_unlike
+from core.external import GROUPED, External, limits, of_classes, told_unlike
 from core.figures.errors import FIGURE_CONFIG, confusion_figure, describe_confusion
 from core.png import png
 from core.recipe import Recipe
@@ -34,10 +34,7 @@ NO_SYSTEM = (
     "No folder of classes is named after a class of a trained system. Name the folders as a system "
     "names its classes, such as benign and malignant."
 )
-WHAT_IT_MEANS = (
-    "Nothing was fitted to these images. Near-duplicates count as one group, over which the 95 % "
-    "intervals are bootstrapped."
-)
+WHAT_IT_MEANS = f"Nothing was fitted to these images. {GROUPED}"
 PER_PAGE = 10
 METRIC_WIDTH, MATRIX_WIDTH, TABLE_WIDTH = 200, 380, 490
 SHOWN = {

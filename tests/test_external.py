@@ -72,7 +72,8 @@ def test_the_answers_are_those_of_an_upload_and_the_figures_those_of_the_answers
 def test_what_is_left_out_is_told(own, capsys):
     assert main([str(own), "--recipe", WHOLE]) == 0
     printed = capsys.readouterr().out
-    assert "5 images in 4 groups of near-duplicates" in printed
+    assert "5 images in 4 groups. Nothing was fitted" in printed
+    assert "the intervals are too narrow" in printed
     assert "Left out: 2 images of 'cyst', which is no class of the system" in printed
     assert "Left out: MALIGNANT/broken: " in printed
 

@@ -25,7 +25,7 @@ from core import command
 from core.checkpoints import Checkpoint, list_trained, open_checkpoint
 from core.datasets import folder
 from core.datasets.archive import ArchivedFolder
-from core.external import External, judge_own, limits, told_unlike
+from core.external import GROUPED, External, judge_own, limits, told_unlike
 from core.spreadsheet import safe_csv
 from core.wording import counted, with_interval
 
@@ -112,7 +112,7 @@ def _report(checkpoint: Checkpoint, found: External) -> None:
     recipe, figures = checkpoint.recipe, found.figures
     console.print(
         f"{recipe.title} on {counted(figures['n'], 'image')} in "
-        f"{counted(figures['n_groups'], 'group')} of near-duplicates. Nothing was fitted to them."
+        f"{counted(figures['n_groups'], 'group')}. Nothing was fitted to them. {GROUPED}"
     )
     console.print(_figures(checkpoint, found))
     console.print(_confusion(recipe.classes, figures["confusion"]))
