@@ -79,6 +79,12 @@ def open_checkpoint(recipe_id: str, root: Path = CHECKPOINTS) -> Checkpoint:
     return Checkpoint(root / recipe_id)
 
 
+def open_chosen(recipe_id: str | None) -> Checkpoint:
+    """The trained system that a command names, or the first where it names none. Raises
+    CheckpointError if there is none."""
+    return open_checkpoint(recipe_id or next(iter(list_trained()), ""))
+
+
 def judged(root: Path = CHECKPOINTS) -> dict[str, Checkpoint]:
     """Everything in ``root`` that has figures, by recipe: the trained systems in their order, then
     those whose figures alone are kept."""
@@ -135,10 +141,14 @@ class Checkpoint:
         return self.manifest.get("pretrained", True)  # older ones do not say; all of them did
 
     @property
+    def shipped_figures(self) -> dict:
+        """Those of the protocol under which the shipped weights were trained."""
+        return self.metrics[self.manifest["weights"]["protocol"]]
+
+    @property
     def temperature(self) -> float:
         """Calibration of the shipped weights (Guo et al., 2017); 1 changes nothing."""
-        protocol = self.manifest["weights"]["protocol"]
-        return self.metrics[protocol].get("calibration", {}).get("temperature", 1.0)
+        return self.shipped_figures.get("calibration", {}).get("temperature", 1.0)
 
     def predictions(self) -> pd.DataFrame:
         """One row an image and run: protocol, seed, split, image_id, label, group, ``similarity``

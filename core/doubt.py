@@ -13,23 +13,26 @@ def doubt(
     modality: str | None,
     likeness: GuardVerdict | None,
     outlined: bool = False,
+    flaw: str | None = None,
 ) -> str | None:
     """What speaks against a system's answer, or None if nothing does.
 
     ``modality`` as the file names it; ``likeness`` is what the guard says, if there is one;
     ``outlined``: whether a system that needs the lesion's outline has it, or its lack is told
-    elsewhere.
+    elsewhere; ``flaw``: why a mask that came with the scan is of no use.
     """
     unlike = likeness.sentence if likeness and likeness.level != "like" else None
     lacking = recipe.preprocessing.outlined and not outlined
-    return _told(contradiction(modality, recipe.modality), lacking, unlike)
+    return _told(flaw, contradiction(modality, recipe.modality), lacking and NO_REGION, unlike)
 
 
 def doubt_in(findings: Findings) -> str | None:
     """The same of a scan that was examined."""
     unlike = findings.guard if findings.guard_level != "like" else None
-    return _told(findings.warning, findings.needs_region and findings.region is None, unlike)
+    lacking = findings.needs_region and findings.region is None
+    return _told(findings.warning, lacking and NO_REGION, unlike)
 
 
-def _told(contradicted: str | None, lacking_outline: bool, unlike: str | None) -> str | None:
-    return " ".join(filter(None, [contradicted, lacking_outline and NO_REGION, unlike])) or None
+def _told(*reasons: str | bool | None) -> str | None:
+    """The reasons that there are, one after the other."""
+    return " ".join(filter(None, reasons)) or None

@@ -143,17 +143,14 @@ def audited(source: Source) -> Audit:
     )
 
 
-def answered(source: Source, recipe_id: str, ask: bool) -> External | None:
-    """A system's answers to the images, from memory or, if that is asked for, made now, with a bar.
+def answered(source: Source, recipe_id: str) -> External:
+    """A system's answers to the images, from memory or made now, with a bar.
 
     Raises CheckpointError, or DatasetError if none can be read.
     """
-    key = (source.key, "answered", recipe_id)
-    if not ask:
-        return _recalled(key)
     known = audited(source)
     return _remembered(
-        key,
+        (source.key, "answered", recipe_id),
         "Asking the system",
         lambda progress: judge_own(
             shared.checkpoint(recipe_id),
@@ -163,6 +160,11 @@ def answered(source: Source, recipe_id: str, ask: bool) -> External | None:
             progress,
         ),
     )
+
+
+def known_answers(source: Source, recipe_id: str) -> External | None:
+    """A system's answers, if they were made before."""
+    return _recalled((source.key, "answered", recipe_id))
 
 
 def known_audit(source: Source) -> Audit | None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from core.checkpoints import list_trained
-from core.datasets import DatasetError, read_mask, read_pixels
-from core.external import GROUPED, External, limits, of_classes, told_unlike
+from core.datasets import read_mask, read_pixels
+from core.external import GROUPED, External, classes_named, limits, told_unlike
 from core.figures.errors import FIGURE_CONFIG, confusion_figure, describe_confusion
 from core.png import png
 from core.recipe import Recipe
@@ -21,9 +18,9 @@ from pages import _current as current
 from pages import _shared as shared
 from pages._data_overview import download
 from pages._data_pictures import page_of, row_of, show_open_picture, show_picture
-from pages._data_source import Source, answered
+from pages._data_source import Source, answered, known_answers
 from pages._frame import plain, quiet, themed
-from pages._scans import Item
+from pages._scans import Item, item_of
 
 NOT_HERE = (
     "How systems do on this data set stands on the pages Systems and Errors, for images that they "
@@ -50,7 +47,8 @@ def show_system(source: Source) -> None:
     if source.dataset_id and not source.synthetic:
         st.info(NOT_HERE, icon=":material/info:")
         return
-    systems = [one for one in list_trained() if _knows(load_recipe(one), source)]
+    labels = source.table["label"].unique()
+    systems = [one for one in list_trained() if classes_named(labels, load_recipe(one))]
     if not systems:
         st.info(NO_SYSTEM, icon=":material/info:")
         return
@@ -62,11 +60,11 @@ def show_system(source: Source) -> None:
             key="data system",
             width=420,
         )
-        found = answered(source, recipe_id, ask=False)
+        found = known_answers(source, recipe_id)
         count = counted(len(source.table), "image")
         ask = found is None and st.button(f"Ask about {count}", key="data ask")
     if ask:
-        answered(source, recipe_id, ask=True)
+        answered(source, recipe_id)
         st.rerun()
     if found:
         show_figures(found, recipe_id)
@@ -78,18 +76,10 @@ def show_system(source: Source) -> None:
         quiet(f"For **{plain(load_recipe(recipe_id).modality)}**. {WHAT_IT_MEANS}")
 
 
-def _knows(recipe: Recipe, source: Source) -> bool:
-    try:
-        of_classes(source.table, recipe)
-    except DatasetError:
-        return False
-    return True
-
-
 def show_figures(found: External, recipe_id: str) -> None:
     """The main figures, each above what the system reaches on its own unseen images."""
     checkpoint = shared.checkpoint(recipe_id)
-    own = checkpoint.metrics[checkpoint.manifest["weights"]["protocol"]]
+    own = checkpoint.shipped_figures
     names = [name for name in SHOWN if name in found.figures["values"]]
     with st.container(horizontal=True):
         for name in names:
@@ -116,7 +106,7 @@ def show_figures(found: External, recipe_id: str) -> None:
 def show_answers(found: External, recipe: Recipe) -> None:
     """The confusion matrix, and the answer to each image, the mistakes first."""
     counts = np.array(found.figures["confusion"])
-    table = _mistakes_first(found.answers)
+    table = found.answers.sort_values("wrong", ascending=False, kind="stable")
     row = st.container(horizontal=True)  # in half a window one comes below the other
     with row.container(width=MATRIX_WIDTH):
         st.subheader("Confusion", anchor=False)
@@ -163,18 +153,8 @@ def _item(row) -> Item:
     masks = ()
     if mask is not None and mask.any():
         white = np.repeat(255 * mask[..., None].astype(np.uint8), 3, axis=-1)
-        masks = (_of_pixels(f"{row.image_id} (mask)", white),)
-    return replace(_of_pixels(row.image_id, read_pixels(row)), masks=masks)
-
-
-def _of_pixels(name: str, pixels: np.ndarray) -> Item:
-    data = png(pixels)
-    return Item(name, hashlib.sha256(data).hexdigest(), lambda: data)
-
-
-def _mistakes_first(answers: pd.DataFrame) -> pd.DataFrame:
-    wrong = answers["label"] != answers["predicted"]
-    return answers.assign(wrong=wrong).sort_values("wrong", ascending=False, kind="stable")
+        masks = (item_of(f"{row.image_id} (mask)", png(white)),)
+    return item_of(row.image_id, png(read_pixels(row)), masks=masks)
 
 
 def _columns(recipe: Recipe) -> dict:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import streamlit as st
 
 from core.datasets.phantoms import PHANTOM_CLASSES, phantom
 from core.png import png
-from pages._scans import Item
+from pages._scans import Item, item_of
 
 SAMPLES: dict[str, tuple[str, int]] = {
     f"{label.capitalize()} phantom {number}": (label, seed)
@@ -27,5 +25,4 @@ def sample_png(name: str) -> bytes:
 
 def sample(name: str) -> Item:
     """The item of a synthetic sample."""
-    data = sample_png(name)
-    return Item(name, hashlib.sha256(data).hexdigest(), lambda: data, synthetic=True)
+    return item_of(name, sample_png(name), synthetic=True)

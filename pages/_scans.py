@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -38,6 +39,11 @@ class Item:
     def key(self) -> tuple[str, ...]:
         """Tells the scan and its masks from all others."""
         return (self.digest, *(one.digest for one in self.masks))
+
+
+def item_of(name: str, data: bytes, **about) -> Item:
+    """The item of a file's bytes; ``about``: the other fields."""
+    return Item(name, hashlib.sha256(data).hexdigest(), lambda: data, **about)
 
 
 @st.cache_resource(ttl=KEPT, scope="session", show_spinner=False, on_release=give_back)

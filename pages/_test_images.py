@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import streamlit as st
 
 from core.datasets import find_folder, read_mask, read_pixels
 from core.png import png
 from core.recipes import load_recipe
 from pages._outlines import outline_of
-from pages._scans import Item
+from pages._scans import Item, item_of
 from pages._shared import MAX_SYSTEMS, checkpoint
 from pages._tables import rows_of
 from pages._views import Outline
@@ -59,5 +57,4 @@ def as_item(row, dataset: str) -> tuple[Item, Outline | None]:
     Raises DatasetError.
     """
     data, outline = _content(row.path, row)
-    digest, image = hashlib.sha256(data).hexdigest(), (dataset, row.image_id)
-    return Item(row.image_id, digest, lambda: data, image=image), outline
+    return item_of(row.image_id, data, image=(dataset, row.image_id)), outline

@@ -105,8 +105,7 @@ def judged(recipe_id: str, seen: Frame, shares: np.ndarray, features: np.ndarray
     """
     recipe, outlined = load_recipe(recipe_id), seen.outline is not None
     likeness = shared.guard(recipe_id).judge(features, seen.pixels)
-    doubts = doubt(recipe, seen.modality, likeness, outlined)
-    warning = " ".join(filter(None, [seen.flaw, doubts])) or None
+    warning = doubt(recipe, seen.modality, likeness, outlined, seen.flaw)
     return Verdict(
         recipe.classes[int(shares.argmax())],
         tuple(map(float, shares)),

@@ -22,7 +22,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from core import command
-from core.checkpoints import Checkpoint, list_trained, open_checkpoint
+from core.checkpoints import Checkpoint, list_trained, open_chosen
 from core.datasets import folder
 from core.datasets.archive import ArchivedFolder
 from core.external import GROUPED, External, judge_own, limits, told_unlike
@@ -61,8 +61,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _judge(options: argparse.Namespace) -> None:
-    trained = list_trained()
-    checkpoint = open_checkpoint(options.recipe or (trained[0] if trained else ""))
+    checkpoint = open_chosen(options.recipe)
     archive = ArchivedFolder(options.folder.read_bytes()) if options.folder.is_file() else None
     table = archive.table if archive else folder.read(options.folder)
     found = _watched(checkpoint, table)
@@ -87,14 +86,14 @@ def _watched(checkpoint: Checkpoint, table: pd.DataFrame) -> External:
 
 def _record(checkpoint: Checkpoint, found: External) -> dict:
     share, low, high = found.unlike
-    point = None if found.point is None else found.point.astype(object).where(found.point.notna())
+    point = {} if found.point is None else found.point
     return {
         "recipe": checkpoint.recipe.id,
         "weights": checkpoint.manifest["weights"],
         "protocol": "external",
         "classes": checkpoint.recipe.classes,
         **found.figures,
-        "operating_point": None if point is None else {k: _plain(v) for k, v in point.items()},
+        "operating_point": {name: _plain(value) for name, value in point.items()} or None,
         "unlike": {"value": share, "low": low, "high": high},
         "familiar": found.familiar,
         "outlined": int(found.answers["outlined"].sum()),
@@ -103,7 +102,7 @@ def _record(checkpoint: Checkpoint, found: External) -> dict:
 
 
 def _plain(value) -> float | None:
-    return None if value is None or pd.isna(value) else float(value)
+    return None if pd.isna(value) else float(value)
 
 
 def _report(checkpoint: Checkpoint, found: External) -> None:
@@ -121,7 +120,7 @@ def _report(checkpoint: Checkpoint, found: External) -> None:
 
 
 def _figures(checkpoint: Checkpoint, found: External) -> Table:
-    own = checkpoint.metrics[checkpoint.manifest["weights"]["protocol"]]
+    own = checkpoint.shipped_figures
     table = Table("Figure", "Here (95 % CI)", f"Its own {own['n']} unseen images (95 % CI)")
     for name, title in SHOWN.items():
         if name in own["values"]:

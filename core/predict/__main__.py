@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from core import command
-from core.checkpoints import list_trained, open_checkpoint
+from core.checkpoints import list_trained, open_chosen
 from core.classifiers.base import Classifier
 from core.doubt import doubt
 from core.findings import EvidenceMap, Findings, weights_of
@@ -72,8 +72,8 @@ def answer_files(
             yield Answer(source, error=str(error))
         else:
             likeness = guard.judge(opinion.features, opinion.pixels) if guard else None
-            doubts = doubt(classifier.recipe, scan.modality, likeness, outline is not None)
-            warning = " ".join(filter(None, [flaw, doubts])) or None
+            outlined = outline is not None
+            warning = doubt(classifier.recipe, scan.modality, likeness, outlined, flaw)
             yield Answer(source, opinion, scan, outline, warning)
 
 
@@ -147,8 +147,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    trained = list_trained()
-    checkpoint = open_checkpoint(options.recipe or (trained[0] if trained else ""))
+    checkpoint = open_chosen(options.recipe)
     classifier = checkpoint.load()
     refused = False
     answers = answer_files(options.files, classifier, load_guard(checkpoint))
