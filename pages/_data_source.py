@@ -23,6 +23,7 @@ from core.datasets.archive import ArchivedFolder
 from core.datasets.audit import Audit, audit
 from core.datasets.intensity import Measurements, measure
 from core.datasets.known_splits import known_splits
+from core.datasets.patients import FILE
 from core.external import External, judge_own
 from core.wording import counted
 from pages import _shared as shared
@@ -58,8 +59,9 @@ class Source:
 
     @property
     def groups(self) -> str | None:
-        """What the groups of the data set's reader are, in a word."""
-        return READERS[self.dataset_id].groups if self.dataset_id else None
+        """What the groups of the table are, in a few words, if anything is known of them."""
+        known = READERS.get(self.dataset_id)
+        return known.groups if known else folder.groups_of(self.table)
 
 
 def choose() -> Callable[[], Source]:
@@ -70,7 +72,8 @@ def choose() -> Callable[[], Source]:
         "Or your own, as a .zip file",
         type="zip",
         key="data upload",
-        help=f"{folder.LAYOUT} It stays in the server's memory.",
+        help=f"{folder.LAYOUT} {FILE} beside them (columns image and patient) tells whose images "
+        "they are. All stays in the server's memory.",
     )
     path = _ask_folder(disabled=bool(upload)).strip() if is_local() else ""
     with first:
@@ -196,7 +199,7 @@ def _read_folder(text: str) -> Source:
     row of the table that is shown, also while the folder changes."""
     path = Path(text).expanduser()
     table = folder.read(path)
-    key = stamp(chain(table["path"], *table["masks"]))
+    key = stamp(chain(table["path"], *table["masks"], folder.patient_lists(path)))
     return Source(key, path.name, table, known_splits(table), remark=folder.left_beside(path))
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.checkpoints import list_trained
 from core.datasets import read_mask, read_pixels
-from core.external import GROUPED, External, classes_named, limits, told_unlike
+from core.external import External, classes_named, grouped, limits, told_unlike
 from core.figures.errors import FIGURE_CONFIG, confusion_figure, describe_confusion
 from core.png import png
 from core.recipe import Recipe
@@ -31,7 +31,7 @@ NO_SYSTEM = (
     "No folder of classes is named after a class of a trained system. Name the folders as a system "
     "names its classes, such as benign and malignant."
 )
-WHAT_IT_MEANS = f"Nothing was fitted to these images. {GROUPED}"
+UNFITTED = "Nothing was fitted to these images."
 PER_PAGE = 10
 METRIC_WIDTH, MATRIX_WIDTH, TABLE_WIDTH = 200, 380, 490
 SHOWN = {
@@ -67,16 +67,17 @@ def show_system(source: Source) -> None:
         answered(source, recipe_id)
         st.rerun()
     if found:
-        show_figures(found, recipe_id)
+        show_figures(source, found, recipe_id)
         show_answers(found, load_recipe(recipe_id))
         show_mistakes(source, found.mistakes)
         _show_left_out(found.left_out)
         show_open_picture(source)
     else:
-        quiet(f"For **{plain(load_recipe(recipe_id).modality)}**. {WHAT_IT_MEANS}")
+        modality = plain(load_recipe(recipe_id).modality)
+        quiet(f"For **{modality}**. {UNFITTED} {plain(grouped(source.table))}")
 
 
-def show_figures(found: External, recipe_id: str) -> None:
+def show_figures(source: Source, found: External, recipe_id: str) -> None:
     """The main figures, each above what the system reaches on its own unseen images."""
     checkpoint = shared.checkpoint(recipe_id)
     own = checkpoint.shipped_figures
@@ -96,8 +97,8 @@ def show_figures(found: External, recipe_id: str) -> None:
             )
     n, groups = found.figures["n"], found.figures["n_groups"]
     quiet(
-        f"{counted(n, 'image')}, {counted(groups, 'group')}. {WHAT_IT_MEANS} "
-        f"{plain(told_unlike(found))}"
+        f"{counted(n, 'image')}, {counted(groups, 'group')}. {UNFITTED} "
+        f"{plain(grouped(source.table))} {plain(told_unlike(found))}"
     )
     for sentence in limits(found, checkpoint.recipe):
         st.warning(plain(sentence), icon=":material/warning:")

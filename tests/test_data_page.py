@@ -260,6 +260,16 @@ def test_relatives_are_named_after_what_the_reader_knows(page):
     assert told in words(page).replace("\\", "")
 
 
+def test_patients_that_an_upload_lists_are_its_groups(page):
+    files = {f"{label}/1.png": png(scan(label, 1)) for label in ("benign", "malignant")}
+    listed = {"patients.csv": b"image,patient\nbenign/1.png,A\nmalignant/1.png,A\n"}
+    opened(upload(page, zipped(files | listed)), LEAKAGE)
+    told = "images of one group that the data set's reader knows (patients, by patients.csv)"
+    assert told in words(page).replace("\\", "")
+    opened(page, BROWSE)
+    assert page.selectbox(key="data group").options == ["benign/1"]
+
+
 def test_folders_are_not_offered_to_others(page, monkeypatch):
     monkeypatch.setattr(_data_source, "is_local", lambda: False)
     page.run()

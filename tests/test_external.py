@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from shutil import copytree
 
 import cv2
 import numpy as np
@@ -88,6 +89,23 @@ def test_an_archive_gives_the_same_as_its_folder(own, tmp_path, capsys):
     left = [one.pop("left_out") for one in found]
     assert found[0] == found[1]
     assert [len(one) for one in left] == [2, 2]
+
+
+def test_intervals_are_over_the_patients_that_a_list_tells(own, tmp_path, capsys):
+    kept = tmp_path / "own"
+    copytree(own, kept)
+    patients = {"Benign/1.png": "Ms A", "MALIGNANT/1.png": "Ms A", "MALIGNANT/2.png": "Ms B"}
+    names = sorted(str(path.relative_to(kept)) for path in kept.rglob("*.png"))
+    rows = [f"{name},{patients.get(name, name)}\n" for name in names]
+    (kept / "patients.csv").write_text("image,patient\n" + "".join(rows))
+    answers = tmp_path / "answers.csv"
+    assert main([str(kept), "--recipe", WHOLE, "--csv", str(answers)]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "5 images in 3 groups. Nothing was fitted to them. Images of one patient, and" in printed
+    assert "nothing is known" not in printed.lower() and "Ms A" not in answers.read_text()
+    groups = pd.read_csv(answers).set_index("image_id")["group"]
+    assert groups[["Benign/1", "Benign/copy", "MALIGNANT/1"]].nunique() == 1
+    assert groups[["Benign/1", "Benign/2", "MALIGNANT/2"]].nunique() == 3
 
 
 def test_a_system_that_needs_masks_takes_those_beside_the_images(tmp_path, capsys):

@@ -57,7 +57,8 @@ def _audit(options: argparse.Namespace) -> None:
     _report(console, found, splits)
     if not known and (left := folder.left_beside(Path(options.dataset))):
         console.print(left)
-    console.print(what_relatives_are(READERS[options.dataset].groups if known else None))
+    groups = READERS[options.dataset].groups if known else folder.groups_of(table)
+    console.print(what_relatives_are(groups))
     if options.csv:
         options.csv.write_bytes(safe_csv(with_sides(found.pairs, splits)))
         console.print(f"{counted(len(found.pairs), 'pair')} written: {options.csv}")

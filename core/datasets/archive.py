@@ -7,7 +7,7 @@ forgotten after that.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from threading import Lock
@@ -41,14 +41,14 @@ class ArchivedFolder:
             raise DatasetError(str(error)) from error
         names = self._files.names
         root = f"{SCHEME}{self.digest}"  # what every path inside begins with
-        tree = _tree(names, root)
+        tree = _tree(self._files, root)
         try:
             self.table = folder.read(tree)
         except DatasetError as error:
             packed = any(name.lower().endswith(".zip") for name in names)
             nested = " It holds another archive: unpack that first." if packed else ""
             raise DatasetError(str(error).replace(f"{root}/", "") + nested) from error
-        unread = sum(not is_picture(tree / name) for name in names)
+        unread = sum(not is_picture(tree / name) for name in names) - ("patient" in self.table)
         self.left_out = " ".join(filter(None, (_of_other_kinds(unread), folder.left_beside(tree))))
 
 
@@ -68,12 +68,16 @@ class _Files:
         """Every name, in the order of the archive."""
         return tuple(self._members)
 
-    def scan(self, name: str) -> Scan:
-        """The scan in a file of the archive. Raises ScanError or DatasetError."""
+    def read(self, name: str) -> bytes:
+        """Content of a file of the archive. Raises DatasetError."""
         try:
-            return read_scan(self._archive.read(self._members[name]))
+            return self._archive.read(self._members[name])
         except (ArchiveError, KeyError) as error:
             raise DatasetError(f"The file {name} is damaged inside the archive.") from error
+
+    def scan(self, name: str) -> Scan:
+        """The scan in a file of the archive. Raises ScanError or DatasetError."""
+        return read_scan(self.read(name))
 
 
 _KEPT: WeakValueDictionary[str, _Files] = WeakValueDictionary()
@@ -103,17 +107,18 @@ def scan_at(path: str) -> Scan:
 class _Place:
     """A file or folder of an archive, with what `core.datasets.folder` asks of a pathlib.Path.
 
-    `inside` tells of every folder of the archive what lies in it.
+    `inside` tells of every folder of the archive what lies in it, `read` the content of a file.
     """
 
     path: PurePosixPath
     inside: Mapping[PurePosixPath, set[PurePosixPath]]
+    read: Callable[[PurePosixPath], bytes]
 
     def __str__(self) -> str:
         return str(self.path)
 
     def __truediv__(self, below: str) -> _Place:
-        return _Place(self.path / below, self.inside)
+        return _Place(self.path / below, self.inside, self.read)
 
     @property
     def name(self) -> str:
@@ -131,20 +136,23 @@ class _Place:
         return self.path in self.inside
 
     def is_file(self) -> bool:
-        return not self.is_dir()
+        return not self.is_dir() and self.path in self.inside.get(self.path.parent, ())
+
+    def read_bytes(self) -> bytes:
+        return self.read(self.path)
 
     def iterdir(self) -> Iterator[_Place]:
-        return (_Place(path, self.inside) for path in self.inside[self.path])
+        return (_Place(path, self.inside, self.read) for path in self.inside[self.path])
 
 
-def _tree(names: Iterable[str], root: str) -> _Place:
-    """The root of an archive with files of these names. A name that is also a folder is that: some
-    programs store folders as files without content."""
+def _tree(files: _Files, root: str) -> _Place:
+    """The root of an archive. A name that is also a folder is that: some programs store folders as
+    files without content."""
     top = PurePosixPath(root)
     inside: dict[PurePosixPath, set[PurePosixPath]] = {top: set()}
-    for name in names:
+    for name in files.names:
         path = top / name
         while path != top:
             inside.setdefault(path.parent, set()).add(path)
             path = path.parent
-    return _Place(top, inside)
+    return _Place(top, inside, lambda path: files.read(str(path.relative_to(top))))

@@ -110,7 +110,7 @@ def audit(table: pd.DataFrame, read_pixels: Callable, progress: Progress = lambd
 
 
 def what_relatives_are(groups: str | None) -> str:
-    """A sentence for the user; `groups` is that of the data set's `DatasetReader`, if it has one.
+    """A sentence for the user; `groups` is what those of the table are, as of a `DatasetReader`.
 
     >>> what_relatives_are(None)
     'Relatives are near-duplicates, found by content: nothing is known of patients.'

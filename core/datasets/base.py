@@ -21,6 +21,7 @@ COLUMNS = ("image_id", "path", "label", "masks", "group")
 EXTRA_COLUMNS = {
     "inverted": "bool: the file is a negative, `read_pixels` gives the positive",
     "source": "str: the image of another set that this one is a copy of",
+    "patient": "int: whose images these are, from 1 in the order of the rows",
     "magnification": "int: of the objective, e.g. 40",
     "subtype": "str: histological subtype, as the file name abbreviates it",
 }

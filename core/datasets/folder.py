@@ -2,8 +2,9 @@
 
 `DIR/benign/1.png`, `DIR/train/benign/1.png` and `DIR/anything/benign/1.png` are all understood;
 what lies deeper in the folder of a class belongs to that class. Masks are told by their names, as
-in BUSI: `1_mask.png` beside `1.png`. Nothing is known of patients, so every image is a group of its
-own; `core.datasets.audit` finds near-duplicates.
+in BUSI: `1_mask.png` beside `1.png`. Images of one patient are a group if a list beside the folders
+tells them (`core.datasets.patients`); without it every image is a group of its own.
+`core.datasets.audit` finds near-duplicates.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import pandas as pd
 
 from core.datasets.base import DatasetError, class_rows, is_picture, natural_key, table_of
 from core.datasets.known_splits import SPLIT_OF_FOLDER
+from core.datasets.patients import FILE, GROUPS, with_patients
 from core.mask_files import MASK_NAME
 from core.wording import counted
 
@@ -28,10 +30,12 @@ _HIDDEN = ("__MACOSX",)
 
 
 def read(folder: Path) -> pd.DataFrame:
-    """The folder as a table with the columns of every data set, one row an image.
+    """The folder as a table with the columns of every data set, one row an image; also `patient`
+    if a list tells them.
 
-    `folder` is a pathlib.Path, or a zipfile.Path inside an archive. Raises DatasetError, with a
-    sentence, if it is no folder of class folders, or holds more than MAX_IMAGES images.
+    `folder` is a pathlib.Path, or a place in an archive. Raises DatasetError, with a sentence, if
+    it is no folder of class folders, holds more than MAX_IMAGES images, or has a list of patients
+    that cannot be used.
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder} is not a folder. Give one that exists on this computer.")
@@ -46,7 +50,19 @@ def read(folder: Path) -> pd.DataFrame:
             raise DatasetError(
                 f"There are more than {MAX_IMAGES:,} images. Take a part of them at a time."
             )
-    return table_of(rows)
+    table, lists = table_of(rows), patient_lists(folder)
+    return with_patients(table, lists[0]) if lists else table
+
+
+def patient_lists(folder: Path) -> list[Path]:
+    """The lists of patients in a folder; the first is the one that counts."""
+    places = dict.fromkeys((_without_wrapping(folder), folder))
+    return [place / FILE for place in places if (place / FILE).is_file()]
+
+
+def groups_of(table: pd.DataFrame) -> str | None:
+    """What the groups of a table of `read` are, as in a DatasetReader; None if nothing is known."""
+    return GROUPS if "patient" in table else None
 
 
 def left_beside(folder: Path) -> str:

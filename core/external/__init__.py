@@ -16,6 +16,8 @@ from core.checkpoints import Checkpoint
 from core.classifiers.base import Classifier
 from core.datasets import DatasetError, read_mask, read_pixels
 from core.datasets.audit import Audit, Progress, audit
+from core.datasets.folder import groups_of
+from core.datasets.patients import FILE
 from core.evaluation import evaluate
 from core.evaluation.neighbours import nearest
 from core.evaluation.thresholds import threshold_table
@@ -30,9 +32,14 @@ FAMILIAR = 0.999
 """Similarity of features from which an image is one that the system was trained on, or all but the
 same. With the default system unseen images reach 0.995 (median 0.97). Of near-duplicates of
 training images, cropped or drawn on, half lie below 0.998: not all of these are found."""
-GROUPED = (
+_GROUPED = (
     "Near-duplicates count as one group, over which the 95 % intervals are bootstrapped. Nothing "
-    "is known of patients: with several images of one, the intervals are too narrow."
+    "is known of patients: with several images of one, the intervals are too narrow. A file "
+    f"{FILE} beside the folders of the classes (columns image and patient) tells them."
+)
+_GROUPED_BY_PATIENT = (
+    "Images of one patient, and near-duplicates, count as one group, over which the 95 % intervals "
+    "are bootstrapped."
 )
 _AUDITED = 0.3  # of all the work, for the progress
 
@@ -41,7 +48,7 @@ _AUDITED = 0.3  # of all the work, for the progress
 class External:
     """What was found.
 
-    ``answers`` has one row an image: image_id, label, group (by content: near-duplicates are one),
+    ``answers`` has one row an image: image_id, label, group (relatives, as of the audit, are one),
     predicted, wrong, one column a class with its calibrated probability, guard (level), outlined
     (whether it was seen within its mask), similarity (to the nearest training image, in [-1, 1]).
     ``figures`` are as of ``evaluate``. ``point`` is the row of ``threshold_table`` at the system's
@@ -89,7 +96,7 @@ def judge_own(
     )
     if answers.empty:
         raise DatasetError("None of the images can be read. Save them as PNG and try again.")
-    answers.insert(2, "group", answers["image_id"].map(known.groups))
+    answers.insert(2, "group", answers["image_id"].map(known.relatives))
     unlike = (answers["guard"] != "like").to_numpy()
     low, high = share_intervals(unlike[None], np.ones_like(unlike), answers["group"].to_numpy())
     unreadable = {name: known.unreadable.get(name) for name in mine["image_id"]}
@@ -101,6 +108,11 @@ def judge_own(
         (float(unlike.mean()), float(low[0]), float(high[0])),
         (*others, *(f"{name}: {sentence}" for name, sentence in problems.items())),
     )
+
+
+def grouped(table: pd.DataFrame) -> str:
+    """What counts as one group of the images of a table, in sentences."""
+    return _GROUPED_BY_PATIENT if groups_of(table) else _GROUPED
 
 
 def told_unlike(found: External) -> str:

@@ -4,9 +4,10 @@
 
 DIR is a folder, or a ZIP archive of one, with a sub-folder of images for each class, named as the
 system names it: DIR/benign/1.png, DIR/malignant/2.png. Beside 1.png, 1_mask.png outlines its
-lesion for systems that need that. Near-duplicates, found by content, count as one group, over
-which the 95 % intervals are bootstrapped. Nothing is fitted to the images. --csv writes the answer
-to each. The exit status is 0 if figures could be made, whatever they are.
+lesion for systems that need that. DIR/patients.csv may tell whose images these are, in rows such as
+benign/1.png,A below image,patient. Images of one patient, and near-duplicates, found by content,
+count as one group, over which the 95 % intervals are bootstrapped. Nothing is fitted to the images.
+--csv writes the answer to each. The exit status is 0 if figures could be made, whatever they are.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from core import command
 from core.checkpoints import Checkpoint, list_trained, open_chosen
 from core.datasets import folder
 from core.datasets.archive import ArchivedFolder
-from core.external import GROUPED, External, judge_own, limits, told_unlike
+from core.external import External, grouped, judge_own, limits, told_unlike
 from core.spreadsheet import safe_csv
 from core.wording import counted, with_interval
 
@@ -70,7 +71,7 @@ def _judge(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(_record(checkpoint, found), allow_nan=False))
     else:
-        _report(checkpoint, found)
+        _report(checkpoint, found, grouped(table))
 
 
 def _watched(checkpoint: Checkpoint, table: pd.DataFrame) -> External:
@@ -105,13 +106,13 @@ def _plain(value) -> float | None:
     return None if pd.isna(value) else float(value)
 
 
-def _report(checkpoint: Checkpoint, found: External) -> None:
+def _report(checkpoint: Checkpoint, found: External, groups: str) -> None:
     # Names of files and classes are shown as they are, whatever brackets and colons they have.
     console = Console(soft_wrap=True, markup=False, emoji=False)
     recipe, figures = checkpoint.recipe, found.figures
     console.print(
         f"{recipe.title} on {counted(figures['n'], 'image')} in "
-        f"{counted(figures['n_groups'], 'group')}. Nothing was fitted to them. {GROUPED}"
+        f"{counted(figures['n_groups'], 'group')}. Nothing was fitted to them. {groups}"
     )
     console.print(_figures(checkpoint, found))
     console.print(_confusion(recipe.classes, figures["confusion"]))
