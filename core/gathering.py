@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, partial
@@ -17,6 +18,10 @@ from core.scans import Scan, ScanError, read_bytes, read_scan
 from core.wording import counted
 
 LIMITS = Limits()
+UNCLEAR = (
+    "Different files are called {}, so that it cannot be told which mask belongs to which scan. "
+    "Give them other names, or take one folder or archive at a time."
+)
 Facts = tuple[str, Slice | None]
 """Of a file: the sha256 of its bytes, and its place in a series."""
 
@@ -76,18 +81,36 @@ def sources_of(files: list[File]) -> list[Source]:
     """Scans in the order of their first files.
 
     What is named as the mask of another file that is a scan by itself is none; the slices of a
-    series have no masks.
+    series have no masks. Where several files share a name, no mask can be told to belong: one
+    that refuses to be read stands for all.
     """
     groups = group_slices([file.place for file in files])
     alone = {group[0] for group in groups if len(group) == 1}
     beside = masks_beside([file.name for file in files])
     masks = {scan: alone.intersection(beside[scan]) for scan in alone & beside.keys()}
     taken = set().union(*masks.values())
-    return [
-        Source(_at(files, group), _at(files, sorted(masks.get(group[0], ()))))
-        for group in groups
-        if group[0] not in taken
-    ]
+    shared = _shared_names(files)
+
+    def source(group: list[int]) -> Source:
+        scan, own = files[group[0]], _at(files, sorted(masks.get(group[0], ())))
+        unclear = own and shared.intersection(one.name for one in (scan, *own))
+        return Source(_at(files, group), (_unclear(unclear.pop(), own),) if unclear else own)
+
+    return [source(group) for group in groups if group[0] not in taken]
+
+
+def _shared_names(files: Iterable[File]) -> set[str]:
+    """Names that files of different bytes share."""
+    digests = defaultdict(set)
+    for file in files:
+        digests[file.name].add(file.digest)
+    return {name for name, several in digests.items() if len(several) > 1}
+
+
+def _unclear(name: str, masks: tuple[File, ...]) -> File:
+    """A mask that tells why these are not to be used."""
+    digests = " ".join(mask.digest for mask in masks)
+    return _refused(masks[0].name, UNCLEAR.format(name), f"unclear {digests}")
 
 
 def _at(files: list[File], indices: Iterable[int]) -> tuple[File, ...]:

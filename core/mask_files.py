@@ -13,15 +13,24 @@ from collections.abc import Sequence
 import numpy as np
 
 from core.scan_types import ScanError
+from core.wording import counted
 
 MASK_NAME = re.compile(r"(?P<image>.+)_mask(?:_\d+)?", re.IGNORECASE)
 """Name of a mask, without its ending; ``image`` is that of its picture."""
 BRIGHT = 128
-"""Of 0..255: what is at least as bright lies inside the lesion."""
+"""Of 0..255: what is at least as bright lies inside the lesion, if a mask has more than two
+values."""
+EMPTY = (
+    "Nothing in the mask is bright, so that it outlines nothing. Save it white inside the lesion "
+    "and black outside."
+)
 UNUSED = "Its mask was not used. {}"
 
 _OTHER_SIZE = (
     "The mask is {} pixels wide and high, the scan {}. Save the mask with the size of the scan."
+)
+_OTHER_FRAMES = (
+    "The mask has {} frames, the scan {}. Save a mask of one frame, or of as many as the scan has."
 )
 
 
@@ -50,15 +59,36 @@ def _without_ending(name: str) -> str:
     return re.sub(r"(\.nii)?\.[^./\\]*$", "", name, flags=re.IGNORECASE)
 
 
-def outline_in(pictures: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:
-    """What is bright in any of the pictures, uint8 (H, W, 3): bool (H, W).
+def outline_in(
+    masks: Sequence[np.ndarray], shape: tuple[int, int, int], frame: int = 0
+) -> np.ndarray:
+    """What lies inside any of the masks at a frame of a scan: bool (H, W).
 
-    Raises ScanError if one has another ``size``, height and width, than the scan.
+    Each mask is uint8 (M, H, W, 3), of as many frames as the scan or of one for all of them.
+    ``shape``: frames, height and width of the scan. Raises ScanError if one has another, or is
+    neither black nor bright anywhere.
     """
+    frames, *size = shape
     outline = np.zeros(size, bool)
-    for picture in pictures:
-        if picture.shape[:2] != size:
-            sizes = [f"{width} x {height}" for height, width in (picture.shape[:2], size)]
-            raise ScanError(_OTHER_SIZE.format(*sizes))
-        outline |= picture.max(axis=-1) >= BRIGHT
+    for mask in masks:
+        count, height, width = mask.shape[:3]
+        if [height, width] != size:
+            raise ScanError(_OTHER_SIZE.format(f"{width} x {height}", f"{size[1]} x {size[0]}"))
+        if count not in (1, frames):
+            raise ScanError(_OTHER_FRAMES.format(count, counted(frames, "frame")))
+        found = inside(mask)
+        if mask.any() and not found.any():
+            raise ScanError(EMPTY)
+        outline |= found[frame if count > 1 else 0]
     return outline
+
+
+def inside(mask: np.ndarray) -> np.ndarray:
+    """Where a mask, uint8 (..., 3), is bright, bool (...): of two values, the larger, since labels
+    are now and then saved as 0 and 1; else from BRIGHT on."""
+    # NumPy's ``max(axis=-1)`` takes 20 times as long.
+    red, green, blue = (mask[..., channel] for channel in range(3))
+    brightest = np.maximum(np.maximum(red, green), blue)
+    low, high = brightest.min(initial=255), brightest.max(initial=0)
+    two = low < high and ((brightest == low) | (brightest == high)).all()
+    return brightest == high if two else brightest >= BRIGHT

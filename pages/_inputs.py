@@ -42,7 +42,7 @@ def choose_scan(page: str, systems: tuple[str, ...]) -> tuple[Item, Outline | No
     )
     if upload:
         item = uploaded(upload)
-        return item, choose_outline(item, f"{page} mask", MASK)
+        return item, _choose_outline(page, item)
     tester = offering(systems)
     if tester and st.toggle("Choose a test image", key=f"{page} tests", help=_held_out(tester)):
         rows = held_out(tester)
@@ -50,12 +50,18 @@ def choose_scan(page: str, systems: tuple[str, ...]) -> tuple[Item, Outline | No
         return as_item(rows[name], load_recipe(tester).data.dataset)
     before = current.recalled()
     if before and not before.synthetic and _wants(page, before):
-        return before, choose_outline(before, f"{page} mask", MASK)
+        return before, _choose_outline(page, before)
     name = _choose_sample(page, before)
     item = sample(name)
     if before is None or before.synthetic:
         current.remember(item)  # an upload stays at hand
     return item, sample_outline(name)
+
+
+def _choose_outline(page: str, item: Item) -> Outline | None:
+    """At the frame that ``choose_frame`` is going to show: a mask is asked for before that."""
+    frame = st.session_state.get(_frame_key(page, item), 1) - 1
+    return choose_outline(item, frame, f"{page} mask", MASK)
 
 
 def _held_out(recipe_id: str) -> str:
@@ -225,7 +231,11 @@ def _choose_number(page: str, method_id: str, one: Parameter) -> float:
 def choose_frame(page: str, item: Item) -> int:
     """Index of the frame to look at: a slider where the scan holds several, counted from 1."""
     count = len(scan_of(item.digest, item.read).pixels)
-    return st.slider("Frame", 1, count, key=f"{page} {item.digest}") - 1 if count > 1 else 0
+    return st.slider("Frame", 1, count, key=_frame_key(page, item)) - 1 if count > 1 else 0
+
+
+def _frame_key(page: str, item: Item) -> str:
+    return f"{page} {item.digest}"
 
 
 def _method_label(method_id: str) -> str:

@@ -13,36 +13,47 @@ from pages._scans import Item
 from pages._uploads import uploaded
 from pages._views import Outline
 
+NOTHING_HERE = "The mask outlines nothing at this frame."
 
-def choose_outline(item: Item, key: str, label: str = "Mask of its lesion") -> Outline | None:
-    """The outline of the lesion in a scan, if there is one; what is wrong with a mask is told.
+
+def choose_outline(
+    item: Item, frame: int, key: str, label: str = "Mask of its lesion"
+) -> Outline | None:
+    """The outline of the lesion at a frame of a scan, if there is one; what is wrong with a mask is
+    told.
 
     Without masks an uploader of this ``key`` and ``label`` asks for one.
     """
-    return _beside(item) if item.masks else _asked_for(item, key, label)
+    return _beside(item, frame) if item.masks else _asked_for(item, frame, key, label)
 
 
-def _beside(item: Item) -> Outline | None:
+def _beside(item: Item, frame: int) -> Outline | None:
     try:
-        given = outline_beside(item)
+        given = outline_beside(item, frame)
     except ScanError as error:
         return _told(UNUSED.format(error))
     names = ", ".join(dict.fromkeys(one.name for one in item.masks))
-    held = "Outlined" if given else "Nothing is outlined"
+    held = "Outlined" if given else "Nothing is outlined here"
     quiet(plain(f"{held} in {names}, which came with the scan."))
     return given
 
 
-def _asked_for(item: Item, key: str, label: str) -> Outline | None:
+def _asked_for(item: Item, frame: int, key: str, label: str) -> Outline | None:
     mask = st.file_uploader(
         label,
         key=key,
-        help="A picture of the same size as the scan, white inside the lesion and black outside.",
+        help="A picture of the same size as the scan, white inside the lesion and black outside; "
+        "of one frame for all, or of as many as the scan has.",
     )
+    if not mask:
+        return None
     try:
-        return read_outline(uploaded(mask), item) if mask else None
+        given = read_outline(uploaded(mask), item, frame)
     except ScanError as error:
         return _told(str(error))
+    if not given:
+        quiet(NOTHING_HERE)
+    return given
 
 
 def _told(sentence: str) -> None:

@@ -9,16 +9,11 @@ import numpy as np
 import streamlit as st
 
 from core.datasets.phantoms import phantom
-from core.mask_files import outline_in
+from core.mask_files import EMPTY, outline_in
 from core.scans import ScanError
 from pages._samples import SAMPLES
 from pages._scans import Item, scan_of
 from pages._views import Outline
-
-EMPTY = (
-    "Nothing in the mask is bright, so that it outlines nothing. Save it white inside the lesion "
-    "and black outside."
-)
 
 
 def outline_of(mask: np.ndarray) -> Outline | None:
@@ -32,23 +27,24 @@ def sample_outline(name: str) -> Outline | None:
     return outline_of(phantom(*SAMPLES[name])[1])
 
 
-def read_outline(mask: Item, item: Item) -> Outline:
-    """The outline in the picture ``mask``, bright inside, for all frames of the scan ``item``.
+def read_outline(mask: Item, item: Item, frame: int) -> Outline | None:
+    """The outline in the picture ``mask``, bright inside, at a frame of the scan ``item``; None if
+    a mask of several frames outlines nothing at this one.
 
-    Raises ScanError if it cannot be read, has another size than the scan or nothing bright.
+    Raises ScanError if it cannot be read, does not fit the scan or outlines nothing at all.
     """
-    outline = _united([mask], item)
-    if outline is None:
+    if not scan_of(mask.digest, mask.read).pixels.any():
         raise ScanError(EMPTY)
-    return outline
+    return _united([mask], item, frame)
 
 
-def outline_beside(item: Item) -> Outline | None:
-    """The outline in the masks that came with a scan, for all its frames; None if they outline
-    nothing. Raises ScanError if one cannot be read or has another size than the scan."""
-    return _united(item.masks, item) if item.masks else None
+def outline_beside(item: Item, frame: int = 0) -> Outline | None:
+    """The outline in the masks that came with a scan, at a frame of it; None if they outline
+    nothing there. Raises ScanError if one cannot be read or does not fit the scan."""
+    return _united(item.masks, item, frame) if item.masks else None
 
 
-def _united(masks: Sequence[Item], item: Item) -> Outline | None:
-    pictures = [scan_of(one.digest, one.read).pixels[0] for one in masks]
-    return outline_of(outline_in(pictures, scan_of(item.digest, item.read).pixels.shape[1:3]))
+def _united(masks: Sequence[Item], item: Item, frame: int) -> Outline | None:
+    pictures = [scan_of(one.digest, one.read).pixels for one in masks]
+    shape = scan_of(item.digest, item.read).pixels.shape[:3]
+    return outline_of(outline_in(pictures, shape, frame))

@@ -66,7 +66,8 @@ def choose_region(view: View) -> Region | None:
 
 
 def region_beside(item: Item) -> Region | None:
-    """The region in the masks that came with a scan; None if they are of no use."""
+    """The region in the masks that came with a scan, at its first frame; None if they are of no
+    use."""
     try:
         outline = outline_beside(item)
     except ScanError:
@@ -128,7 +129,7 @@ def _draw(view: View) -> np.ndarray:
 
 
 def _read(view: View) -> np.ndarray:
-    given = choose_outline(view.item, f"mask {view.item.digest}")
+    given = choose_outline(view.item, view.frame, f"mask {view.item.digest}")
     return given.mask if given else np.zeros(_pixels(view).shape[:2], bool)
 
 

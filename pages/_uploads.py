@@ -29,7 +29,8 @@ def items_of(uploads: list) -> list[Item]:
     """The scans in uploaded files: one a file, a file of an archive, or a series of slices, each
     with its masks."""
     wanted = [one for one in uploads if not is_side_file(PurePosixPath(one.name))]
-    files = [file for upload in _once(wanted) for file in _files_of(upload)]
+    several = len(wanted) > 1
+    files = [file for upload in _once(wanted) for file in _files_of(upload, several)]
     return [_item(one) for one in sources_of(files)]
 
 
@@ -51,11 +52,13 @@ def _once(uploads: list) -> list:
     return list(held.values())
 
 
-def _files_of(upload) -> list[File]:
+def _files_of(upload, several: bool) -> list[File]:
+    """Those of an archive begin with its name if there are several uploads: scans and masks of
+    different archives may be called alike."""
     name, own = upload.name, upload.file_id
     facts = partial(_facts, own)
     if bytes(upload.getbuffer()[: len(MAGIC)]) == MAGIC:
-        return packed_files(name, upload, own, facts)
+        return packed_files(name, upload, own, facts, below=f"{name}/" if several else "")
     return [single_file(name, upload.getvalue, own, partial(facts, 0))]
 
 

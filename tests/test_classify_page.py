@@ -297,7 +297,7 @@ def test_a_drawn_region_reaches_a_system_that_needs_one_and_no_other(page, syste
 @pytest.mark.parametrize(
     ("size", "sentence"),
     [((8, 9), "9 x 8 pixels wide and high, the scan 60 x 40"), ((40, 60), "outlines nothing")],
-    ids=["another size", "labels 0 and 1"],
+    ids=["another size", "nothing bright"],
 )
 def test_a_mask_file_that_cannot_be_used_is_a_sentence(page, system, size, sentence):
     upload(page, **{"a.tif": picture(40)})
@@ -308,9 +308,9 @@ def test_a_mask_file_that_cannot_be_used_is_a_sentence(page, system, size, sente
     assert sentence in page.error[0].value
 
 
-def half_mask(bright: bool = True) -> bytes:
+def half_mask(bright: bool = True, side: slice = slice(30, None)) -> bytes:
     mask = np.zeros((40, 60, 3), np.uint8)
-    mask[:, 30:] = 255 * bright
+    mask[:, side] = 255 * bright
     return png(mask)
 
 
@@ -342,10 +342,47 @@ def test_a_mask_that_comes_later_is_taken_too(page, system):
     assert system.masks[-1][:, 30:].all()
 
 
+def test_archives_whose_files_are_called_alike_keep_their_own_masks(page, system):
+    page.selectbox(key="system").select(MASKED).run()
+    right, left = half_mask(), half_mask(side=slice(30))
+    packed = [
+        pack({"1.tif": picture(level), "1_mask.png": mask})
+        for level, mask in ((40, right), (90, left))
+    ]
+    upload(page, **{"a.zip": packed[0], "b.zip": packed[1]})
+    assert list(page.dataframe[0].value["file"]) == ["a.zip/1.tif", "b.zip/1.tif"]
+    assert [mask[:, 30:].all() for mask in system.masks[:2]] == [True, False]
+    assert [mask.sum() for mask in system.masks[:2]] == [40 * 30] * 2, "and nothing of the other's"
+
+
+def test_masks_that_cannot_be_told_apart_are_not_used(page, system):
+    page.selectbox(key="system").select(MASKED).run()
+    for level, bright in ((40, True), (90, False)):
+        for name, data in (("1.tif", picture(level)), ("1_mask.png", half_mask(bright))):
+            page.file_uploader[0].upload(name, data)
+    page.run()
+    table = page.dataframe[0].value
+    assert len(table) == 2 and "outline" not in table
+    assert table["error"].str.contains("Its mask was not used. Different files are called").all()
+    assert all(mask is None for mask in system.masks)
+
+
+def test_a_mask_of_several_frames_goes_with_the_frame(page, system):
+    page.selectbox(key="system").select(MASKED).run()
+    parts = [Image.open(io.BytesIO(half_mask(bright))) for bright in (True, False)]
+    file = io.BytesIO()
+    parts[0].save(file, "TIFF", save_all=True, append_images=parts[1:])
+    upload(page, **{"a.tif": picture(40, frames=2), "a_mask.tif": file.getvalue()})
+    assert system.masks[-1].sum() == 40 * 30
+    page.slider[0].set_value(2).run()
+    assert "Nothing is outlined here in a_mask.tif" in words(page)
+    assert system.masks[-1] is None
+
+
 @pytest.mark.parametrize(
     ("mask", "said"),
     [
-        (half_mask(bright=False), "Nothing is outlined in a_mask.png"),
+        (half_mask(bright=False), "Nothing is outlined here in a_mask.png"),
         (
             png(np.ones((8, 9, 3), np.uint8)),
             "Its mask was not used. The mask is 9 x 8 pixels wide and high, the scan 60 x 40",

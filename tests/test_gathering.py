@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.archives import pack
-from core.gathering import files_at, scan_in, sources_of
+from core.gathering import files_at, scan_in, single_file, sources_of
 from core.scans import ScanError
 from tests.dicoms import slices
 
@@ -75,6 +75,25 @@ def test_a_mask_lies_with_its_scan_and_is_none(tmp_path):
     assert found[0] == ([b"1"], [b"2", b"3"])
     assert found[1] == ([b"4"], []), "a mask without its scan is a picture like any other"
     assert found[2:] == found[:2], "in the archive too"
+
+
+def test_masks_of_names_that_several_files_share_are_told_not_used():
+    """Two of one name with other bytes; the same bytes twice are the same scan and mask."""
+    names = {"1.png": (b"a", b"b"), "1_mask.png": (b"c", b"d"), "2.png": (b"e", b"e")}
+    names["2_mask.png"] = (b"f",)
+    files = [
+        single_file(name, lambda data=data: data, name)
+        for name, several in names.items()
+        for data in several
+    ]
+    found = sources_of(files)
+    assert [source.read() for source in found] == [b"a", b"b", b"e", b"e"]
+    assert [[mask.read() for mask in source.masks] for source in found[2:]] == [[b"f"], [b"f"]]
+    for source in found[:2]:
+        (mask,) = source.masks
+        with pytest.raises(ScanError, match="Different files are called 1"):
+            mask.read()
+        assert mask.digest not in {file.digest for file in files}
 
 
 def test_slices_of_a_series_have_no_masks(tmp_path):

@@ -83,8 +83,8 @@ def _outline(source: Source, scan: Scan, recipe: Recipe) -> tuple[np.ndarray | N
     if not recipe.preprocessing.outlined:
         return None, None
     try:
-        pictures = [scan_in(one.read()).pixels[0] for one in source.masks]
-        outline = outline_in(pictures, scan.pixels.shape[1:3])
+        masks = [scan_in(one.read()).pixels for one in source.masks]
+        outline = outline_in(masks, scan.pixels.shape[:3])
     except ScanError as error:
         return None, UNUSED.format(error)
     return outline if outline.any() else None, None
