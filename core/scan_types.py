@@ -37,9 +37,9 @@ class Grey:
     ``values`` (frames, H, W), integers or floats, in ``unit`` if the file names one; read-only.
     ``windows`` are those the file proposes for all frames, or for each of them, or the one from
     the smallest to the largest value; a frame's first is that of ``Scan.pixels``, unless the file
-    maps its values by a curve (VOI LUT).
+    maps its values by a curve (VOI LUT), as ``curved`` tells.
     ``inverted``: low values are white (MONOCHROME1). ``extent``: smallest and largest value of
-    what is no padding, told where a DICOM file proposes neither a window nor a curve.
+    what is no padding, told where that is the window, since a DICOM file proposes none.
     """
 
     values: np.ndarray
@@ -47,6 +47,7 @@ class Grey:
     inverted: bool = False
     unit: str = ""
     extent: tuple[float, float] | None = None
+    curved: bool = False
 
     def __post_init__(self) -> None:
         self.values.flags.writeable = False

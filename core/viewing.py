@@ -22,6 +22,7 @@ DEFAULT_FRAME_MS = 60.0
 ALL_VALUES = "All values"
 _PANELS = ((0.0, 0.496, "right"), (0.504, 1.0, "left"))
 _MARGIN = {"l": 0, "r": 0, "t": 30, "b": 4}
+_CELLS = 1000
 _LINE = {"color": "#ffd21f", "width": 2}
 
 TOOLS = {"Move": "pan", "Ruler": "drawline", "Box": "select", "Lasso": "lasso"}
@@ -160,8 +161,8 @@ def measure(
 ) -> Measured | None:
     """The area within a polygon, its corners in the units of ``viewing_panels``.
 
-    ``values`` (H, W) or (H, W, 3); nan and infinity do not count. None if no pixel's centre is in
-    it that has a value.
+    ``values`` (H, W) or (H, W, 3); nan and infinity do not count. What a line that crosses itself
+    goes around twice is outside. None if no pixel's centre is in it that has a value.
     """
     down, across = spacing_mm or (1.0, 1.0)
     corners = np.stack([np.array(x) / across, np.array(y) / down], axis=1)
@@ -172,13 +173,38 @@ def measure(
     if not inside.size:
         return None
     extent = float(np.ptp(x)), float(np.ptp(y))
-    return Measured(_polygon_area(x, y), *extent, float(inside.mean()), float(inside.std()))
+    points = np.stack([x, y], axis=1)
+    area = (_filled_area if _crosses_itself(points) else _polygon_area)(points)
+    return Measured(float(area), *extent, float(inside.mean()), float(inside.std()))
 
 
-def _polygon_area(x: list[float], y: list[float]) -> float:
-    """Area of a polygon by the shoelace formula."""
-    x, y = np.asarray(x, float), np.asarray(y, float)
-    return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
+def _polygon_area(points: np.ndarray) -> float:
+    """Area of a polygon (N, 2) whose line does not cross itself, by the shoelace formula."""
+    (x, y), (x_next, y_next) = points.T, np.roll(points, -1, axis=0).T
+    return abs(x @ y_next - y @ x_next) / 2
+
+
+def _filled_area(points: np.ndarray) -> float:
+    """Area of any polygon (N, 2), to about 1 %: of its cells on a fine grid."""
+    low, side = points.min(axis=0), np.ptp(points, axis=0).max()
+    cells = np.rint((points - low) * (_CELLS / side)).astype(np.int32)
+    grid = np.zeros((_CELLS + 1, _CELLS + 1), np.uint8)
+    cv2.fillPoly(grid, [cells], 1)
+    return grid.sum() * (side / _CELLS) ** 2
+
+
+def _crosses_itself(points: np.ndarray) -> bool:
+    """Whether two sides of a polygon (N, 2) cross, in more than an end."""
+    ends = np.roll(points, -1, axis=0)
+    sides = ends - points
+
+    def turns(to: np.ndarray) -> np.ndarray:
+        """On which side of each line (rows) each point (columns) lies: -1, 0 or 1."""
+        apart = to[None] - points[:, None]
+        return np.sign(sides[:, None, 0] * apart[..., 1] - sides[:, None, 1] * apart[..., 0])
+
+    parted = turns(points) * turns(ends) < 0
+    return bool((parted & parted.T).any())
 
 
 def moving_picture(scan: Scan, window: Window, inverted: bool, frame: int = 0) -> bytes:

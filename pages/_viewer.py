@@ -28,6 +28,10 @@ from pages._scans import Item, scan_of
 
 TITLE = "Look closer: window, cine, measure"
 FOR_LOOKING = "This view is for looking: the opinion above is not on it, unless you ask for that."
+CURVED = (
+    "The file asks for its values to be shown through a curve (VOI LUT), as the original is and as "
+    "it was examined; windows are straight lines."
+)
 HOW_TO_MEASURE = {
     "Move": "Turn the wheel to zoom, drag to move; both pictures go together.",
     "Ruler": "Drag a line. Lines stay until you change the tool or the view.",
@@ -66,7 +70,11 @@ def _show_tools(item: Item, frame: int) -> None:
             tool = _choose_tool()
             box = choose_box(f"view {item.digest}", *scan.pixels.shape[2:0:-1])
         _show_panels(item, scan, frame, look, drawn, tool, box)
-    if look != (st.session_state.get(f"look {item.digest}") or _first_look(scan, frame)):
+    curved = scan.grey is not None and scan.grey.curved
+    if curved:
+        quiet(CURVED)
+    opened = None if curved else _first_look(scan, frame)
+    if look != (st.session_state.get(f"look {item.digest}") or opened):
         quiet(FOR_LOOKING)
         st.button(
             "Examine this view",
@@ -165,7 +173,7 @@ def _window_at(windows: dict[str, Window], level: float, width: float) -> Window
 
 
 def _first_look(scan: Scan, frame: int) -> Look:
-    """The view that opens: the picture that the file asks for."""
+    """The view that opens: the picture that the file asks for, unless it asks for a curve."""
     window = next(iter(windows_of(scan, frame).values()))
     return Look(Window(window.center, window.width, window.shape))
 

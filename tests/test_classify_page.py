@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import streamlit as st
-from dicoms import dicom, slices
+from dicoms import dicom, lut, slices
 from nibabel import Nifti1Image
 from PIL import Image
 from streamlit.testing.v1 import AppTest
@@ -758,6 +758,17 @@ def test_a_preset_sets_level_and_width(page):
     preset.select("All values").run()
     level, width = (page.slider(key=one.key).value for one in page.slider)
     assert (level, width) == (2000.5, 4001)
+
+
+def test_a_view_is_never_taken_for_the_curve_of_a_file(page):
+    curve = lut(0, [number**2 // 4095 for number in range(4096)], 12)
+    upload(page, **{"a.dcm": dicom(DEEP, bits=12, VOILUTSequence=[curve])})
+    open_viewer(page)
+    assert _viewer.CURVED in words(page) and _viewer.FOR_LOOKING in words(page)
+    original, view = (charts(page)[-1]["data"][at]["source"] for at in (0, 2))
+    assert original != view
+    page.button(key="examine view").click().run()
+    assert _viewer.FOR_LOOKING not in words(page), "now it is what is examined"
 
 
 def test_a_window_over_fractions_is_spread_over_them(page):

@@ -7,6 +7,8 @@ import pytest
 from dicoms import NOISE, dataset, dicom, grey_of, items, lut, refused, saved
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
+from core.png import png
+from core.scan_types import rgb
 from core.scans import read_scan
 from core.windowing import Window
 
@@ -26,6 +28,20 @@ def test_without_window_the_whole_range_is_shown():
     assert grey_of(dicom(np.array([[10, 35, 60, 110]], np.uint16))) == [[0, 64, 128, 255]]
     assert grey_of(dicom(np.array([[10, 60, 110]], np.uint16), "MONOCHROME1")) == [[255, 127, 0]]
     assert grey_of(dicom(np.array([[7, 7]], np.uint16))) == [[0, 0]]
+
+
+def test_bytes_without_window_are_the_greys_of_the_same_picture_as_png():
+    """A.8.4.4 of PS3.3: without VOI LUT, stored values are P-values."""
+    dark = np.array([[10, 35, 60, 67]], np.uint8)
+    scan = read_scan(dicom(dark))
+    assert np.array_equal(scan.pixels, read_scan(png(rgb(dark))).pixels)
+    assert scan.grey.windows == ((Window(128, 256),),)
+    assert grey_of(dicom(dark, "MONOCHROME1")) == (255 - dark).tolist()
+    assert grey_of(dicom(dark // 8, bits=6)) == [[4, 16, 28, 32]], "of 0 to 63"
+    assert grey_of(dicom(dark, WindowCenter="39", WindowWidth="58")) == [[0, 112, 224, 255]]
+    assert grey_of(dicom(dark, RescaleSlope="2", RescaleIntercept="0")) == [[0, 112, 224, 255]]
+    assert grey_of(dicom(dark.astype(np.int8))) == [[0, 112, 224, 255]], "signed"
+    assert grey_of(dicom(dark.astype(np.uint16), bits=12)) == [[0, 112, 224, 255]], "deeper"
 
 
 def test_a_window_of_8_bits_leaves_them():

@@ -144,6 +144,10 @@ def test_personal_data_are_recognised_by_kind_and_never_told():
         ({"AdmissionID": "A"}, ("examination number",)),
         ({"PatientTelecomInformation": "A"}, ("address or telephone",)),
         ({"DeviceSerialNumber": "A"}, ("number of the device",)),
+        ({"RequestedProcedureID": "A"}, ("examination number",)),
+        ({"ClinicalTrialSubjectID": "A"}, ("number in a clinical trial",)),
+        ({"MedicalRecordLocator": "A"}, ("other data of the patient",)),
+        ({"Occupation": "A", "MilitaryRank": ""}, ("other data of the patient",)),
     ],
 )
 @pytest.mark.parametrize("nested", [False, True])

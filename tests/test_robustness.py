@@ -64,6 +64,11 @@ def test_the_cascade_comes_from_the_last_layer():
     assert last_layers(names, 1) == names
 
 
+def cosine(one: np.ndarray, other: np.ndarray) -> float:
+    """Of independent directions of n numbers it is about 0, and 1 / sqrt(n) its spread."""
+    return float((one * other).sum() / (np.linalg.norm(one) * np.linalg.norm(other)))
+
+
 @pytest.mark.parametrize("recipe_id", ["busi-efficientnet-b0", "busi-mobilenetv2"])
 def test_random_weights_replace_the_trained_from_the_end(recipe_id):
     if recipe_id not in list_trained():
@@ -80,6 +85,9 @@ def test_random_weights_replace_the_trained_from_the_end(recipe_id):
     kernels = {name for name, array in trained.items() if array.ndim > 1}
     assert len(changed["head"] & kernels) == 1  # the logits' kernel and bias
     assert changed["head"] < changed["half"] < changed["all"] >= kernels
+    for name in kernels:
+        likeness = cosine(arrays[name], trained[name])
+        assert abs(likeness) < 6 / np.sqrt(trained[name].size), f"{name}: {likeness:.2f}"
     again = random_arrays(checkpoint, "all")
     assert all(np.array_equal(again[name], arrays[name]) for name in again)
 

@@ -178,6 +178,16 @@ def test_an_area_is_measured_in_millimetres():
     assert measure([0, 1, 1, 0], [0, 0, 1, 1], np.full((2, 2), np.inf), None) is None
 
 
+def test_the_area_of_a_line_that_crosses_itself():
+    """A bow tie is two triangles of 50 x 25 / 2."""
+    bow = [0, 50, 50, 0], [0, 50, 0, 50]
+    assert measure(*bow, np.ones((60, 60)), None).area == pytest.approx(1250, rel=0.01)
+    in_mm = [[0.1 * one for one in ends] for ends in bow]
+    assert measure(*in_mm, np.ones((60, 60)), (0.1, 0.1)).area == pytest.approx(12.5, rel=0.01)
+    folded = measure([0, 50, 25, 25], [0, 0, 0, 10], np.ones((60, 60)), None)
+    assert folded.area == pytest.approx(0 + 25 * 10 / 2), "it touches itself alone"
+
+
 def test_a_moving_picture_holds_all_frames_in_their_rhythm():
     pixels = np.stack([np.full((30, 40, 3), level, np.uint8) for level in (0, 90, 255)])
     image = Image.open(io.BytesIO(moving_picture(Scan(pixels, frame_ms=40), WHOLE_BYTE, False)))

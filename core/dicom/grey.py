@@ -20,7 +20,11 @@ _EXACT = 2**24
 
 
 def grey_scan(stored: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, Grey]:
-    """Pixels and grey values: Modality LUT, then VOI LUT or window, then the polarity (C.11)."""
+    """Pixels and grey values: Modality LUT, then VOI LUT or window, then the polarity (C.11).
+
+    Without either, bytes are greys already, as in a photograph (a window would be the identity, by
+    A.8.4.4 of PS3.3); of other values the range that there is shown.
+    """
     if stored.ndim != 3:
         raise ValueError("several samples a pixel are no grey")
     headers = [frame_header(dataset, 0)]
@@ -30,13 +34,16 @@ def grey_scan(stored: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, Grey]:
     values = [_rescaled(part, header) for part, header in zip(parts, headers, strict=True)]
     extent = _extent(parts, values, dataset)
     joined = np.concatenate(values)
-    whole = window_between(*extent, linear_shape(joined.dtype))
+    greys = stored.dtype.kind == "u" and _are_greys(dataset, headers)
+    shown = (0, 2 ** int(dataset.BitsStored) - 1) if greys else extent
+    whole = window_between(*shown, linear_shape(joined.dtype))
     inverted = _inverted(dataset)
     pixels = [
         _shown(part, header, whole, inverted) for part, header in zip(values, headers, strict=True)
     ]
     windows = tuple(_windows(header) or (whole,) for header in headers)
-    proposed = _windows(headers[0]) or headers[0].get("VOILUTSequence")
+    curved = bool(headers[0].get("VOILUTSequence"))
+    proposed = _windows(headers[0]) or curved or greys
     unit = str(headers[0].get("RescaleType") or "")
     grey = Grey(
         joined,
@@ -44,8 +51,20 @@ def grey_scan(stored: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, Grey]:
         inverted,
         "" if unit == "US" else unit,
         None if proposed else extent,
+        curved,
     )
     return rgb(np.concatenate(pixels)), grey
+
+
+def _are_greys(dataset: Dataset, headers: list[Dataset]) -> bool:
+    """Whether stored values are greys of a screen, by their bits and by all that could map them."""
+    return int(dataset.BitsStored) <= 8 and not any(map(_is_mapped, headers))
+
+
+def _is_mapped(header: Dataset) -> bool:
+    tables = header.get("ModalityLUTSequence") or header.get("VOILUTSequence")
+    slope, intercept = header.get("RescaleSlope") or 1, header.get("RescaleIntercept") or 0
+    return bool(tables or _windows(header)) or (float(slope), float(intercept)) != (1, 0)
 
 
 def _inverted(dataset: Dataset) -> bool:

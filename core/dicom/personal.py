@@ -9,6 +9,7 @@ from pydicom import DataElement, Dataset
 PRIVATE = "private data of the maker"
 _DATES = "dates of the examination"
 _OTHERS = "names of others"
+_PATIENT = "other data of the patient"
 
 PERSONAL: dict[str, tuple[str, ...]] = {
     "name": ("PatientName", "OtherPatientNames", "PatientBirthName", "PatientMotherBirthName"),
@@ -22,6 +23,7 @@ PERSONAL: dict[str, tuple[str, ...]] = {
         "PatientBirthDate",
         "PatientBirthTime",
         "PatientBirthDateInAlternativeCalendar",
+        "PatientAlternativeCalendar",
     ),
     "age, sex or size": ("PatientAge", "PatientSex", "PatientSize", "PatientWeight"),
     "address or telephone": (
@@ -29,17 +31,30 @@ PERSONAL: dict[str, tuple[str, ...]] = {
         "PatientTelephoneNumbers",
         "PatientTelecomInformation",
     ),
+    _PATIENT: (),
+    "number in a clinical trial": (
+        *("ClinicalTrialSubjectID", "ClinicalTrialSubjectReadingID", "ClinicalTrialSiteID"),
+        *("ClinicalTrialSiteName", "ClinicalTrialProtocolID", "ClinicalTrialProtocolName"),
+        *("ClinicalTrialSponsorName", "ClinicalTrialTimePointID"),
+    ),
     _DATES: (),
-    "examination number": ("AccessionNumber", "StudyID", "AdmissionID"),
+    "examination number": (
+        *("AccessionNumber", "StudyID", "AdmissionID", "RequestedProcedureID"),
+        *("ScheduledProcedureStepID", "PerformedProcedureStepID", "ServiceEpisodeID"),
+        "PlacerOrderNumberImagingServiceRequest",
+        "FillerOrderNumberImagingServiceRequest",
+    ),
     _OTHERS: (),
     "hospital": ("InstitutionName", "InstitutionAddress", "InstitutionalDepartmentName"),
     "number of the device": ("DeviceSerialNumber",),
     "remarks": ("PatientComments", "ImageComments", "AdditionalPatientHistory", "StudyComments"),
     PRIVATE: (),
 }
-"""Kind of data that tell of a person -> keywords of the elements that hold them."""
+"""Kind of data that tell of a person -> keywords of the elements that hold them. Whatever else the
+file's group of the patient holds counts too."""
 
 _BY_KEYWORD = {keyword: kind for kind, keywords in PERSONAL.items() for keyword in keywords}
+_BY_GROUP = {0x0010: _PATIENT}
 _BY_TYPE = {"PN": _OTHERS, "DA": _DATES, "DT": _DATES}
 
 # Nothing, and what de-identified copies hold in place of something.
@@ -74,7 +89,8 @@ def _elements(dataset: Dataset) -> Iterator[DataElement]:
 def _kind(element: DataElement) -> str | None:
     if element.tag.is_private:
         return PRIVATE
-    kind = _BY_KEYWORD.get(element.keyword) or _BY_TYPE.get(element.VR)
+    tables = (_BY_KEYWORD, element.keyword), (_BY_GROUP, element.tag.group), (_BY_TYPE, element.VR)
+    kind = next((table[key] for table, key in tables if key in table), None)
     return kind if kind and str(element.value or "").strip() not in _EMPTY else None
 
 

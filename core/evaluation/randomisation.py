@@ -17,21 +17,23 @@ STAGES = {"head": 0.0, "half": 0.5, "all": 1.0}
 always the last one."""
 
 
-def randomised(checkpoint: Checkpoint, stage: str, seed: int = 0) -> Classifier:
-    """The trained system with the layers up to a stage of the cascade as before its training."""
+def randomised(checkpoint: Checkpoint, stage: str, draw: int = 0) -> Classifier:
+    """The trained system with random weights in the layers up to a stage of the cascade."""
     network = build(checkpoint.recipe)
-    network.from_arrays(random_arrays(checkpoint, stage, seed))
+    network.from_arrays(random_arrays(checkpoint, stage, draw))
     classifier = wrap(checkpoint.recipe, network)
     classifier.temperature = checkpoint.temperature
     return classifier
 
 
-def random_arrays(checkpoint: Checkpoint, stage: str, seed: int = 0) -> dict[str, np.ndarray]:
-    """Weights by name: those of the untrained network in the last layers, the trained elsewhere.
+def random_arrays(checkpoint: Checkpoint, stage: str, draw: int = 0) -> dict[str, np.ndarray]:
+    """Weights by name: those of an untrained network in the last layers, the trained elsewhere.
 
-    Sets the framework's global seed, as training does.
+    It is not the one that the training started from, whose head fine-tuning hardly moves: that
+    would be the trained head again. Sets the framework's global seed, as training does.
     """
-    fresh = _untrained(checkpoint.recipe, seed)
+    seed = np.random.SeedSequence([checkpoint.manifest["weights"]["seed"], draw])
+    fresh = _untrained(checkpoint.recipe, int(seed.generate_state(1)[0]))
     redrawn = last_layers(list(fresh), STAGES[stage])
     return checkpoint.arrays() | {name: fresh[name] for name in redrawn}
 
