@@ -28,16 +28,18 @@ DRAWING_CONFIG = {
 """Plotly configuration of ``drawing_figure``: a box or a lasso is drawn, the wheel does nothing."""
 
 
-def drawing_figure(pixels: np.ndarray, outline: np.ndarray | None = None) -> go.Figure:
+def drawing_figure(
+    pixels: np.ndarray, outline: np.ndarray | None = None, aspect: float = 1.0
+) -> go.Figure:
     """The scan, uint8 (H, W, 3), on which dragging draws a lasso, with the border of ``outline``,
-    bool (H, W), if there is one already."""
+    bool (H, W), if there is one already. ``aspect`` as in ``Scan``."""
     height, width = pixels.shape[:2]
     # Plotly selects points; of two that nobody sees, in opposite corners, it tells the region.
     corners = {"x": [0, width - 1], "y": [0, height - 1], "hoverinfo": "skip"}
     unseen = {"type": "scatter", "mode": "markers", "marker": {"opacity": 0}, **corners}
     layout = {
         "xaxis": panel_axis(width, [0, 1], "left", 1, "x"),
-        "yaxis": panel_axis(height, [0, 1], "top", 1, "y"),
+        "yaxis": panel_axis(height, [0, 1], "top", 1, "y", aspect),
         "height": HEIGHT,
         "margin": {"l": 0, "r": 0, "t": 32, "b": 0},
         "dragmode": "lasso",

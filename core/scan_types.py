@@ -92,6 +92,12 @@ class Scan:
         self.pixels.flags.writeable = False
 
     @property
+    def aspect(self) -> float:
+        """How many times as high as wide a pixel is in the body; 1 where the file does not tell."""
+        down, across = self.spacing_mm or (1.0, 1.0)
+        return down / across
+
+    @property
     def nbytes(self) -> int:
         """Bytes of memory that it takes."""
         held = (self.pixels, self.grey and self.grey.values, self.overlay)

@@ -8,6 +8,7 @@ import numpy as np
 import streamlit as st
 
 from core.drawn_region import DRAWING_CONFIG, HOW_TO_DRAW, Shape, drawing_figure, drawn_mask
+from core.scans import Scan
 from pages._frame import quiet, themed
 
 BY_KEYBOARD = (
@@ -17,9 +18,13 @@ BY_KEYBOARD = (
 
 
 def draw(
-    pixels: np.ndarray, key: str, join: Callable[[np.ndarray], np.ndarray] = lambda drawn: drawn
+    scan: Scan,
+    frame: int,
+    key: str,
+    join: Callable[[np.ndarray], np.ndarray] = lambda drawn: drawn,
 ) -> np.ndarray:
-    """The region, bool (H, W), that ``join`` makes of what is drawn on a scan, uint8 (H, W, 3)."""
+    """The region, bool (H, W), that ``join`` makes of what is drawn on a frame of a scan."""
+    pixels = scan.pixels[frame]
     height, width = pixels.shape[:2]
     left, right = st.columns([1.2, 1], gap="large")
     with right:
@@ -28,7 +33,7 @@ def draw(
     boxed = drawn_mask([box] if box else [], [], height, width)
     with left:
         drawn = st.plotly_chart(
-            themed(drawing_figure(pixels, join(boxed))),
+            themed(drawing_figure(pixels, join(boxed), scan.aspect)),
             key=key,
             on_select="rerun",
             selection_mode=("box", "lasso"),

@@ -96,8 +96,8 @@ def draw_outline(item: Item, frame: int) -> Outline | None:
     """The scan to draw on, if that is wanted, and the outline that is drawn."""
     if not st.session_state["compare draw"]:
         return None
-    pixels = scan_of(item.digest, item.read).pixels[frame]
-    return outline_of(draw(pixels, f"compare drawing {item.digest} {frame}"))
+    scan = scan_of(item.digest, item.read)
+    return outline_of(draw(scan, frame, f"compare drawing {item.digest} {frame}"))
 
 
 def choose_systems(systems: tuple[str, ...]) -> list[str]:

@@ -116,7 +116,7 @@ def show_evidence(view: View, first: Opinion, colour_map: str) -> Opinion:
     values = heatmap.resized(*size_within(*opinion.pixels.shape[:2], MAX_PICTURE_SIDE))
     if heatmap.note:
         st.info(heatmap.note, icon=":material/info:")
-    outline = view.outline.mask if view.outline else None
+    outline, scan = view.outline.mask if view.outline else None, view.examined()[0]
     figure = evidence_panels(
         opinion.pixels,
         values,
@@ -124,6 +124,7 @@ def show_evidence(view: View, first: Opinion, colour_map: str) -> Opinion:
         colour_map,
         empty="No positive evidence" if heatmap.note else None,
         outline=outline,
+        aspect=scan.aspect,
     )
     st.plotly_chart(
         themed(figure),
@@ -139,7 +140,6 @@ def show_evidence(view: View, first: Opinion, colour_map: str) -> Opinion:
         )
     st.page_link("pages/learn.py", label="How such a map is made", icon=":material/school:")
     if outline is not None:
-        scan, _ = view.examined()
         quiet(region_text(outline, scan.spacing_mm, heatmap.resized(*outline.shape)))
     return opinion
 

@@ -97,7 +97,7 @@ def _propose(view: View) -> np.ndarray:
     left, right = st.columns([1.4, 1], gap="large", vertical_alignment="center")
     with left:
         st.plotly_chart(
-            themed(drawing_figure(_pixels(view), proposal.mask)),
+            themed(drawing_figure(_pixels(view), proposal.mask, view.examined()[0].aspect)),
             key="proposal",
             config={"staticPlot": True},
             alt="The scan with the proposed outline of its lesion",
@@ -125,7 +125,7 @@ def _draw(view: View) -> np.ndarray:
             label_visibility="collapsed",
         )
     key = f"draw {view.item.digest} {view.frame} {how}"
-    return draw(_pixels(view), key, partial(_JOINED[how], proposed=proposed))
+    return draw(*view.examined(), key, partial(_JOINED[how], proposed=proposed))
 
 
 def _read(view: View) -> np.ndarray:

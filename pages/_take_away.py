@@ -182,9 +182,10 @@ def _dicom(view: View, made: Findings, named: bool) -> bytes:
     from core.report.dicom import secondary_capture, structured_report  # a second to import
 
     source = source_of(view.item, view.frame, named)
-    picture = marked(made)
+    picture, aspect = marked(made), view.examined()[0].aspect
+    capture = secondary_capture(source, picture, marking(made), view.frame, aspect)
     files = {
-        "secondary capture.dcm": secondary_capture(source, picture, marking(made), view.frame),
+        "secondary capture.dcm": capture,
         "structured report.dcm": structured_report(source, made),
     }
     return pack(files)

@@ -230,7 +230,8 @@ def _row(view: View, entries: list[Entry], aim: Aim) -> PanelRow:
     told = [name for name in (aim.name, aim.rather_than) if name]
     scores = ", ".join(f"{name} {percent(float(shares[name]))}" for name in told)
     mine = [one for one in entries if one.recipe_id == view.recipe_id]
-    return PanelRow(f"{recipe.title}: {scores}", seen.pixels, tuple(_panel(one) for one in mine))
+    panels, aspect = tuple(_panel(one) for one in mine), view.examined()[0].aspect
+    return PanelRow(f"{recipe.title}: {scores}", seen.pixels, panels, aspect)
 
 
 def _panel(one: Entry) -> Panel:

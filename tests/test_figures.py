@@ -160,6 +160,15 @@ def test_panels_show_the_very_pixels_and_share_one_view(pixels):
     assert opinion.EVIDENCE_CONFIG["scrollZoom"]
 
 
+def test_pixels_that_are_not_square_are_drawn_as_they_lie_in_the_body(pixels):
+    high = opinion.evidence_panels(pixels, np.eye(7), "benign", aspect=2).layout
+    square = opinion.evidence_panels(pixels, np.eye(7), "benign").layout
+    axes = ("yaxis", "yaxis2", "yaxis3")
+    assert [high[name].scaleratio for name in axes] == [2, 2, 2]
+    assert [square[name].scaleratio for name in axes] == [1, 1, 1]
+    assert high.height > square.height
+
+
 @pytest.mark.parametrize("shape", [(7, 7), (5, 5), (47, 60), (470, 600)])
 def test_heatmap_lies_where_it_belongs_on_the_scan(pixels, shape):
     heatmap = np.zeros(shape)

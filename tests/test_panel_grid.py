@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -206,6 +207,16 @@ def test_the_picture_grows_with_systems_and_methods():
     three = picture([row("A", corner(), corner())])
     assert two.shape[0] > one.shape[0]
     assert three.shape[1] > one.shape[1]
+
+
+def test_pixels_that_are_not_square_are_drawn_as_they_lie_in_the_body():
+    wide = row("A", corner())
+    high = replace(wide, aspect=1.5)
+    axes = [panel_grid([one], "benign").layout.yaxis2.scaleratio for one in (wide, high)]
+    assert axes == [1, 1.5]
+    low, tall = (picture([one]).shape[0] for one in (wide, high))
+    ratio = GREY.shape[0] / GREY.shape[1]
+    assert tall - low == pytest.approx(0.5 * ratio * panel_png.CELL, abs=1)
 
 
 def test_a_picture_is_enlarged_with_its_proportions():

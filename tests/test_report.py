@@ -23,6 +23,7 @@ from core.findings import NO_DECISION, NO_REGION, EvidenceMap, Look, Refused
 from core.report import report_html, report_pdf, reports_zip
 from core.report.content import OWN_WINDOW, PROPOSED, SYNTHETIC, content_of
 from core.report.pdf import _Sheet
+from core.report.pictures import pictures_of
 from core.windowing import Window
 from core.wording import percent
 from tests import findings as made
@@ -213,10 +214,19 @@ def test_the_scan_in_a_report_is_the_scan(full):
     data = base64.b64decode(first["src"].partition(",")[2])
     shown = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
     height, width = full.opinion.pixels.shape[:2]
-    assert shown.shape[1] / shown.shape[0] == pytest.approx(width / height, rel=0.01)
+    down, across = full.spacing_mm
+    proportions = (width * across) / (height * down)
+    assert shown.shape[1] / shown.shape[0] == pytest.approx(proportions, rel=0.01)
     back = cv2.resize(shown, (width, height), interpolation=cv2.INTER_AREA)
     difference = np.abs(back.astype(float) - full.opinion.pixels)
     assert difference.mean() < 4
+
+
+def test_pixels_that_are_not_square_are_printed_as_they_lie_in_the_body(full):
+    flat = replace(full, spacing_mm=(0.1, 0.2))
+    sizes = [(one.width, one.height) for one in pictures_of(flat)]
+    height, width = full.opinion.pixels.shape[:2]
+    assert {round(down / across, 2) for across, down in sizes} == {round(height / width / 2, 2)}
 
 
 def test_the_outline_is_drawn_where_the_region_ends(full):

@@ -100,6 +100,14 @@ def out(source, findings):
     return both(source, findings)
 
 
+def test_pixels_that_are_not_square_are_told_in_the_capture():
+    """C.7.6.3.1.7 of PS3.3: the height of a pixel, then its width."""
+    source, picture = source_file(), phantom("malignant", 3)[0]
+    for aspect, told in ((1.0, None), (2.0, [2, 1]), (0.4, [2, 5])):
+        written = read(secondary_capture(source, picture, "Scan", aspect=aspect))
+        assert written.get("PixelAspectRatio") == told
+
+
 @pytest.mark.parametrize("kind", ["picture", "report"])
 def test_both_belong_to_the_study_in_a_series_of_their_own(out, source, kind):
     original, derived = read(source), read(out[kind])

@@ -35,7 +35,7 @@ def grey_scan(stored: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, Grey]:
     extent = _extent(parts, values, dataset)
     joined = np.concatenate(values)
     greys = stored.dtype.kind == "u" and _are_greys(dataset, headers)
-    shown = (0, 2 ** int(dataset.BitsStored) - 1) if greys else extent
+    shown = (0.0, 2.0 ** int(dataset.BitsStored) - 1) if greys else extent
     whole = window_between(*shown, linear_shape(joined.dtype))
     inverted = _inverted(dataset)
     pixels = [

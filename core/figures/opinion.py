@@ -108,6 +108,7 @@ def evidence_panels(
     opacity: float = 0.6,
     empty: str | None = None,
     outline: np.ndarray | None = None,
+    aspect: float = 1.0,
 ) -> go.Figure:
     """The scan, its heatmap and both together, side by side with one zoom and pan.
 
@@ -116,7 +117,7 @@ def evidence_panels(
     multiple of OPACITY_STEP, that of the overlay where the evidence is strongest: it fades with
     the evidence. A slider changes it in the browser, so that zoom and pan stay. ``empty`` is
     written over a heatmap that holds no evidence. The border of ``outline``, bool (H, W), is drawn
-    on the first and the last picture.
+    on the first and the last picture. ``aspect`` as in ``Scan``.
     """
     height, width = pixels.shape[:2]
     picture = picture_trace(pixels)
@@ -136,11 +137,11 @@ def evidence_panels(
         figure.update_layout(
             {
                 f"xaxis{suffix}": panel_axis(width, [left, right], toward, number, "x"),
-                f"yaxis{suffix}": panel_axis(height, [0, 1], "top", number, "y"),
+                f"yaxis{suffix}": panel_axis(height, [0, 1], "top", number, "y", aspect),
             }
         )
     figure.update_layout(
-        height=_panel_height(width, height) + _MARGIN["t"] + _MARGIN["b"],
+        height=_panel_height(width, height * aspect) + _MARGIN["t"] + _MARGIN["b"],
         margin=_MARGIN,
         annotations=[
             panel_title("Scan", 1),
@@ -197,7 +198,7 @@ _PANELS = ((0.0, 0.328, "right"), (0.336, 0.664, "center"), (0.672, 1.0, "left")
 _MARGIN = {"l": 0, "r": 0, "t": 66, "b": 4}
 
 
-def _panel_height(width: int, height: int) -> int:
+def _panel_height(width: float, height: float) -> int:
     return int(np.clip(PANEL_WIDTH * height / width, 220, 480))
 
 

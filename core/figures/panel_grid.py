@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import plotly.graph_objects as go
@@ -47,11 +47,13 @@ class Panel:
 
 @dataclass(frozen=True, eq=False)
 class PanelRow:
-    """The maps of one system over ``pixels``, uint8 (H, W, 3), as the system sees the scan."""
+    """The maps of one system over ``pixels``, uint8 (H, W, 3), as the system sees the scan, whose
+    pixels are ``aspect`` times as high as wide."""
 
     title: str
     pixels: np.ndarray
     panels: tuple[Panel, ...]
+    aspect: float = 1.0
 
 
 def panel_grid(
@@ -70,7 +72,7 @@ def panel_grid(
     """
     height, width = rows[0].pixels.shape[:2]
     parts = bands(rows)
-    plan = _Plan.of(parts, width, height)
+    plan = _Plan.of(parts, width, height, rows[0].aspect)
     look = _Look(COLOUR_MAPS[colour_map], opacity, border_trace(outline))
     pictures = {id(row.pixels): picture_trace(row.pixels, plan.largest) for row in rows}
     traces, annotations, axes = [], [_SLIDER_NAME, bar_title(explained, 0, "left", 36)], {}
@@ -130,7 +132,7 @@ def bands(rows: Sequence[PanelRow]) -> list[PanelRow]:
     count = max(1, len(rows[0].panels))
     across = -(-count // -(-count // MAX_ACROSS))
     return [
-        PanelRow(row.title, row.pixels, row.panels[start : start + across])
+        replace(row, panels=row.panels[start : start + across])
         for start in range(0, count, across)
         for row in rows
     ]
@@ -155,15 +157,16 @@ class _Plan:
     rows: int
     columns: int
     size: tuple[int, int]
+    aspect: float
     picture_height: int
     caption_lines: int
 
     @classmethod
-    def of(cls, parts: Sequence[PanelRow], width: int, height: int) -> _Plan:
+    def of(cls, parts: Sequence[PanelRow], width: int, height: int, aspect: float) -> _Plan:
         columns = len(parts[0].panels) + 1
-        fitting = int(_PAGE_WIDTH * ((1 + _GAP) / columns - _GAP) * height / width)
+        fitting = int(_PAGE_WIDTH * ((1 + _GAP) / columns - _GAP) * aspect * height / width)
         shown = min(max(fitting, _LEAST_HEIGHT), _MOST_HEIGHT)
-        return cls(len(parts), columns, (width, height), shown, caption_lines(parts))
+        return cls(len(parts), columns, (width, height), aspect, shown, caption_lines(parts))
 
     @property
     def row_height(self) -> int:
@@ -193,7 +196,7 @@ class _Plan:
         suffix = axis_suffix(number)
         return {
             f"xaxis{suffix}": panel_axis(self.size[0], [left, right], "left", number, "x"),
-            f"yaxis{suffix}": panel_axis(self.size[1], up, "top", number, "y"),
+            f"yaxis{suffix}": panel_axis(self.size[1], up, "top", number, "y", self.aspect),
         }
 
 

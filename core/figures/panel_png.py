@@ -39,7 +39,7 @@ def grid_png(
     """
     parts = bands(rows)
     height, width = rows[0].pixels.shape[:2]
-    tall = max(1, round(CELL * height / width))
+    tall = max(1, round(CELL * rows[0].aspect * height / width))
     step = tall + (2 + caption_lines(parts)) * _LINE + _GAP
     across = 1 + len(parts[0].panels)
     size = (

@@ -47,8 +47,11 @@ def axis_suffix(number: int) -> str:
     return "" if number == 1 else str(number)
 
 
-def panel_axis(length: int, domain: list, toward: str, number: int, letter: str) -> dict:
-    """One axis of panel ``number`` over ``length`` pixels; all zoom and pan with the first."""
+def panel_axis(
+    length: int, domain: list, toward: str, number: int, letter: str, aspect: float = 1.0
+) -> dict:
+    """One axis of panel ``number`` over ``length`` pixels; all zoom and pan with the first. A pixel
+    is ``aspect`` times as high as wide."""
     first, last = -0.5, length - 0.5
     anchor = ("y" if letter == "x" else "x") + axis_suffix(number)
     axis = {
@@ -64,7 +67,7 @@ def panel_axis(length: int, domain: list, toward: str, number: int, letter: str)
     if number > 1:
         axis["matches"] = letter
     if letter == "y":
-        axis["scaleanchor"] = anchor
+        axis |= {"scaleanchor": anchor, "scaleratio": aspect}
     return axis
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import logging
 import re
+from fractions import Fraction
 from importlib.metadata import version
 
 import highdicom as hd
@@ -62,14 +63,14 @@ def check_source(source: bytes) -> None:
 
 
 def secondary_capture(
-    source: bytes, picture: np.ndarray, description: str, frame: int = 0
+    source: bytes, picture: np.ndarray, description: str, frame: int = 0, aspect: float = 1.0
 ) -> bytes:
     """A picture, uint8 RGB (H, W, 3), as a derived image in a new series of the source's study.
 
     ``source`` is the DICOM file that the picture was made from, ``frame`` the number of its frame,
     from 0, which does not count where it is the only one; ``description`` says in a few words what
-    is drawn on it. The picture holds whatever text the scan's own pixels hold. Raises ScanError if
-    the source is no DICOM file that can be referred to.
+    is drawn on it; ``aspect`` as in ``Scan``. The picture holds whatever text the scan's own pixels
+    hold. Raises ScanError if the source is no DICOM file that can be referred to.
     """
     original = _parsed(source)
     header, new = _header(original), _new_instance("picture", description)
@@ -90,6 +91,9 @@ def secondary_capture(
         made.PatientOrientation = original.get("PatientOrientation") or None
         made.BurnedInAnnotation = str(original.get("BurnedInAnnotation") or "YES")
         made.DerivationDescription = f"{description}. {INTENDED_USE}"
+        if aspect != 1:
+            ratio = Fraction(aspect).limit_denominator(1000)
+            made.PixelAspectRatio = [ratio.numerator, ratio.denominator]
         made.SourceImageSequence = [_source_item(original, frame)]
         return _written(made, original)
     except Exception as error:  # a header may break any rule that the library relies on

@@ -38,7 +38,8 @@ class Picture:
 
 def pictures_of(findings: Findings) -> tuple[Picture, ...]:
     """The scan, the outline on it if there is one, and the overlays in the order chosen."""
-    scan = _fitted(findings.opinion.pixels)
+    down, across = findings.spacing_mm or (1.0, 1.0)
+    scan = _fitted(findings.opinion.pixels, down / across)
     outline = findings.region
     found = [_picture(scan, "Scan", "", "The scan as it was examined.")]
     if outline is not None:
@@ -90,9 +91,10 @@ def _picture(pixels: np.ndarray, title: str, caption: str, alt: str) -> Picture:
     return Picture(jpeg, pixels.shape[1], pixels.shape[0], title, caption, alt)
 
 
-def _fitted(pixels: np.ndarray) -> np.ndarray:
-    """The scan at a size that prints well; outlines are drawn after that."""
-    height, width = pixels.shape[:2]
+def _fitted(pixels: np.ndarray, aspect: float) -> np.ndarray:
+    """The scan at a size that prints well, a pixel of it ``aspect`` times as high as wide; outlines
+    are drawn after that."""
+    height, width = pixels.shape[0] * aspect, pixels.shape[1]
     side = max(height, width)
     factor = min(max(side, _SMALLEST_SIDE), LARGEST_SIDE) / side
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
