@@ -16,10 +16,10 @@ recipe, data and kind of start, and ends as if it had never stopped.
 
 --architecture trains another network by the recipe's method, for comparison. It leaves its
 checkpoint in runs/comparisons/RECIPE+NETWORK, --from-scratch leaves its own in
-runs/from-scratch/RECIPE: neither touches a shipped system. --figures-only throws the weights away
-and keeps the figures in checkpoints/figures/RECIPE. --tune searches N settings for those with the
-lowest loss on validation images and prints them as they go into a recipe; the test images are not
-read. The same command goes on with an interrupted search.
+runs/from-scratch/RECIPE, --epochs in runs/shortened/RECIPE: none touches a shipped system.
+--figures-only throws the weights away and keeps the figures in checkpoints/figures/RECIPE. --tune
+searches N settings for those with the lowest loss on validation images and prints them as they go
+into a recipe; the test images are not read. The same command goes on with an interrupted search.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from core.checkpoints import (
     COMPARISONS,
     FIGURES_ONLY,
     FROM_SCRATCH,
+    SHORTENED,
     list_trained,
     open_checkpoint,
 )
@@ -147,9 +148,10 @@ def _flag(name: str) -> str:
 
 
 def _output(options: argparse.Namespace) -> Path:
-    if COMPARED in (options.recipe or ""):
+    if COMPARED in (options.recipe or "") and not options.epochs:
         return COMPARISONS
-    folder = FROM_SCRATCH if options.from_scratch else CHECKPOINTS
+    whole = FROM_SCRATCH if options.from_scratch else CHECKPOINTS
+    folder = SHORTENED if options.epochs else whole
     return folder / FIGURES_ONLY if options.figures_only else folder
 
 

@@ -6,7 +6,6 @@ keras.applications.
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -473,21 +472,14 @@ def test_unknown_network_lists_the_known_ones():
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_without_weights_and_network_it_warns_and_starts_at_random(
-    recipe: Recipe, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_without_weights_and_network_nothing_is_built(
+    recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.delenv(backbones.WEIGHTS_SETTING, raising=False)
     _cut_the_network(recipe.architecture.framework, monkeypatch)
-    with caplog.at_level(logging.WARNING):
-        network = build(recipe, pretrained=True)
-    messages = [record.getMessage() for record in caplog.records if "random" in record.message]
-    assert messages, "one a backbone"
-    assert all("no such host" in one and backbones.WEIGHTS_SETTING in one for one in messages)
-    assert np.isfinite(whole(_for_use(network), noise_batch(recipe))).all()
-
-
-def _for_use(network):
-    return network.eval() if hasattr(network, "eval") else network
+    told = f"No ImageNet weights of .* below {backbones.WEIGHTS_SETTING}.*--from-scratch"
+    with pytest.raises(backbones.WeightsError, match=told):
+        build(recipe, pretrained=True)
 
 
 def _cut_the_network(framework: str, monkeypatch: pytest.MonkeyPatch) -> None:

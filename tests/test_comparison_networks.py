@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 
 import numpy as np
 import pytest
@@ -207,27 +206,23 @@ def asked_of_timm(name: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     timm = import_timm()
     original = timm.create_model
     monkeypatch.setattr(timm, "create_model", create_model)
-    with torch.device("meta"):
+    told = f"No ImageNet weights of .* {backbones.WEIGHTS_SETTING}"
+    with torch.device("meta"), pytest.raises(backbones.WeightsError, match=told):
         build(small(name), pretrained=True)
     return asked
 
 
 @pytest.mark.parametrize("name", [name for name in TIMM if name != "efficientnet_b0"])
 def test_the_hub_is_asked_for_weights_that_exist_and_their_lack_is_told(
-    name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    name: str, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.delenv(backbones.WEIGHTS_SETTING, raising=False)
-    with caplog.at_level(logging.WARNING):
-        first, second = asked_of_timm(name, monkeypatch)
-    assert first == TIMM[name] and second == first.partition(".")[0]
-    assert first in import_timm().list_pretrained()
-    assert "starts from random weights" in caplog.text
-    assert backbones.WEIGHTS_SETTING in caplog.text
+    (asked,) = asked_of_timm(name, monkeypatch)
+    assert asked == TIMM[name]
+    assert asked in import_timm().list_pretrained()
 
 
-def test_googlenet_without_a_connection_starts_at_random_and_says_so(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-):
+def test_googlenet_without_a_connection_says_so(monkeypatch: pytest.MonkeyPatch):
     import_timm()
     from torchvision.models import _api
 
@@ -235,9 +230,8 @@ def test_googlenet_without_a_connection_starts_at_random_and_says_so(
         raise OSError("no such host")
 
     monkeypatch.setattr(_api, "load_state_dict_from_url", refuse)
-    with caplog.at_level(logging.WARNING), torch.device("meta"):
+    with torch.device("meta"), pytest.raises(backbones.WeightsError, match="of googlenet"):
         build(small("googlenet"), pretrained=True)
-    assert "googlenet starts from random weights" in caplog.text
 
 
 def test_vgg19_takes_the_arrays_as_caffe_preprocessing_would(weights_folder):

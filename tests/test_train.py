@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from histology import FIELDS, PATIENTS, write_breakhis
 
 import train
-from core.checkpoints import CHECKPOINTS, judged, list_trained, open_checkpoint
+from core.checkpoints import CHECKPOINTS, SHORTENED, judged, list_trained, open_checkpoint
 from core.recipes import list_recipes, load_recipe
 from core.results.reproduction import check
 from core.systems import weights_facts
+from core.torch_compat import import_timm
+from core.training.run import shorten
 
 RECIPE = "breakhis-40-dalaresnet50"
 
@@ -22,12 +26,12 @@ def data(tmp_path, monkeypatch: pytest.MonkeyPatch):
 
 
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the command train on images of 64 x 64."""
+    """Let the command train on images of 64 x 64, each for an epoch a phase."""
 
     def load(recipe_id: str):
         recipe = load_recipe(recipe_id)
         preprocessing = recipe.preprocessing.model_copy(update={"size": (64, 64)})
-        return recipe.model_copy(update={"preprocessing": preprocessing})
+        return shorten(recipe.model_copy(update={"preprocessing": preprocessing}), 1)
 
     monkeypatch.setattr(train, "load_recipe", load)
 
@@ -37,7 +41,7 @@ def test_a_comparison_run_stays_away_from_the_shipped_systems(data, monkeypatch,
     root = tmp_path / "comparisons"
     monkeypatch.setattr(train, "COMPARISONS", root)
     shipped = {path: path.stat().st_mtime_ns for path in CHECKPOINTS.rglob("*")}
-    options = ["--data", str(data), "--epochs", "1", "--from-scratch"]
+    options = ["--data", str(data), "--from-scratch"]
     assert train.main([RECIPE, "--architecture", "googlenet", *options]) == 0
     assert {path: path.stat().st_mtime_ns for path in CHECKPOINTS.rglob("*")} == shipped
     assert list_trained(root) == (f"{RECIPE}+googlenet",)
@@ -46,13 +50,13 @@ def test_a_comparison_run_stays_away_from_the_shipped_systems(data, monkeypatch,
     assert len(checkpoint.predictions()) == PATIENTS * FIELDS
     assert checkpoint.load().layers[-1] == "inception5"
     # Rewriting its card finds it in the same place.
-    recipe = [RECIPE, "--architecture", "googlenet", "--epochs", "1"]
+    recipe = [RECIPE, "--architecture", "googlenet"]
     assert train.main([*recipe, "--refresh"]) == 0
 
 
 def test_a_histology_recipe_trains_on_the_published_layout(data, monkeypatch, tmp_path):
     small(monkeypatch)
-    options = ["--data", str(data), "--epochs", "1", "--from-scratch", "--output", str(tmp_path)]
+    options = ["--data", str(data), "--from-scratch", "--output", str(tmp_path)]
     assert train.main([RECIPE, *options]) == 0
     checkpoint = open_checkpoint(RECIPE, tmp_path)
     assert checkpoint.metrics["grouped"]["n"] > 0
@@ -60,12 +64,41 @@ def test_a_histology_recipe_trains_on_the_published_layout(data, monkeypatch, tm
     assert len(splits) == PATIENTS and (splits == 1).all()
 
 
+@pytest.mark.parametrize("more", [[], ["--from-scratch"], ["--architecture", "googlenet"]])
+def test_a_shortened_run_stays_away_from_the_shipped_systems(more):
+    options = train._parse([RECIPE, "--epochs", "1", *more])
+    assert options.output == SHORTENED and CHECKPOINTS not in SHORTENED.parents
+    assert train._parse([RECIPE, "--epochs", "1", *more, "--output", "x"]).output == Path("x")
+
+
+@pytest.mark.parametrize("more", [["--output", "mine"], ["--tune", "1"]])
+def test_without_imagenets_weights_nothing_is_trained(data, monkeypatch, capsys, more):
+    """As with a typing error in the setting, offline: a checkpoint would claim they were there."""
+    small(monkeypatch)
+    monkeypatch.setenv("LESIONLENS_WEIGHTS", str(data))
+    monkeypatch.setattr(import_timm(), "create_model", offline(import_timm().create_model))
+    assert train.main([RECIPE, "--data", str(data), *more]) == 2
+    assert "No ImageNet weights of resnet50 were found" in " ".join(capsys.readouterr().err.split())
+    assert list_trained(Path("mine")) == ()
+
+
+def offline(create):
+    """timm's function, as it is where no hub can be reached."""
+
+    def refuse(*arguments, pretrained: bool = False, **settings):
+        if pretrained:
+            raise OSError("no such host")
+        return create(*arguments, **settings)
+
+    return refuse
+
+
 def test_figures_are_kept_without_weights(data, monkeypatch, tmp_path):
     """One folder for both splits; the paper counts 25,611,842 parameters."""
     small(monkeypatch)
     monkeypatch.setattr(train, "FROM_SCRATCH", tmp_path)
     shipped = {path: path.stat().st_mtime_ns for path in CHECKPOINTS.rglob("*")}
-    options = ["--data", str(data), "--epochs", "1", "--from-scratch", "--figures-only"]
+    options = ["--data", str(data), "--from-scratch", "--figures-only"]
     for protocol in ("published", "grouped"):
         assert train.main([RECIPE, *options, "--protocol", protocol]) == 0
     assert list_trained(tmp_path) == ()
@@ -78,10 +111,10 @@ def test_figures_are_kept_without_weights(data, monkeypatch, tmp_path):
     assert set(found.metrics) == {"published", "grouped"}
     assert weights_facts(found.folder) == {"parameters": 25_611_842}
     assert check(tmp_path) == []
-    refreshed = [RECIPE, "--epochs", "1", "--refresh", "--output", str(found.folder.parent)]
+    refreshed = [RECIPE, "--refresh", "--output", str(found.folder.parent)]
     assert train.main(refreshed) == 0
     # A run with weights may follow in the same folder, and joins the figures.
-    again = ["--data", str(data), "--epochs", "1", "--from-scratch", "--output"]
+    again = ["--data", str(data), "--from-scratch", "--output"]
     assert train.main([RECIPE, *again, str(found.folder.parent)]) == 0
     joined = judged(tmp_path)[RECIPE]
     assert joined.has_weights and set(joined.metrics) == {"published", "grouped"}
@@ -90,7 +123,7 @@ def test_figures_are_kept_without_weights(data, monkeypatch, tmp_path):
 
 def test_tuning_prints_sections_of_a_recipe(data, monkeypatch, capsys):
     small(monkeypatch)
-    options = ["--architecture", "googlenet", "--data", str(data), "--epochs", "1"]
+    options = ["--architecture", "googlenet", "--data", str(data)]
     assert train.main([RECIPE, *options, "--from-scratch", "--tune", "1"]) == 0
     printed = capsys.readouterr().out
     assert "validation loss" in printed
@@ -115,7 +148,7 @@ def test_the_real_samples_of_breakhis_train(data_folder, monkeypatch, tmp_path):
     if not samples.is_dir():
         pytest.skip("no samples of BreaKHis here")
     monkeypatch.chdir(tmp_path)
-    options = ["--data", str(samples), "--epochs", "1", "--from-scratch", "--output", str(tmp_path)]
+    options = ["--data", str(samples), "--from-scratch", "--output", str(tmp_path)]
     assert train.main([RECIPE, *options]) == 0
     predictions = open_checkpoint(RECIPE, tmp_path).predictions()
     assert predictions["label"].value_counts().to_dict() == {"benign": 8, "malignant": 5}

@@ -6,13 +6,12 @@ frameworks: ``keras_arrays`` and ``torch_arrays`` copy them into a network.
 
 from __future__ import annotations
 
-import logging
 import os
 from pathlib import Path
 
 import numpy as np
 
-log = logging.getLogger(__name__)
+from core.refusal import Refusal
 
 WEIGHTS_SETTING = "LESIONLENS_WEIGHTS"
 
@@ -27,12 +26,12 @@ def find_arrays(filename: str) -> dict[str, np.ndarray] | None:
         return {name: arrays[name].astype(np.float32) for name in arrays.files}
 
 
-def warn_random_start(name: str, reason: object) -> None:
-    """Say that a network starts from random weights, and what to do about it."""
-    log.warning(
-        "%s starts from random weights: no ImageNet weights were found (%s). Set %s to a folder "
-        "of backbone arrays, or run once with a network connection.",
-        name,
-        reason,
-        WEIGHTS_SETTING,
-    )
+class WeightsError(Refusal):
+    """There are no ImageNet weights to start from."""
+
+    def __init__(self, name: str):
+        super().__init__(
+            f"No ImageNet weights of {name} were found, neither below {WEIGHTS_SETTING} nor at "
+            "their hub. Set it to a folder of backbone arrays, connect to the network once, or "
+            "give --from-scratch to start from random weights."
+        )

@@ -12,22 +12,22 @@ from core.architectures import backbones
 
 def start(
     create: Callable[[str | None], keras.Model], name: str, filename: str, pretrained: bool
-) -> tuple[keras.Model, bool]:
-    """A backbone, and whether it has ImageNet weights: if ``pretrained``, from arrays or Keras.
+) -> keras.Model:
+    """A backbone, with its ImageNet weights if ``pretrained``, from arrays or Keras.
 
-    ``create`` builds it with Keras' argument ``weights``. Where there are none it starts from
-    random weights and says so.
+    ``create`` builds it with Keras' argument ``weights``. Raises WeightsError where there are none.
     """
-    arrays = backbones.find_arrays(filename) if pretrained else None
-    if pretrained and arrays is None:
+    if not pretrained:
+        return create(None)
+    arrays = backbones.find_arrays(filename)
+    if arrays is None:
         try:
-            return create("imagenet"), True
+            return create("imagenet")
         except Exception as error:  # the download raises many kinds of network error
-            backbones.warn_random_start(name, error)
+            raise backbones.WeightsError(name) from error
     backbone = create(None)
-    if arrays is not None:
-        load_arrays(backbone, arrays)
-    return backbone, arrays is not None
+    load_arrays(backbone, arrays)
+    return backbone
 
 
 def load_arrays(model: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:

@@ -26,14 +26,14 @@ STAGES = {
 
 def build(classes: int, size: tuple[int, int], parameters: dict, pretrained: bool) -> StagedNetwork:
     """The staged network. ``parameters``: ``dropout`` before the classifier (0 to 1)."""
-    backbone, _ = _backbone(size, pretrained)
+    backbone = _backbone(size, pretrained)
     x = layers.GlobalAveragePooling2D(name="head_pool")(backbone.output)
     x = layers.Dropout(parameters.get("dropout", 0.0), name="head_dropout")(x)
     logits = layers.Dense(classes, name="head_logits")(x)
     return StagedNetwork(keras.Model(backbone.inputs[0], logits), STAGES)
 
 
-def _backbone(size: tuple[int, int], pretrained: bool) -> tuple[keras.Model, bool]:
+def _backbone(size: tuple[int, int], pretrained: bool) -> keras.Model:
     def create(weights: str | None) -> keras.Model:
         # input_tensor keeps the graph flat: no model inside a model.
         return keras.applications.EfficientNetV2B0(

@@ -24,10 +24,10 @@ STAGES = {
 
 def build(classes: int, size: tuple[int, int], parameters: dict, pretrained: bool) -> StagedNetwork:
     """The staged network. ``parameters``: ``dense`` width, ``dropout``, ``activation``."""
-    backbone, from_imagenet = _backbone(size, pretrained)
+    backbone = _backbone(size, pretrained)
     # With ImageNet's statistics batch norms stay in inference mode, as in the paper; their scales
     # and offsets learn.
-    if from_imagenet:
+    if pretrained:
         absorb_statistics(backbone)
     x = layers.GlobalAveragePooling2D(name="head_pool")(backbone.output)
     x = layers.Dense(
@@ -38,10 +38,10 @@ def build(classes: int, size: tuple[int, int], parameters: dict, pretrained: boo
     x = layers.Dropout(parameters.get("dropout", 0.5), name="head_dropout")(x)
     logits = layers.Dense(classes, name="head_logits")(x)
     model = keras.Model(backbone.inputs[0], logits)
-    return StagedNetwork(model, STAGES, keeps_statistics=from_imagenet)
+    return StagedNetwork(model, STAGES, keeps_statistics=pretrained)
 
 
-def _backbone(size: tuple[int, int], pretrained: bool) -> tuple[keras.Model, bool]:
+def _backbone(size: tuple[int, int], pretrained: bool) -> keras.Model:
     def create(weights: str | None) -> keras.Model:
         # input_tensor keeps the graph flat: no model inside a model.
         return keras.applications.MobileNetV2(

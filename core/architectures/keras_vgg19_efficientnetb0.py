@@ -30,14 +30,14 @@ def build(classes: int, size: tuple[int, int], parameters: dict, pretrained: boo
     by one sigmoid unit, as in the paper; more by a softmax."""
     image = keras.Input((*size, 3))
     vgg19 = _vgg19(image, pretrained)
-    efficientnet, from_imagenet = _efficientnetb0(image, pretrained)
+    efficientnet = _efficientnetb0(image, pretrained)
     # Pooling is exact in float32, and the classifier small.
     x = layers.Concatenate(name="concatenation", dtype="float32")([vgg19, efficientnet])
     x = layers.GlobalAveragePooling2D(name="head_pool", dtype="float32")(x)
     x = layers.Dense(parameters.get("dense", 256), activation="relu", name="head_dense")(x)
     x = layers.Dropout(parameters.get("dropout", 0.5), name="head_dropout")(x)
     model = keras.Model(image, _one_unit(x) if classes == 2 else _units(x, classes))
-    return StagedNetwork(model, STAGES, from_imagenet, BRANCHES)
+    return StagedNetwork(model, STAGES, pretrained, BRANCHES)
 
 
 def _units(x, classes: int):
@@ -60,8 +60,8 @@ def _vgg19(image, pretrained: bool):
     def create(weights: str | None) -> keras.Model:
         return keras.applications.VGG19(input_tensor=scaled, include_top=False, weights=weights)
 
-    branch, from_imagenet = start(create, "VGG19", "vgg19_block1-block3.npz", pretrained)
-    if from_imagenet:
+    branch = start(create, "VGG19", "vgg19_block1-block3.npz", pretrained)
+    if pretrained:
         first = branch.get_layer("block1_conv1")
         kernel, bias = first.get_weights()
         first.set_weights([kernel[:, :, ::-1], bias])
@@ -69,7 +69,7 @@ def _vgg19(image, pretrained: bool):
 
 
 def _efficientnetb0(image, pretrained: bool):
-    """Features (N, H/32, W/32, 1280), and whether they come from ImageNet.
+    """Features (N, H/32, W/32, 1280).
 
     The image is standardised before it enters, so that the network's own normalisation, whose
     statistics would be ImageNet's, has nothing left to do.
@@ -88,10 +88,10 @@ def _efficientnetb0(image, pretrained: bool):
             )
         return branch
 
-    branch, from_imagenet = start(create, "EfficientNet-B0", "efficientnetb0.npz", pretrained)
-    if from_imagenet:
+    branch = start(create, "EfficientNet-B0", "efficientnetb0.npz", pretrained)
+    if pretrained:
         absorb_statistics(branch)
-    return branch.output, from_imagenet
+    return branch.output
 
 
 def _take_over(branch: keras.Model, pretrained: keras.Model) -> None:

@@ -43,17 +43,18 @@ def start(
     """A backbone, with its ImageNet weights if ``pretrained``.
 
     They come from the arrays in ``filename``, which ``load`` copies in, else from the hub, which
-    ``create(True)`` asks. Where there are none the backbone starts from random weights and says so.
+    ``create(True)`` asks. Raises WeightsError where there are none.
     """
-    arrays = backbones.find_arrays(filename) if pretrained and filename else None
-    if pretrained and arrays is None:
+    if not pretrained:
+        return create(False)
+    arrays = backbones.find_arrays(filename) if filename else None
+    if arrays is None:
         try:
             return create(True)
         except Exception as error:  # the hubs' clients raise many kinds of network error
-            backbones.warn_random_start(name, error)
+            raise backbones.WeightsError(name) from error
     backbone = create(False)
-    if arrays is not None:
-        load(backbone, arrays)
+    load(backbone, arrays)
     return backbone
 
 
