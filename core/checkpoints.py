@@ -50,6 +50,8 @@ FROM_SCRATCH = CHECKPOINTS.parent / RUNS / "from-scratch"
 """Where ``train.py RECIPE --from-scratch`` leaves its checkpoints."""
 SHORTENED = CHECKPOINTS.parent / RUNS / "shortened"
 """Where ``train.py RECIPE --epochs N`` leaves its checkpoints."""
+REMEMBERED = 1000
+"""Most training images whose predictions and features a checkpoint keeps."""
 MANIFEST = "manifest.json"
 RELATIVES = "relatives.parquet"
 EXPLANATIONS = "explanations.parquet"

@@ -22,7 +22,8 @@ from pages._keeping import KEPT
 
 REGIONS = {"Whole image": "mean", "Inside the lesion": "inside", "Outside the lesion": "outside"}
 WHAT_IS_MEASURED = (
-    "Intensity is grey divided by 255, of the pixels as the files have them. It depends on the "
+    "Intensity is grey divided by 255, of the pixels as the files have them, negatives "
+    "turned positive. It depends on the "
     "gain of the scanner as much as on the tissue: a classifier that relies on it will fail on "
     "other scanners."
 )

@@ -192,7 +192,7 @@ def _show_similar(question: runs.Question, one) -> None:
     st.markdown(
         "**Most alike among its training images**",
         help="Cosine similarity of the pooled features of the last layer, from which the system "
-        "answers.",
+        "answers; among the training images kept here, at most 1,000.",
     )
     trained = runs.training_pictures(question)
     columns = st.columns(len(found))

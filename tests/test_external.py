@@ -17,9 +17,9 @@ from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 from core.archives import pack
 from core.checkpoints import list_trained, open_checkpoint
 from core.datasets import DatasetError
-from core.datasets.phantoms import phantom
+from core.datasets.phantoms import phantom, phantom_table
 from core.evaluation.calibration import apply_temperature
-from core.external import judge_own
+from core.external import judge_own, limits
 from core.external.__main__ import main
 from core.findings import NO_REGION
 from core.predict import classify
@@ -32,13 +32,15 @@ pytestmark = pytest.mark.skipif(WHOLE not in list_trained(), reason="the system 
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory) -> Path:
-    """Two phantoms a class, one of them twice, a file that is broken and a class of no system."""
+    """Two phantoms a class, one of them twice, a file that is broken, an image beside the folders,
+    and a class of no system."""
     folder = tmp_path_factory.mktemp("own")
     for name, label in (("Benign", "benign"), ("MALIGNANT", "malignant"), ("cyst", "normal")):
         (folder / name).mkdir()
         for number in (1, 2):
             cv2.imwrite(str(folder / name / f"{number}.png"), phantom(label, number)[0])
     cv2.imwrite(str(folder / "Benign" / "copy.png"), phantom("benign", 1)[0])
+    cv2.imwrite(str(folder / "stray.png"), phantom("benign", 3)[0])
     (folder / "MALIGNANT" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     return folder
 
@@ -77,6 +79,17 @@ def test_what_is_left_out_is_told(own, capsys):
     assert "the intervals are too narrow" in printed
     assert "Left out: 2 images of 'cyst', which is no class of the system" in printed
     assert "Left out: MALIGNANT/broken: " in printed
+    assert "\n1 image left out, in no folder of a class: 1 at the top." in printed
+    assert "are known here" not in printed, "all that it was trained on are"
+
+
+def test_where_not_all_training_images_are_remembered_that_is_told():
+    """Of 6,317, 2,035 and 1,036 training images 1,000 are: most copies of them look new."""
+    checkpoint = open_checkpoint("mammography-dalaresnet50")
+    rows = [*phantom_table(1).itertuples(index=False)]
+    found = judge_own(checkpoint, trained_classifier(checkpoint.recipe.id), pd.DataFrame(rows))
+    assert found.remembered == 1000
+    assert any("1,000 are known here" in one for one in limits(found, checkpoint.recipe))
 
 
 def test_an_archive_gives_the_same_as_its_folder(own, tmp_path, capsys):
@@ -88,7 +101,7 @@ def test_an_archive_gives_the_same_as_its_folder(own, tmp_path, capsys):
         found.append(told(capsys))
     left = [one.pop("left_out") for one in found]
     assert found[0] == found[1]
-    assert [len(one) for one in left] == [2, 2]
+    assert [len(one) for one in left] == [3, 3]
 
 
 def test_intervals_are_over_the_patients_that_a_list_tells(own, tmp_path, capsys):

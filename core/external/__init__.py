@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from core.checkpoints import Checkpoint
+from core.checkpoints import REMEMBERED, Checkpoint
 from core.classifiers.base import Classifier
 from core.datasets import DatasetError, read_mask, read_pixels
 from core.datasets.audit import Audit, Progress, audit
@@ -53,13 +53,15 @@ class External:
     (whether it was seen within its mask), similarity (to the nearest training image, in [-1, 1]).
     ``figures`` are as of ``evaluate``. ``point`` is the row of ``threshold_table`` at the system's
     operating point, None without malignant classes. ``unlike``: share of the images that the guard
-    marks, with its 95 % interval. ``left_out``: sentences.
+    marks, with its 95 % interval. ``remembered``: how many training images the similarity was
+    looked for among. ``left_out``: sentences.
     """
 
     answers: pd.DataFrame
     figures: dict
     point: pd.Series | None
     unlike: tuple[float, float, float]
+    remembered: int
     left_out: tuple[str, ...]
 
     @property
@@ -106,6 +108,7 @@ def judge_own(
         evaluate(answers, checkpoint.recipe.classes),
         _at_point(checkpoint, answers),
         (float(unlike.mean()), float(low[0]), float(high[0])),
+        len(checkpoint.training_images()[0]),
         (*others, *(f"{name}: {sentence}" for name, sentence in problems.items())),
     )
 
@@ -129,6 +132,11 @@ def limits(found: External, recipe: Recipe) -> list[str]:
             f"The system was trained on {found.familiar:,} of these images, or on all but the same "
             f"(similarity of at least {FAMILIAR}). Take them out: nothing can be learned from "
             "figures with them."
+        )
+    if found.remembered >= REMEMBERED:
+        told.append(
+            f"Of the images that the system was trained on {found.remembered:,} are known here: "
+            "others among these images are not recognised."
         )
     bare = int((~found.answers["outlined"]).sum())
     if recipe.preprocessing.outlined and bare:

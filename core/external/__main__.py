@@ -65,13 +65,14 @@ def _judge(options: argparse.Namespace) -> None:
     checkpoint = open_chosen(options.recipe)
     archive = ArchivedFolder(options.folder.read_bytes()) if options.folder.is_file() else None
     table = archive.table if archive else folder.read(options.folder)
+    beside = archive.left_out if archive else folder.left_beside(options.folder)
     found = _watched(checkpoint, table)
     if options.csv:
         options.csv.write_bytes(safe_csv(found.answers))
     if options.json:
-        print(json.dumps(_record(checkpoint, found), allow_nan=False))
+        print(json.dumps(_record(checkpoint, found, beside), allow_nan=False))
     else:
-        _report(checkpoint, found, grouped(table))
+        _report(checkpoint, found, grouped(table), beside)
 
 
 def _watched(checkpoint: Checkpoint, table: pd.DataFrame) -> External:
@@ -85,7 +86,7 @@ def _watched(checkpoint: Checkpoint, table: pd.DataFrame) -> External:
         )
 
 
-def _record(checkpoint: Checkpoint, found: External) -> dict:
+def _record(checkpoint: Checkpoint, found: External, beside: str) -> dict:
     share, low, high = found.unlike
     point = {} if found.point is None else found.point
     return {
@@ -98,7 +99,7 @@ def _record(checkpoint: Checkpoint, found: External) -> dict:
         "unlike": {"value": share, "low": low, "high": high},
         "familiar": found.familiar,
         "outlined": int(found.answers["outlined"].sum()),
-        "left_out": found.left_out,
+        "left_out": [*found.left_out, *filter(None, [beside])],
     }
 
 
@@ -106,7 +107,7 @@ def _plain(value) -> float | None:
     return None if pd.isna(value) else float(value)
 
 
-def _report(checkpoint: Checkpoint, found: External, groups: str) -> None:
+def _report(checkpoint: Checkpoint, found: External, groups: str, beside: str) -> None:
     # Names of files and classes are shown as they are, whatever brackets and colons they have.
     console = Console(soft_wrap=True, markup=False, emoji=False)
     recipe, figures = checkpoint.recipe, found.figures
@@ -116,8 +117,9 @@ def _report(checkpoint: Checkpoint, found: External, groups: str) -> None:
     )
     console.print(_figures(checkpoint, found))
     console.print(_confusion(recipe.classes, figures["confusion"]))
-    for sentence in (told_unlike(found), *limits(found, recipe), *_left_out(found)):
-        console.print(sentence)
+    for sentence in (told_unlike(found), *limits(found, recipe), *_left_out(found), beside):
+        if sentence:
+            console.print(sentence)
 
 
 def _figures(checkpoint: Checkpoint, found: External) -> Table:

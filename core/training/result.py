@@ -18,6 +18,7 @@ from core.checkpoints import (
     EXPLANATIONS,
     MANIFEST,
     RELATIVES,
+    REMEMBERED,
     SCORE_CAM_AGREEMENT,
     Checkpoint,
     parquet,
@@ -33,7 +34,6 @@ from core.recipe import Recipe
 from core.training.images import ImageSet, evaluation_batches, subset
 from core.weights import learned, shrink
 
-REMEMBERED = 1000  # training images whose predictions and features are kept
 SHIPPED = "grouped"  # the protocol whose weights are kept
 _LIBRARIES = {"torch": ("torch", "timm"), "keras": ("tensorflow", "keras")}
 _ALWAYS = ("numpy", "opencv-python-headless", "pandas", "scikit-learn", "imbalanced-learn")
