@@ -53,6 +53,7 @@ SHORTENED = CHECKPOINTS.parent / RUNS / "shortened"
 REMEMBERED = 1000
 """Most training images whose predictions and features a checkpoint keeps."""
 MANIFEST = "manifest.json"
+WEIGHTS = "weights.safetensors"
 RELATIVES = "relatives.parquet"
 EXPLANATIONS = "explanations.parquet"
 SCORE_CAM_AGREEMENT = "score_cam_agreement.parquet"
@@ -212,7 +213,7 @@ class Checkpoint:
         """The trained weights by name, kernels float16."""
         from safetensors.numpy import load
 
-        return load(self.verified("weights.safetensors"))
+        return load(self.verified(WEIGHTS))
 
     def load(self):
         """The classifier with its trained weights; needs no network connection."""

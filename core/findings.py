@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from core.checkpoints import Checkpoint
+from core.checkpoints import WEIGHTS, Checkpoint
 from core.explain.heatmap import Heatmap
 from core.predict import Opinion
 from core.recipe import Recipe
@@ -127,5 +127,5 @@ class Refused:
 
 def weights_of(checkpoint: Checkpoint) -> dict:
     """Protocol, seed and sha256 of a checkpoint's weights, for ``Findings.weights``."""
-    digest = checkpoint.manifest["files"]["weights.safetensors"]
+    digest = checkpoint.manifest["files"][WEIGHTS]
     return {**checkpoint.manifest["weights"], "sha256": digest}

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from core.checkpoints import CHECKPOINTS, Checkpoint, CheckpointError, open_checkpoint
+from core.checkpoints import CHECKPOINTS, WEIGHTS, Checkpoint, CheckpointError, open_checkpoint
 from core.classifiers.base import Classifier, probabilities
 from core.explain import METHODS
 from core.findings import EvidenceMap, weights_of
@@ -89,7 +89,7 @@ def _check_files(stated: Manifest, files: Sequence[bytes]) -> None:
 def _checkpoint(stated: Manifest, root: Path) -> Checkpoint:
     try:
         checkpoint = open_checkpoint(stated.recipe, root)
-        known = checkpoint.manifest["files"].get("weights.safetensors", "")
+        known = checkpoint.manifest["files"].get(WEIGHTS, "")
         temperature = checkpoint.temperature
     except CheckpointError as error:
         raise ManifestError(str(error)) from error

@@ -12,6 +12,7 @@ import pandas as pd
 from core.card import SPLIT_TITLES
 from core.checkpoints import (
     CHECKPOINTS,
+    WEIGHTS,
     Checkpoint,
     judged,
 )
@@ -55,7 +56,7 @@ def systems_table(root: Path = CHECKPOINTS, comparisons: Path | None = None) -> 
 def weights_facts(folder: Path) -> dict[str, float]:
     """``parameters`` learned and ``megabytes`` of a checkpoint's weights, from the file's header;
     where they were not kept their number alone, from the manifest."""
-    path = folder / "weights.safetensors"
+    path = folder / WEIGHTS
     if not path.is_file():
         return {"parameters": Checkpoint(folder).manifest["parameters"]}
     with path.open("rb") as file:

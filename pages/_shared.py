@@ -6,7 +6,14 @@ import logging
 
 import streamlit as st
 
-from core.checkpoints import Checkpoint, CheckpointError, open_checkpoint
+from core.checkpoints import (
+    CHECKPOINTS,
+    MANIFEST,
+    WEIGHTS,
+    Checkpoint,
+    CheckpointError,
+    open_checkpoint,
+)
 from core.conformal import Conformal, of_checkpoint
 from core.guard import Guard, load_guard
 from core.outlining.proposal import Outliner, open_outliner
@@ -21,27 +28,51 @@ NO_SYSTEM = (
 _log = logging.getLogger("lesionlens")
 
 
-@st.cache_resource(max_entries=2 * MAX_SYSTEMS, show_spinner=False)
 def checkpoint(recipe_id: str) -> Checkpoint:
-    """The checkpoint of a system. Raises CheckpointError."""
+    """The checkpoint of a system, as it lies there now: a command may add to it, or train it again,
+    while the server runs. Raises CheckpointError."""
+    return _checkpoint(recipe_id, _changed(recipe_id))
+
+
+@st.cache_resource(max_entries=2 * MAX_SYSTEMS, show_spinner=False)
+def _checkpoint(recipe_id: str, changed: int) -> Checkpoint:
     return open_checkpoint(recipe_id)
 
 
-@st.cache_resource(max_entries=MAX_SYSTEMS, show_spinner="Loading the system …")
+def _changed(recipe_id: str) -> int:
+    """When the manifest was written, in ns; 0 without one."""
+    path = CHECKPOINTS / recipe_id / MANIFEST
+    return path.stat().st_mtime_ns if path.is_file() else 0
+
+
 def classifier(recipe_id: str):
     """The classifier of a system, shared by all sessions. Raises CheckpointError."""
-    return checkpoint(recipe_id).load()
+    found = checkpoint(recipe_id)
+    return _classifier(recipe_id, found.manifest["files"].get(WEIGHTS), found)
+
+
+@st.cache_resource(max_entries=MAX_SYSTEMS, show_spinner="Loading the system …")
+def _classifier(recipe_id: str, weights: str | None, _checkpoint: Checkpoint):
+    return _checkpoint.load()
+
+
+def guard(recipe_id: str) -> Guard:
+    """What tells whether a scan is like a system's training images. Raises CheckpointError."""
+    return _guard(recipe_id, _changed(recipe_id))
 
 
 @st.cache_resource(max_entries=2 * MAX_SYSTEMS, show_spinner=False)
-def guard(recipe_id: str) -> Guard:
-    """What tells whether a scan is like a system's training images. Raises CheckpointError."""
+def _guard(recipe_id: str, changed: int) -> Guard:
     return load_guard(checkpoint(recipe_id))
 
 
-@st.cache_resource(max_entries=2 * MAX_SYSTEMS, show_spinner=False)
 def conformal(recipe_id: str) -> Conformal:
     """The prediction sets of a system. Raises CheckpointError."""
+    return _conformal(recipe_id, _changed(recipe_id))
+
+
+@st.cache_resource(max_entries=2 * MAX_SYSTEMS, show_spinner=False)
+def _conformal(recipe_id: str, changed: int) -> Conformal:
     return of_checkpoint(checkpoint(recipe_id))
 
 

@@ -88,7 +88,10 @@ class FakeSystem:
             raise CheckpointError("The file weights.safetensors does not match its hash.")
         figures = {"grouped": metrics(0.83, 118), "published": metrics(0.88, 117)}
         return SimpleNamespace(
-            recipe=load_recipe(recipe_id), metrics=figures, load=lambda: self._load(recipe_id)
+            recipe=load_recipe(recipe_id),
+            metrics=figures,
+            manifest={"files": {}},
+            load=lambda: self._load(recipe_id),
         )
 
     def classify(self, classifier, scan, target=None, frame=0, mask=None):

@@ -128,7 +128,12 @@ def systems(monkeypatch, seen) -> list[str]:
 
     def open_checkpoint(recipe_id: str):
         recipe = load_recipe(recipe_id)
-        return SimpleNamespace(recipe=recipe, metrics={}, load=lambda: FakeSystem(recipe_id, seen))
+        return SimpleNamespace(
+            recipe=recipe,
+            metrics={},
+            manifest={"files": {}},
+            load=lambda: FakeSystem(recipe_id, seen),
+        )
 
     monkeypatch.setattr("core.checkpoints.list_trained", lambda: tuple(trained))
     monkeypatch.setattr(_shared, "open_checkpoint", open_checkpoint)

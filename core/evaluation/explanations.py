@@ -32,6 +32,7 @@ from core.checkpoints import (
     CHECKPOINTS,
     EXPLANATIONS,
     RUNS,
+    WEIGHTS,
     Checkpoint,
     CheckpointError,
     list_trained,
@@ -53,7 +54,7 @@ OUTLINED = ("busi", "mini-ddsm", PHANTOMS)
 
 def journal_of(checkpoint: Checkpoint, dataset: str, runs: Path = RUNS) -> Journal:
     """The journal of these weights on this data; other weights have another."""
-    weights = checkpoint.manifest["files"]["weights.safetensors"][:12]
+    weights = checkpoint.manifest["files"][WEIGHTS][:12]
     name = f"{checkpoint.recipe.id}-explanations-{dataset}-{weights}.jsonl"
     return Journal(runs / name)
 

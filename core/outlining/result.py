@@ -16,6 +16,7 @@ from safetensors.numpy import save
 from core.checkpoints import (
     CHECKPOINTS,
     RUNS,
+    WEIGHTS,
     Checkpoint,
     parquet,
     update_checkpoint,
@@ -70,7 +71,7 @@ def write_result(
         "versions": {"python": platform.python_version()} | {n: version(n) for n in _LIBRARIES},
     }
     files = {
-        "weights.safetensors": save(small),
+        WEIGHTS: save(small),
         "recipe.toml": tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True)).encode(),
         "history.csv": pd.DataFrame(history).to_csv(index=False).encode(),
     }
@@ -118,7 +119,7 @@ def judge_again(data: Path | None, output: Path = CHECKPOINTS) -> Path:
     table = read_table(recipe, data, manifest["weights"]["seed"])
     _same_data(checkpoint, table)
     outliner, choice = _with_best_rule(recipe, checkpoint.arrays(), table)
-    kept = {"weights.safetensors", "recipe.toml", "history.csv", SPLITS} & {*manifest["files"]}
+    kept = {WEIGHTS, "recipe.toml", "history.csv", SPLITS} & {*manifest["files"]}
     files = {name: checkpoint.verified(name) for name in kept}
     measured = _measured(outliner, choice, table, further_splits(checkpoint))
     write_checkpoint(checkpoint.folder, files | measured, dict(manifest))

@@ -20,6 +20,7 @@ from core.checkpoints import (
     RELATIVES,
     REMEMBERED,
     SCORE_CAM_AGREEMENT,
+    WEIGHTS,
     Checkpoint,
     parquet,
     update_checkpoint,
@@ -169,7 +170,7 @@ def add_to_checkpoint(
 
 def _with_weights(result: Result, old: Checkpoint | None) -> tuple[dict[str, bytes], dict]:
     """The weights that are kept, with the files that belong to them, and which run's they are."""
-    arrays = {"weights.safetensors": result.weights, "guard.safetensors": result.guard}
+    arrays = {WEIGHTS: result.weights, "guard.safetensors": result.guard}
     if old is None or not old.has_weights or _outranks(result, old.manifest["weights"]):
         kept = {name: save(array) for name, array in arrays.items()}
         return kept, {"weights": {"protocol": result.protocol, "seed": result.seed}}
