@@ -17,8 +17,8 @@ from core.explain import METHODS, Method
 from core.recipes import load_recipe
 from pages._downloads import Offer
 from pages._frame import plain, quiet
-from pages._maps import INSTANT, Aim, Answer
-from pages._views import Outline
+from pages._maps import INSTANT, Aim, Answer, Question
+from pages._views import Outline, View
 
 SHOWN = {
     "iou": "IoU",
@@ -43,33 +43,48 @@ WHAT_IT_MEASURES = {
     "insertion": "Mean score of the class while they are put sharp into a blurred scan. Higher "
     "is better.",
 }
+LAST_LAYER = "last"
+CHOSEN_ABOVE = ["recipe", "layer", "parameters", "frame", "explained"]
+"""Columns of the table as a file alone."""
 COSTS = {INSTANT: "at once", "seconds": "seconds a map", "minutes": "up to minutes a map"}
 
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """One map of the comparison; ``answer`` is None while it is awaited."""
+    """One map of the comparison, of a class with this ``score``; ``answer`` is None while it is
+    awaited."""
 
-    recipe_id: str
-    method_id: str
+    view: View
+    question: Question
     score: float
     answer: Answer | None
     located: Localisation | None = None
     judged: Faithfulness | None = None
 
+    @property
+    def recipe_id(self) -> str:
+        return self.view.recipe_id
+
+    @property
+    def method_id(self) -> str:
+        return self.question.method_id
+
+    @property
+    def layer(self) -> str:
+        return self.view.layer or LAST_LAYER
+
 
 def entry(
-    recipe_id: str,
-    method_id: str,
+    view: View,
+    question: Question,
     score: float,
     answer: Answer | None,
-    outline: Outline | None,
     judged: Faithfulness | None = None,
 ) -> Entry:
     """An entry, measured against the outline if there is one."""
     heatmap = answer.heatmap if answer else None
-    located = localisation(heatmap, outline.mask) if heatmap and outline else None
-    return Entry(recipe_id, method_id, score, answer, located, judged)
+    located = localisation(heatmap, view.outline.mask) if heatmap and view.outline else None
+    return Entry(view, question, score, answer, located, judged)
 
 
 def comparison_table(entries: Sequence[Entry], aim: Aim) -> pd.DataFrame:
@@ -79,7 +94,7 @@ def comparison_table(entries: Sequence[Entry], aim: Aim) -> pd.DataFrame:
 
 def show_table(entries: Sequence[Entry], aim: Aim) -> None:
     """The table, for people."""
-    table = comparison_table(entries, aim).drop(columns=["recipe", "explained"])
+    table = comparison_table(entries, aim).drop(columns=CHOSEN_ABOVE)
     table["score"] *= 100
     located = any(one.located for one in entries)
     hidden = [] if located else [*SHOWN]
@@ -119,17 +134,26 @@ def maps_archive(entries: Sequence[Entry], aim: Aim, outline: Outline | None) ->
     """All maps as a NumPy archive.
 
     ``<recipe>.<method>`` float32 (h, w) in [0, 1]; ``lesion`` bool (H, W) if known; ``about`` is
-    JSON text: what is explained, and by map the raw maximum, the seconds and the score.
+    JSON text: what is explained, the sha256 and the frame, from 1, of the scan, and by map the
+    layer, the parameters of the method, the raw maximum, the seconds and the score.
     """
     maps = {f"{one.recipe_id}.{one.method_id}": one for one in entries if _heatmap(one)}
     about = {
-        name: {"maximum": _heatmap(one).maximum, "seconds": one.answer.seconds, "score": one.score}
+        name: {
+            "layer": one.layer,
+            "parameters": dict(one.question.parameters),
+            "maximum": _heatmap(one).maximum,
+            "seconds": one.answer.seconds,
+            "score": one.score,
+        }
         for name, one in maps.items()
     }
+    view = entries[0].view
     arrays = {name: _heatmap(one).values for name, one in maps.items()}
     if outline:
         arrays["lesion"] = outline.mask
-    arrays["about"] = np.array(json.dumps({"explained": str(aim), "maps": about}))
+    told = {"explained": str(aim), "scan": view.item.digest, "frame": view.frame + 1, "maps": about}
+    arrays["about"] = np.array(json.dumps(told))
     file = io.BytesIO()
     np.savez_compressed(file, **arrays)
     return file.getvalue()
@@ -171,6 +195,9 @@ def _row(one: Entry, aim: Aim) -> dict:
         "recipe": one.recipe_id,
         "system": load_recipe(one.recipe_id).title,
         "method": METHODS[one.method_id].name,
+        "layer": one.layer,
+        "parameters": ", ".join(f"{name} {value:g}" for name, value in one.question.parameters),
+        "frame": one.view.frame + 1,
         "explained": str(aim),
         "score": one.score,
         "seconds": one.answer.seconds if one.answer else None,

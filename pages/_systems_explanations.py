@@ -10,6 +10,7 @@ from core.checkpoints import CHECKPOINTS, COMPARISONS, EXPLANATIONS, Checkpoint
 from core.evaluation.explanations import OUTLINED, summary
 from core.explain import METHODS
 from core.spreadsheet import safe_csv
+from core.wording import usable
 from pages import _systems_data as data
 from pages._comparison import SHOWN, WHAT_IT_MEASURES
 from pages._downloads import Offer, show_downloads
@@ -92,7 +93,8 @@ def first_measured(chosen: list[str]) -> int:
 def by_method(figures: pd.DataFrame, metrics: list[str]) -> Styler:
     """One row a method, one column a metric: sorted by its mean, shown with interval and images."""
     cells = [
-        f"{one.mean:.2f} ({one.low:.2f}–{one.high:.2f}), {one.n}" for one in figures.itertuples()
+        f"{one.mean:.2f} ({usable(one.low, one.high, f'{one.low:.2f}–{one.high:.2f}')}), {one.n}"
+        for one in figures.itertuples()
     ]
     wide = figures.assign(cell=cells).pivot(
         index="method", columns="metric", values=["mean", "cell"]

@@ -132,7 +132,7 @@ def find(view: View, question: Question, judged: bool) -> Entry:
     classes = load_recipe(view.recipe_id).classes
     score = float(see(view).probabilities[classes.index(question.aim.name)])
     judgement = known_judgement(view, question) if judged else None
-    return entry(view.recipe_id, question.method_id, score, found, view.outline, judgement)
+    return entry(view, question, score, found, judgement)
 
 
 def show_maps(

@@ -17,7 +17,7 @@ import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from core.checkpoints import Checkpoint, CheckpointError, write_checkpoint
+from core.checkpoints import Checkpoint, CheckpointError, sha256, write_checkpoint
 from core.datasets.phantoms import phantom
 from core.evaluation.localisation import localisation
 from core.explain import METHODS, Explanation, Heatmap, Method, Parameter
@@ -34,6 +34,7 @@ from pages import (
     _tables,
     _test_images,
 )
+from pages._views import View
 from tests.reading import words
 
 APP = Path(__file__).parents[1] / "app.py"
@@ -484,7 +485,12 @@ def entries(methods) -> list[_comparison.Entry]:
     outline = _outlines.outline_of(np.eye(4, dtype=bool))
     answers = {"plain": _maps.Answer(upper_right(), 0.25), "slow": None}
     answers["broken"] = _maps.Answer(None, 1.5, _maps.FAILED)
-    return [_comparison.entry(SYSTEMS[0], name, 0.7, one, outline) for name, one in answers.items()]
+    view = View(_scans.item_of("a.png", b"a scan"), 2, SYSTEMS[0], "stage3", outline)
+    aim = _maps.Aim("malignant", "benign")
+    return [
+        _comparison.entry(view, _maps.Question(name, aim, (("n", 8), ("sigma", 0.5))), 0.7, one)
+        for name, one in answers.items()
+    ]
 
 
 def test_the_table_holds_every_map(entries):
@@ -493,6 +499,8 @@ def test_the_table_holds_every_map(entries):
     assert list(back["recipe"]) == [SYSTEMS[0]] * 3
     assert list(back["explained"]) == ["malignant rather than benign"] * 3
     assert back["seconds"].tolist()[::2] == [0.25, 1.5]
+    assert set(back["layer"]) == {"stage3"} and set(back["frame"]) == {3}
+    assert set(back["parameters"]) == {"n 8, sigma 0.5"}
     assert back["iou"].notna().tolist() == [True, False, False]
     assert back["note"].tolist()[1:] == ["waiting", _maps.FAILED]
 
@@ -507,4 +515,6 @@ def test_the_archive_holds_the_raw_maps(entries):
     assert np.array_equal(archive["lesion"], np.eye(4, dtype=bool))
     about = json.loads(str(archive["about"]))
     assert about["explained"] == "malignant"
-    assert about["maps"] == {name: {"maximum": 2.0, "seconds": 0.25, "score": 0.7}}
+    assert about["scan"] == sha256(b"a scan") and about["frame"] == 3
+    of_map = {"layer": "stage3", "parameters": {"n": 8, "sigma": 0.5}}
+    assert about["maps"] == {name: of_map | {"maximum": 2.0, "seconds": 0.25, "score": 0.7}}

@@ -178,6 +178,14 @@ def test_means_and_intervals_over_groups():
     assert found.loc["grad-cam", "energy_inside"]["n"] == 1
 
 
+def test_what_is_so_on_all_images_or_none_has_the_interval_of_a_share():
+    """Wilson's, of 0 and of 4 in 4 groups: z^2 / (4 + z^2) = 0.49 from the end."""
+    values = {"grad-cam": {"empty": [0.0] * 4, "increase": [1.0] * 4}}
+    found = summarise(table_of(values, "abcd")).set_index("metric")
+    assert found.loc["empty", ["low", "high"]].tolist() == pytest.approx([0, 0.49], abs=0.005)
+    assert found.loc["increase", ["low", "high"]].tolist() == pytest.approx([0.51, 1], abs=0.005)
+
+
 def test_summary_of_a_checkpoint_without_figures_is_empty_with_its_columns(tmp_path):
     write_checkpoint(tmp_path / "x", {"card.md": b"# Card"}, {})
     found = explanations.summary(Checkpoint(tmp_path / "x"))
@@ -236,7 +244,7 @@ def test_the_section_shows_every_method_with_its_count_and_flags_what_survives()
     )
     text = section({"some-recipe": table})
     assert "### Explanations of `some-recipe`" in text
-    assert "| Score-CAM | 2 | 0.200 (0.200 to 0.200)" in text
+    assert "| Score-CAM | 2 | 0.200 (no usable interval)" in text
     assert "| Score-CAM | 0.3539 | 0.5122 | 0.5916 |" in text  # the paper's
     flagged = next(line for line in text.splitlines() if line.startswith("Flagged"))
     assert "Eigen-CAM" in flagged and "Grad-CAM" not in flagged

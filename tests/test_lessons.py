@@ -18,7 +18,7 @@ from networks import (
     tiny_classifier,
 )
 from sklearn.decomposition import PCA
-from test_faithfulness import LOOKS_AT_QUADRANT, QUADRANT, WHITE, sigmoid
+from test_faithfulness import LOOKS_AT_QUADRANT, QUADRANT, WHITE, Linear, sigmoid
 
 from core.classifiers.base import Classifier, Target, probabilities
 from core.datasets.phantoms import phantom
@@ -271,6 +271,11 @@ def outlined(classifier: Classifier) -> Classifier:
     return other
 
 
+MIDDLE = np.zeros((8, 8))
+MIDDLE[3:5, 3:5] = 1
+LOOKS_AT_MIDDLE = Linear(MIDDLE * 4 / MIDDLE.sum())
+
+
 class TestTrial:
     PIXELS = np.full((16, 16, 3), 200, np.uint8)
 
@@ -295,7 +300,24 @@ class TestTrial:
         cross = np.zeros((8, 8), np.float32)
         cross[3:5], cross[:, 3:5] = 1, 1
         found = trial(LOOKS_AT_QUADRANT, self.PIXELS, WHITE[None], Heatmap(cross, 1), 0)
+        assert found.alike == 1
+        assert found.sentence.startswith(
+            "This trial cannot tell: the map lies so much in the middle"
+        )
+
+    def test_a_map_beside_what_counts_and_none_of_whose_mirror_images_is_there_makes_none(self):
+        """The network looks at the middle alone, and the map marks a corner."""
+        corner = np.zeros((8, 8), np.float32)
+        corner[:2, :2] = 1
+        found = trial(LOOKS_AT_MIDDLE, self.PIXELS, WHITE[None], Heatmap(corner, 1), 0)
+        assert found.alike == 0
         assert found.sentence.startswith("It makes no clear difference")
+
+    def test_the_right_map_of_the_middle_is_not_told_to_be_as_good_as_another_place(self):
+        middle = np.zeros((8, 8), np.float32)
+        middle[3:5, 3:5] = 1
+        found = trial(LOOKS_AT_MIDDLE, self.PIXELS, WHITE[None], Heatmap(middle, 1), 0)
+        assert found.sentence.startswith("This trial cannot tell")
 
     def test_of_an_outlined_lesion_only_its_box_is_hidden(self):
         """All but the upper half is black. There the map of the upper right quarter takes logit 4

@@ -45,6 +45,7 @@ from core.evaluation.examination import SIGNS, System, Task, measure, tasks
 from core.evaluation.journal import Journal
 from core.explain import METHODS, Method
 from core.statistics.bootstrap import mean_interval
+from core.statistics.shares import share_intervals
 
 COLUMNS = ["image_id", "group", "method", "metric", "value"]
 PHANTOMS = "phantoms"
@@ -150,6 +151,9 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 def _mean(rows: pd.DataFrame) -> tuple[float, float, float]:
     values = rows["value"].to_numpy()
     groups = pd.factorize(rows["group"], sort=True)[0]
+    if np.isin(values, (0, 1)).all():  # a share of images, which may be none or all
+        low, high = share_intervals(values[None] == 1, np.ones(len(values), bool), groups)
+        return float(values.mean()), float(low[0]), float(high[0])
     return float(values.mean()), *mean_interval(values, groups)
 
 

@@ -15,17 +15,20 @@ LEVELS = 8
 SHOWN = (1, 2, 4)
 """Levels of which a picture is shown: 1/8, 1/4 and 1/2 of the scan hidden."""
 _CLEARLY = 0.05
+_SAME_PLACE = 0.5
 
 
 @dataclass(frozen=True, eq=False)
 class Trial:
     """``hidden``: shares of the scan, from 0 to 1; the calibrated probability of the class while
     the map's strongest places are hidden first (``marked``), and those of the same map
-    mirrored (``mirrored``)."""
+    mirrored (``mirrored``). ``alike``: which share of the map's strongest quarter its mirror images
+    mark as well, 0.25 by chance."""
 
     hidden: np.ndarray
     marked: np.ndarray
     mirrored: np.ndarray
+    alike: float
     pictures: tuple[Picture, ...]
 
     @property
@@ -36,6 +39,11 @@ class Trial:
             return "It holds: hiding what the map marks costs the class more than hiding elsewhere."
         if gain < -_CLEARLY:
             return "It does not hold: hiding elsewhere costs the class more."
+        if self.alike > _SAME_PLACE:
+            return (
+                "This trial cannot tell: the map lies so much in the middle that its mirror images "
+                "mark the same place."
+            )
         return "It makes no clear difference here whether the map or another place is hidden."
 
 
@@ -63,7 +71,8 @@ def trial(
     def curve(map_: np.ndarray) -> np.ndarray:
         return deletion_curve(classifier, image, _places(map_, image, box), target, LEVELS)
 
-    mirrored = [curve(one) for one in (values[:, ::-1], values[::-1], values[::-1, ::-1])]
+    others = (values[:, ::-1], values[::-1], values[::-1, ::-1])
+    mirrored = [curve(one) for one in others]
     drawn_box = box_of(pixels) if outlined else box
     large = heatmap.resized(*pixels.shape[:2])[drawn_box]
     drawn = _places(large, pixels, drawn_box) / pixels[..., 0].size
@@ -76,7 +85,8 @@ def trial(
         for share in (level / LEVELS for level in SHOWN)
     )
     hidden = np.linspace(0, 1, LEVELS + 1)
-    return Trial(hidden, curve(values), np.mean(mirrored, axis=0), pictures)
+    alike = float(np.mean([_shared(values, one) for one in others]))
+    return Trial(hidden, curve(values), np.mean(mirrored, axis=0), alike, pictures)
 
 
 def box_of(image: np.ndarray) -> tuple[slice, slice]:
@@ -86,6 +96,13 @@ def box_of(image: np.ndarray) -> tuple[slice, slice]:
         return np.s_[:, :]
     rows, columns = (np.flatnonzero(seen.any(axis=axis)) for axis in (1, 0))
     return np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _shared(one: np.ndarray, other: np.ndarray) -> float:
+    """Which share of a map's strongest quarter (or of less, if less holds evidence) is in that of
+    another, too."""
+    first, second = ((each > 0) & (each >= np.quantile(each, 0.75)) for each in (one, other))
+    return float(second[first].mean())
 
 
 def _places(values: np.ndarray, image: np.ndarray, box: tuple[slice, slice]) -> np.ndarray:

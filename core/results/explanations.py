@@ -13,6 +13,7 @@ from core.evaluation.verdicts import verdict
 from core.explain import METHODS
 from core.markdown import markdown_table
 from core.results.tables import MISSING
+from core.wording import usable
 
 # The DALAResNet50 paper, table 14: BreakHis at 40X, its own network and masks.
 PUBLISHED = {
@@ -150,7 +151,8 @@ def _table(means: dict, methods: list[str], metrics: dict[str, str], counted: st
 def _cell(row) -> str:
     if row is None:
         return MISSING
-    return f"{row.mean:.3f} ({row.low:.3f} to {row.high:.3f})"
+    told = usable(row.low, row.high, f"{row.low:.3f} to {row.high:.3f}")
+    return f"{row.mean:.3f} ({told})"
 
 
 def _name(method: str) -> str:
