@@ -144,7 +144,9 @@ def _over_black(image: Image.Image, raw_mode: str) -> Image.Image:
         return image.convert("RGB")
     if raw_mode in _STRETCHED:  # Pillow stretches the samples, but not the transparent value
         image.info["transparency"] *= _STRETCHED[raw_mode]
-    image = image.convert("RGBA")
+    source, image = image.format, image.convert("RGBA")
+    if source == "BMP" and not np.asarray(image.getchannel("A")).any():
+        return image.convert("RGB")  # programs leave the fourth byte of a pixel empty
     black = Image.new("RGB", image.size)
     black.paste(image, mask=image)
     return black

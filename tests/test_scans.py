@@ -658,6 +658,18 @@ def test_a_tiff_whose_tags_cannot_all_be_read_is_refused():
     assert outcome(bytes(data)) is None
 
 
+@pytest.mark.parametrize(("alpha", "expected"), [((0, 0), [9, 200]), ((0, 255), [0, 200])])
+def test_a_bmp_whose_fourth_bytes_are_all_empty_is_opaque(alpha, expected):
+    """Two grey pixels under a BITMAPV4HEADER, whose masks name the fourth byte alpha."""
+    pixels = b"".join(bytes([grey] * 3 + [a]) for grey, a in zip((9, 200), alpha, strict=True))
+    masks = struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    header = struct.pack("<IiiHHIIiiII", 108, 2, 1, 1, 32, 3, 8, 0, 0, 0, 0)
+    header += masks + b"BGRs" + bytes(48)
+    start = 14 + len(header)
+    data = b"BM" + struct.pack("<IHHI", start + 8, 0, 0, start) + header + pixels
+    assert read_scan(data).pixels[0, 0, :, 0].tolist() == expected
+
+
 def test_checksums_of_a_png_are_looked_at():
     data = bytearray(saved(NOISE, "PNG", compress_level=0))
     data[len(data) // 2] ^= 1  # in the middle of pixels that are stored as they are
