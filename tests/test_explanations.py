@@ -240,19 +240,22 @@ def test_a_small_lead_is_called_unsettled():
 
 def test_the_section_shows_every_method_with_its_count_and_flags_what_survives():
     table = pd.concat(
-        [ranked(0.1, 0.2, 0.3, 0.4), _stress("grad-cam", 0.1), _stress("eigen-cam", 0.8)]
+        [ranked(0.1, 0.2, 0.3, 0.4), _stress("grad-cam", 0.1, 0.6), _stress("eigen-cam", 0.8, 0.1)]
     )
     text = section({"some-recipe": table})
     assert "### Explanations of `some-recipe`" in text
     assert "| Score-CAM | 2 | 0.200 (no usable interval)" in text
     assert "| Score-CAM | 0.3539 | 0.5122 | 0.5916 |" in text  # the paper's
     flagged = next(line for line in text.splitlines() if line.startswith("Flagged"))
-    assert "Eigen-CAM" in flagged and "Grad-CAM" not in flagged
+    all_random, _, head_random = flagged.partition("With the last layer alone random")
+    assert "Eigen-CAM" in all_random and "Grad-CAM" not in all_random
+    assert head_random.endswith(" Grad-CAM.")
     assert section({}) == ""
 
 
-def _stress(method: str, rank: float):
-    return table_of({method: {"random_all_rank": [rank, rank]}}, "ab")
+def _stress(method: str, whole: float, head: float):
+    ranks = {"random_all_rank": [whole] * 2, "random_head_rank": [head] * 2}
+    return table_of({method: ranks}, "ab")
 
 
 # The command

@@ -50,7 +50,7 @@ STRESS = {
     "random_all_rank": "All random, rank ↓",
     "random_all_ssim": "All random, SSIM ↓",
 }
-SANITY = "random_all_rank"
+SANITY, HEAD = "random_all_rank", "random_head_rank"
 
 _READING = (
     "Measured by `python -m core.evaluation.explanations` on the grouped test images that have a "
@@ -123,16 +123,29 @@ def _system(recipe_id: str, table: pd.DataFrame) -> list[str]:
 
 def _sanity(means: dict, methods: list[str]) -> str:
     tested = [name for name in methods if (name, SANITY) in means]
-    flagged = [_name(name) for name in tested if means[name, SANITY].mean >= SURVIVES]
+    flagged = _unchanged(means, tested, SANITY)
     rule = f"a mean rank correlation of at least {SURVIVES:g} with all weights random"
     if not tested:
         return "No method was tested with random weights."
     if not flagged:
-        return f"No map of the {len(tested)} methods tested survives random weights ({rule})."
-    return (
-        f"Flagged, since the map survives random weights ({rule}) and so says little of what was "
-        f"learned: {', '.join(flagged)}."
-    )
+        told = f"No map of the {len(tested)} methods tested survives random weights ({rule})."
+    else:
+        told = (
+            f"Flagged, since the map survives random weights ({rule}) and so says little of what "
+            f"was learned: {', '.join(flagged)}."
+        )
+    if features := _unchanged(means, tested, HEAD):
+        told += (
+            " With the last layer alone random these stay alike by the same rule, and so show what "
+            "the features hold more than what the class made of them: "
+            f"{', '.join(features)}."
+        )
+    return told
+
+
+def _unchanged(means: dict, methods: list[str], metric: str) -> list[str]:
+    """Names of the methods whose maps stay alike, by a mean rank correlation."""
+    return [_name(one) for one in methods if means[one, metric].mean >= SURVIVES]
 
 
 def _table(means: dict, methods: list[str], metrics: dict[str, str], counted: str) -> str:
