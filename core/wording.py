@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PERCENT_COLUMN = "%.1f %%"
+"""How a column writes what ``for_column`` gives."""
 MALIGNANT_SIGN = "▲"
 UNDEFINED = "undefined"
 
@@ -17,6 +24,17 @@ def percent(probability: float) -> str:
     if probability < 0.01:
         return "< 1 %"
     return f"{probability:.0%}".replace("%", " %")
+
+
+def for_column(probabilities: pd.Series) -> pd.Series:
+    """Probabilities in [0, 1] as the numbers of a column that writes percentages with one decimal:
+    like ``percent`` it never claims certainty.
+
+    >>> import pandas as pd
+    >>> for_column(pd.Series([0.873, 0.99991, 0.0])).tolist()
+    [87.3, 99.9, 0.1]
+    """
+    return (100 * probabilities).clip(0.1, 99.9)
 
 
 def in_percent(value: float, digits: int = 0) -> str:

@@ -12,7 +12,7 @@ from core.findings import NO_DECISION
 from core.recipe import Recipe
 from core.scan_table import PROBLEMS, Row, frame_of, scan_table, without_names
 from core.spreadsheet import safe_csv
-from core.wording import signed
+from core.wording import PERCENT_COLUMN, for_column, signed
 from pages._downloads import Offer, hand_over, show_buttons
 from pages._frame import fragment
 from pages._scans import Item
@@ -48,12 +48,15 @@ def batch_table(
     return scan_table(rows, recipe.classes)
 
 
-def choose_item(table: pd.DataFrame, recipe: Recipe, reports: Callable[[bool], bytes]) -> int:
+def choose_item(
+    table: pd.DataFrame, keys: list[tuple], recipe: Recipe, reports: Callable[[bool], bytes]
+) -> int:
     """Show the table; the row to look at, chosen by a click on it or from the list below it.
 
-    ``reports`` makes the archive of all reports, with the files' names or without.
+    ``keys`` tell the scans of the rows apart. ``reports`` makes the archive of all reports, with
+    the files' names or without.
     """
-    st.session_state["shown"] = min(st.session_state.get("shown") or 0, len(table) - 1)
+    _stay_with_scan(keys)
     _show_count(table)
     st.dataframe(
         _for_people(table, recipe),
@@ -109,7 +112,7 @@ def _for_people(table: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
     """Percentages in place of probabilities; the column of problems only where there is one."""
     shown = table.assign(
         label=table["label"].fillna("not examined"),
-        **{name: 100 * table[name] for name in recipe.classes},
+        **{name: for_column(table[name]) for name in recipe.classes},
         error=table["error"].fillna(table["warning"]),
         warning=None,
         recipe=None,
@@ -123,7 +126,7 @@ def _columns(recipe: Recipe) -> dict:
         name: st.column_config.ProgressColumn(
             signed(name, name in malignant),
             width="small",
-            format="%.0f %%",
+            format=PERCENT_COLUMN,
             min_value=0,
             max_value=100,
             color=MALIGNANT_SCALE[-1] if name in malignant else OTHER_SCALE[-1],
@@ -139,6 +142,19 @@ def _columns(recipe: Recipe) -> dict:
         "prediction_set": None,  # stands below the scan; here it would push the problems out
         "error": st.column_config.TextColumn("Problem", width="large"),
     }
+
+
+def _stay_with_scan(keys: list[tuple]) -> None:
+    """Go on with the scan that is looked at, in whatever row it stands now; else the first."""
+    state, row = st.session_state, st.session_state.get("shown") or 0
+    before = state.get("shown of", [])
+    if before != keys:
+        looked_at = before[row] if row < len(before) else None
+        state["shown"] = keys.index(looked_at) if looked_at in keys else 0
+        state["shown of"] = keys
+        _list_chosen()
+    elif "shown" not in state:  # forgotten with the page
+        state["shown"] = 0
 
 
 def _row_chosen() -> None:

@@ -15,6 +15,7 @@ from core.evaluation.faithfulness import Faithfulness
 from core.evaluation.localisation import Localisation, localisation
 from core.explain import METHODS, Method
 from core.recipes import load_recipe
+from core.wording import PERCENT_COLUMN, for_column
 from pages._downloads import Offer
 from pages._frame import plain, quiet
 from pages._maps import INSTANT, Aim, Answer, Question
@@ -95,7 +96,7 @@ def comparison_table(entries: Sequence[Entry], aim: Aim) -> pd.DataFrame:
 def show_table(entries: Sequence[Entry], aim: Aim) -> None:
     """The table, for people."""
     table = comparison_table(entries, aim).drop(columns=CHOSEN_ABOVE)
-    table["score"] *= 100
+    table["score"] = for_column(table["score"])
     located = any(one.located for one in entries)
     hidden = [] if located else [*SHOWN]
     hidden += [] if any(one.judged for one in entries) else [*JUDGED]
@@ -221,7 +222,7 @@ def _columns(aim: Aim) -> dict:
         "system": st.column_config.TextColumn("System", width=262),
         "method": st.column_config.TextColumn("Method", width=100),
         "score": st.column_config.NumberColumn(
-            aim.name, format="%.0f %%", help="The system's estimate for this class.", width=76
+            aim.name, format=PERCENT_COLUMN, help="The system's estimate for this class.", width=76
         ),
         "seconds": st.column_config.NumberColumn(
             "Time",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from pages._samples import is_sample
 from pages._scans import Item
 
 _KEY = "current scan"
@@ -30,7 +31,7 @@ def forget() -> None:
 def left_here() -> list[Item]:
     """The upload that was looked at before the page was left, with a way to be rid of it."""
     item = recalled()
-    if item is None or item.synthetic:
+    if item is None or is_sample(item):
         return []
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.text(f"From before: {item.name}", width="stretch")

@@ -10,7 +10,7 @@ from core.wording import counted
 from pages._data_overview import download
 from pages._data_pictures import page_of, show_open_picture, show_picture, sides_of
 from pages._data_source import Source, known_audit
-from pages._frame import plain, quiet
+from pages._frame import quiet
 
 PER_PAGE = 15
 FLAGS = {
@@ -84,7 +84,7 @@ def show_images(source: Source, table: pd.DataFrame) -> None:
     grid = st.grid(5, min_column_width=150, gap="small")
     for row in page_of(source, table, PER_PAGE).itertuples():
         with grid.cell(), st.container(border=True, gap="xsmall"):
-            told = plain(row.label) + (f", {row.split}" if pd.notna(row.split) else "")
+            told = row.label + (f", {row.split}" if pd.notna(row.split) else "")
             show_picture(source, row.image_id, told)
 
 

@@ -11,7 +11,7 @@ from core.wording import counted
 from pages._data_overview import choose_split, download
 from pages._data_pictures import page_of, show_open_picture, show_picture, sides_of
 from pages._data_source import Source, audited, show_unreadable
-from pages._frame import plain, quiet
+from pages._frame import quiet
 from pages._keeping import KEPT
 
 ALL, CONFLICTS, CROSSING = "All pairs", "Under two labels", "Across the split"
@@ -163,7 +163,7 @@ def show_pair(source: Source, pair) -> None:
         )
         for column, (image_id, label, side) in zip(st.columns(2), sides, strict=True):
             with column:
-                told = plain(label) + (f", {side}" if side else "")
+                told = label + (f", {side}" if side else "")
                 show_picture(source, image_id, told, f"pair {pair.Index} {image_id == pair.a}")
 
 

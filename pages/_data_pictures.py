@@ -22,7 +22,7 @@ def show_picture(source: Source, image_id: str, told: str, size: str = "card") -
     """A thumbnail with a button below it that enlarges it, or says why it cannot be read."""
     row = row_of(source, image_id)
     show_image(lambda: _small(source.key, image_id, row), f"{image_id}, {told}")
-    st.markdown(told)
+    st.markdown(plain(told))
     st.button(
         plain(image_id),
         key=f"data enlarge {size} {image_id}",

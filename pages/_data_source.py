@@ -153,7 +153,7 @@ def answered(source: Source, recipe_id: str) -> External:
     """
     known = audited(source)
     return _remembered(
-        (source.key, "answered", recipe_id),
+        (source.key, "answered", recipe_id, shared.version(recipe_id)),
         "Asking the system",
         lambda progress: judge_own(
             shared.checkpoint(recipe_id),
@@ -167,7 +167,7 @@ def answered(source: Source, recipe_id: str) -> External:
 
 def known_answers(source: Source, recipe_id: str) -> External | None:
     """A system's answers, if they were made before."""
-    return _recalled((source.key, "answered", recipe_id))
+    return _recalled((source.key, "answered", recipe_id, shared.version(recipe_id)))
 
 
 def known_audit(source: Source) -> Audit | None:

@@ -13,7 +13,7 @@ from core.figures.errors import FIGURE_CONFIG, confusion_figure, describe_confus
 from core.png import png
 from core.recipe import Recipe
 from core.recipes import load_recipe
-from core.wording import counted, percent, with_interval
+from core.wording import PERCENT_COLUMN, counted, for_column, percent, with_interval
 from pages import _current as current
 from pages import _shared as shared
 from pages._data_overview import download
@@ -69,7 +69,7 @@ def show_system(source: Source) -> None:
     if found:
         show_figures(source, found, recipe_id)
         show_answers(found, load_recipe(recipe_id))
-        show_mistakes(source, found.mistakes)
+        show_mistakes(source, found.mistakes, load_recipe(recipe_id))
         _show_left_out(found.left_out)
         show_open_picture(source)
     else:
@@ -120,7 +120,7 @@ def show_answers(found: External, recipe: Recipe) -> None:
     with row.container(width=TABLE_WIDTH):
         st.subheader("Answers, mistakes first", anchor=False)
         st.dataframe(
-            table,
+            table.assign(**{name: for_column(table[name]) for name in recipe.classes}),
             hide_index=True,
             height=320,
             column_config=_columns(recipe),
@@ -129,7 +129,7 @@ def show_answers(found: External, recipe: Recipe) -> None:
         download("Answers (CSV)", table, f"answers-{recipe.id}")
 
 
-def show_mistakes(source: Source, mistakes: pd.DataFrame) -> None:
+def show_mistakes(source: Source, mistakes: pd.DataFrame, recipe: Recipe) -> None:
     """The images that were answered wrongly, each with a way to see where the system looked."""
     if mistakes.empty:
         return
@@ -140,26 +140,27 @@ def show_mistakes(source: Source, mistakes: pd.DataFrame) -> None:
     for row in page_of(source, mistakes, PER_PAGE).to_dict("records"):
         name, called = row["image_id"], row["predicted"]
         with grid.cell(), st.container(border=True, gap="xsmall"):
-            told = f"{plain(row['label'])}, called {plain(called)} ({percent(row[called])})"
+            told = f"{row['label']}, called {called} ({percent(row[called])})"
             show_picture(source, name, told)
             key, icon = f"data explain {name}", ":material/compare:"
             if st.button("Explain", key=key, icon=icon, type="tertiary"):
-                current.remember(_item(row_of(source, name)))
-                st.switch_page("pages/compare.py")
+                current.remember(_item(row_of(source, name), source.synthetic))
+                # As the page's link does, which names systems by their titles.
+                st.switch_page("pages/compare.py", query_params={"compare systems": recipe.title})
 
 
-def _item(row) -> Item:
+def _item(row, synthetic: bool) -> Item:
     """An image of a table, with its outline if that is known, as if it were uploaded."""
     mask = read_mask(row)
     masks = ()
     if mask is not None and mask.any():
         white = np.repeat(255 * mask[..., None].astype(np.uint8), 3, axis=-1)
         masks = (item_of(f"{row.image_id} (mask)", png(white)),)
-    return item_of(row.image_id, png(read_pixels(row)), masks=masks)
+    return item_of(row.image_id, png(read_pixels(row)), synthetic=synthetic, masks=masks)
 
 
 def _columns(recipe: Recipe) -> dict:
-    share = st.column_config.NumberColumn(format="%.2f")
+    share = st.column_config.NumberColumn(format=PERCENT_COLUMN)
     return {
         "image_id": st.column_config.TextColumn("Image", pinned=True),
         "label": st.column_config.TextColumn("Label"),

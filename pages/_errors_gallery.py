@@ -20,7 +20,7 @@ from core.figures.errors import (
     thumbnail,
 )
 from core.spreadsheet import safe_csv
-from core.wording import percent
+from core.wording import PERCENT_COLUMN, for_column, percent
 from pages import _errors_run as runs
 from pages._downloads import Offer, show_downloads
 from pages._errors_detail import open_image, show_open_image
@@ -245,7 +245,7 @@ def _ordered(table: pd.DataFrame) -> pd.DataFrame:
 def _show_table(question: runs.Question, table: pd.DataFrame) -> None:
     ids, chart = table["image_id"].tolist(), f"errors table {question.key}"
     shares = [*question.recipe.classes, "confidence", "margin"]
-    shown = table.drop(columns="wrong").assign(**{name: 100 * table[name] for name in shares})
+    shown = table.drop(columns="wrong").assign(**{name: for_column(table[name]) for name in shares})
     st.dataframe(
         shown,
         hide_index=True,
@@ -281,7 +281,7 @@ def _row_clicked(chart: str, ids: list[str]) -> None:
 
 def _columns(question: runs.Question) -> dict:
     share = {
-        name: st.column_config.NumberColumn(name, format="%.0f %%")
+        name: st.column_config.NumberColumn(name, format=PERCENT_COLUMN)
         for name in question.recipe.classes
     }
     return {
@@ -290,7 +290,7 @@ def _columns(question: runs.Question) -> dict:
         "predicted": st.column_config.TextColumn("Answer"),
         **share,
         "margin": st.column_config.NumberColumn(
-            "Margin", format="%.0f %%", help="How far the answer is ahead of the second class."
+            "Margin", format=PERCENT_COLUMN, help="How far the answer is ahead of the second class."
         ),
         "loss": st.column_config.NumberColumn(
             "Loss", format="%.2f", help="-ln of the probability of the label."

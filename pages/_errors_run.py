@@ -18,7 +18,7 @@ from core.evaluation.neighbours import nearest
 from core.recipe import Recipe
 from core.recipes import load_recipe
 from pages._maps import see
-from pages._shared import MAX_SYSTEMS, checkpoint, classifier
+from pages._shared import MAX_SYSTEMS, checkpoint, classifier, version
 from pages._tables import rows_of
 from pages._test_images import as_item
 from pages._views import View
@@ -35,9 +35,10 @@ NEIGHBOURS = 5
 
 @dataclass(frozen=True)
 class Question:
-    """One run of a system on one set of test images."""
+    """One run of a system, in its ``version``, on one set of test images."""
 
     recipe_id: str
+    version: int
     dataset: str
     protocol: str
     seed: int
@@ -74,6 +75,7 @@ def choose(systems: tuple[str, ...]) -> Question:
         bind="query-params",
     )
     recipe, shipped = load_recipe(recipe_id), checkpoint(recipe_id).manifest["weights"]
+    now = version(recipe_id)
     if knows_phantoms(recipe) and st.toggle(
         "Phantoms in place of its test images",
         key="errors phantoms",
@@ -81,8 +83,8 @@ def choose(systems: tuple[str, ...]) -> Question:
         help="Synthetic scans, drawn by a computer: they show how this page works and are no "
         "evidence of how good a system is.",
     ):
-        return Question(recipe_id, PHANTOMS, shipped["protocol"], shipped["seed"])
-    runs = _runs(recipe_id)
+        return Question(recipe_id, now, PHANTOMS, shipped["protocol"], shipped["seed"])
+    runs = _runs(recipe_id, now)
     protocols = [name for name in SPLIT_TITLES if name in runs]
     protocol = st.segmented_control(
         "Split",
@@ -103,7 +105,7 @@ def choose(systems: tuple[str, ...]) -> Question:
             key=f"errors seed {recipe_id} {protocol}",
             persist_state="session",
         )
-    return Question(recipe_id, recipe.data.dataset, protocol, seed)
+    return Question(recipe_id, now, recipe.data.dataset, protocol, seed)
 
 
 def knows_phantoms(recipe: Recipe) -> bool:
@@ -114,11 +116,14 @@ def knows_phantoms(recipe: Recipe) -> bool:
 @st.cache_resource(max_entries=2 * MAX_SYSTEMS, show_spinner=False)
 def judged(question: Question) -> Judged:
     """The test images of the run. Raises CheckpointError or EvaluationError."""
-    recipe, run = question.recipe, _run(question, _predictions(question.recipe_id))
+    recipe, run = (
+        question.recipe,
+        _run(question, _predictions(question.recipe_id, question.version)),
+    )
     validation = run[run["split"] == "validation"]
     fitted = fit(validation, recipe.classes, recipe.malignant_classes)
     if question.synthetic:
-        return judge(_answered_phantoms(question.recipe_id), recipe, fitted)
+        return judge(_answered_phantoms(question.recipe_id, question.version), recipe, fitted)
     relatives = _run(question, checkpoint(question.recipe_id).relatives())
     return judge(run, recipe, fitted, relatives)
 
@@ -154,7 +159,7 @@ def similar(question: Question, row) -> pd.DataFrame:
 
     Raises DatasetError, CheckpointError or EvaluationError.
     """
-    rows, features = _trained_on(question.recipe_id)
+    rows, features = _trained_on(question.recipe_id, question.version)
     pooled = see(view_of(question, row)).features.mean(axis=(1, 2))  # as those trained on
     found, similarity = nearest(pooled, features, NEIGHBOURS)
     table = rows.loc[found[0], ["image_id", "label", "group"]]
@@ -167,13 +172,13 @@ def training_pictures(question: Question) -> dict[str, object]:
     return rows_of(dataset) if find_folder(dataset) else {}
 
 
-def _runs(recipe_id: str) -> dict[str, list[int]]:
-    known = _predictions(recipe_id).groupby("protocol")["seed"]
+def _runs(recipe_id: str, version: int) -> dict[str, list[int]]:
+    known = _predictions(recipe_id, version).groupby("protocol")["seed"]
     return {protocol: sorted(map(int, seeds.unique())) for protocol, seeds in known}
 
 
 @st.cache_resource(max_entries=2 * MAX_SYSTEMS, show_spinner=False)
-def _predictions(recipe_id: str) -> pd.DataFrame:
+def _predictions(recipe_id: str, version: int) -> pd.DataFrame:
     return checkpoint(recipe_id).predictions()
 
 
@@ -183,7 +188,7 @@ def _run(question: Question, known: pd.DataFrame) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=MAX_SYSTEMS, show_spinner="Asking the system about the phantoms …")
-def _answered_phantoms(recipe_id: str) -> pd.DataFrame:
+def _answered_phantoms(recipe_id: str, version: int) -> pd.DataFrame:
     """Predictions of the shipped weights, as of a run that was tested on phantoms."""
     system = classifier(recipe_id)
     classes = list(system.recipe.classes)
@@ -191,7 +196,7 @@ def _answered_phantoms(recipe_id: str) -> pd.DataFrame:
     shares, pooled = answers(
         system, [lambda row=row: (read_pixels(row), read_mask(row)) for row in rows]
     )
-    _, similarity = nearest(pooled, _trained_on(recipe_id)[1], 1)
+    _, similarity = nearest(pooled, _trained_on(recipe_id, version)[1], 1)
     table = pd.DataFrame(rows)[["image_id", "label", "group"]]
     table = table.assign(split="test", similarity=similarity[:, 0])
     return table.assign(**dict(zip(classes, shares.T, strict=True)))
@@ -204,5 +209,5 @@ def _phantom_rows() -> dict[str, object]:
 
 
 @st.cache_resource(max_entries=MAX_SYSTEMS, show_spinner=False)
-def _trained_on(recipe_id: str) -> tuple[pd.DataFrame, np.ndarray]:
+def _trained_on(recipe_id: str, version: int) -> tuple[pd.DataFrame, np.ndarray]:
     return checkpoint(recipe_id).training_images()

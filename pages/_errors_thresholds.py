@@ -26,6 +26,7 @@ WHAT_PREVALENCE_DOES = (
     "How common malignancy is where the system would be used. Test sets hold far more than a "
     "screening clinic sees, and the predictive values follow (Bayes' theorem)."
 )
+_MOST_DIGITS = 3
 PREVALENCES = (0.1, 99.0)
 """Lowest and highest in percent that can be chosen."""
 HOW_SURE = (
@@ -174,12 +175,19 @@ def _show_metrics(row: pd.Series, prevalence: float, sought: str) -> None:
 
 
 def _told(value: float, low: float, high: float) -> tuple[str, str]:
-    """A share and its interval in percent, with a decimal where whole ones would say too little, as
-    of predictive values where few are ill."""
+    """A share and its interval in percent, with decimals where whole ones would say too little, as
+    of predictive values where few are ill, or would claim certainty."""
     digits = 1 if value < 0.02 or value > 0.98 else 0
+    while digits < _MOST_DIGITS and any(_seems_certain(one, digits) for one in (value, low, high)):
+        digits += 1
     share, low, high = (f"{round(100 * one, digits):g}" for one in (value, low, high))
     told = "–" if np.isnan(value) else f"{share} %"
     return told, "" if "nan" in (low, high) else f"95 % CI {low}–{high} %"
+
+
+def _seems_certain(share: float, digits: int) -> bool:
+    """Whether a share that is neither 0 nor 1 reads as if it were."""
+    return 0 < share < 1 and round(100 * share, digits) in (0, 100)
 
 
 def prevalence_among(row: pd.Series) -> float:

@@ -17,7 +17,7 @@ from pages._frame import plain, quiet
 from pages._maps import INSTANT, Aim, see
 from pages._masks import choose_outline
 from pages._outlines import outline_of, sample_outline
-from pages._samples import SAMPLES, sample
+from pages._samples import SAMPLES, is_sample, sample
 from pages._scans import Item, scan_of
 from pages._test_images import as_item, held_out, offering
 from pages._uploads import uploaded
@@ -49,11 +49,11 @@ def choose_scan(page: str, systems: tuple[str, ...]) -> tuple[Item, Outline | No
         name = st.selectbox("Test image", list(rows), key=f"{page} test {tester}")
         return as_item(rows[name], load_recipe(tester).data.dataset)
     before = current.recalled()
-    if before and not before.synthetic and _wants(page, before):
+    if before and not is_sample(before) and _wants(page, before):
         return before, _choose_outline(page, before)
     name = _choose_sample(page, before)
     item = sample(name)
-    if before is None or before.synthetic:
+    if before is None or is_sample(before):
         current.remember(item)  # an upload stays at hand
     return item, sample_outline(name)
 
@@ -82,7 +82,7 @@ def _wants(page: str, before: Item) -> bool:
 
 def _choose_sample(page: str, before: Item | None) -> str:
     """The name of a synthetic sample; to start with, the one that was looked at last."""
-    first = before.name if before and before.synthetic else FIRST_SAMPLE
+    first = before.name if before and is_sample(before) else FIRST_SAMPLE
     return st.selectbox(
         "Or a synthetic sample",
         list(SAMPLES),

@@ -23,6 +23,11 @@ def sample_png(name: str) -> bytes:
     return png(pixels)
 
 
+def is_sample(item: Item) -> bool:
+    """Whether a scan is one of the samples, and no other synthetic one."""
+    return item.synthetic and item.name in SAMPLES
+
+
 def sample(name: str) -> Item:
     """The item of a synthetic sample."""
     return item_of(name, sample_png(name), synthetic=True)

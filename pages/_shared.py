@@ -31,7 +31,7 @@ _log = logging.getLogger("lesionlens")
 def checkpoint(recipe_id: str) -> Checkpoint:
     """The checkpoint of a system, as it lies there now: a command may add to it, or train it again,
     while the server runs. Raises CheckpointError."""
-    return _checkpoint(recipe_id, _changed(recipe_id))
+    return _checkpoint(recipe_id, version(recipe_id))
 
 
 @st.cache_resource(max_entries=2 * MAX_SYSTEMS, show_spinner=False)
@@ -39,8 +39,9 @@ def _checkpoint(recipe_id: str, changed: int) -> Checkpoint:
     return open_checkpoint(recipe_id)
 
 
-def _changed(recipe_id: str) -> int:
-    """When the manifest was written, in ns; 0 without one."""
+def version(recipe_id: str) -> int:
+    """Tells what a system is now from what it was: when its manifest was written, in ns; 0 without
+    one. What is kept of a system's answers is kept under it."""
     path = CHECKPOINTS / recipe_id / MANIFEST
     return path.stat().st_mtime_ns if path.is_file() else 0
 
@@ -58,7 +59,7 @@ def _classifier(recipe_id: str, weights: str | None, _checkpoint: Checkpoint):
 
 def guard(recipe_id: str) -> Guard:
     """What tells whether a scan is like a system's training images. Raises CheckpointError."""
-    return _guard(recipe_id, _changed(recipe_id))
+    return _guard(recipe_id, version(recipe_id))
 
 
 @st.cache_resource(max_entries=2 * MAX_SYSTEMS, show_spinner=False)
@@ -68,7 +69,7 @@ def _guard(recipe_id: str, changed: int) -> Guard:
 
 def conformal(recipe_id: str) -> Conformal:
     """The prediction sets of a system. Raises CheckpointError."""
-    return _conformal(recipe_id, _changed(recipe_id))
+    return _conformal(recipe_id, version(recipe_id))
 
 
 @st.cache_resource(max_entries=2 * MAX_SYSTEMS, show_spinner=False)

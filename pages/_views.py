@@ -10,6 +10,7 @@ from core.findings import Look
 from core.recipes import load_recipe
 from core.scans import Scan
 from pages._scans import Item, scan_of
+from pages._shared import version
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +44,8 @@ class View:
     def key(self) -> tuple:
         """Tells this view from every other."""
         within = self.within.digest if self.within else ""
-        return (self.item.digest, self.frame, self.recipe_id, self.layer, within, self.look)
+        system = self.recipe_id, version(self.recipe_id), self.layer
+        return (self.item.digest, self.frame, *system, within, self.look)
 
     def examined(self) -> tuple[Scan, int]:
         """The scan and the frame of it that are examined. Raises ScanError."""

@@ -23,8 +23,8 @@ with left:
     st.markdown(
         "They are examined in the memory of the computer that runs this server, by systems that "
         "run there too. Nothing is written to disk, logged or sent elsewhere; what was made of a "
-        "scan is forgotten when you close the page, everything else after an hour at the latest. "
-        "Notes written on the Errors page are kept, on that computer, until "
+        "scan is forgotten when you close the page, everything else after an hour, as soon as the "
+        "server is used again. Notes written on the Errors page are kept, on that computer, until "
         "somebody deletes them."
     )
 with right:

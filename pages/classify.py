@@ -32,6 +32,7 @@ from pages._opinion import show_evidence, show_name, show_verdict
 from pages._region import Region, choose_region
 from pages._samples import SAMPLES, sample, sample_png
 from pages._scans import Item, scan_of
+from pages._shared import version
 from pages._system import show_system
 from pages._take_away import all_reports, show_take_away
 from pages._uploads import items_of
@@ -140,6 +141,7 @@ def show_items(items: list[Item], checkpoint: Checkpoint, colour_map: str) -> No
     if len(items) > 1:
         position = choose_item(
             batch_table(items, verdicts, recipe, only_when_sure()),
+            [item.key for item in items],
             recipe,
             lambda named: all_reports(items, verdicts, recipe.id, named),
         )
@@ -188,33 +190,34 @@ def show_look(item: Item, look: Look) -> None:
 
 def examine(items: list[Item], recipe: Recipe) -> list[Verdict]:
     """A verdict for every item; each is computed once a session and system."""
-    known = st.session_state.setdefault("verdicts", {})
-    pending = {item.key: item for item in items if (item.key, recipe.id) not in known}
-    stopped = st.session_state.get("stopped") == recipe.id
-    if len(pending) > 1 or (pending and stopped):
-        show_progress(pending, recipe, known, stopped)
+    known, system = st.session_state.setdefault("verdicts", {}), (recipe.id, version(recipe.id))
+    keys = [(item.key, *system) for item in items]
+    pending = {key: item for key, item in zip(keys, items, strict=True) if key not in known}
+    held = pending.keys() & st.session_state.get("stopped", set())
+    due = {key: item for key, item in pending.items() if key not in held}
+    if held:
+        st.button(f"Examine the other {len(held)}", on_click=_stop, args=(set(),))
+    if len(due) > 1:
+        show_progress(due, recipe, known)
     else:
-        for item in pending.values():
-            known[item.key, recipe.id] = verdict(item, recipe.id)
+        for key, item in due.items():
+            known[key] = verdict(item, recipe.id)
     late = Verdict(error=STOPPED)
-    return [known.get((item.key, recipe.id), late) for item in items]
+    return [known.get(key, late) for key in keys]
 
 
-def show_progress(pending: dict[tuple, Item], recipe: Recipe, known: dict, stopped: bool) -> None:
-    """Examine what waits, with a bar and a way to stop; or, once stopped, the way to go on."""
+def show_progress(due: dict[tuple, Item], recipe: Recipe, known: dict) -> None:
+    """Examine what waits, with a bar and a way to stop."""
     row = st.empty()
     with row.container(horizontal=True, vertical_alignment="center"):
-        if stopped:
-            st.button(f"Examine the other {len(pending)}", on_click=_stop, args=(None,))
-            return
         progress = st.progress(0.0)
-        st.button("Stop", icon=":material/stop:", on_click=_stop, args=(recipe.id,))
-    waiting = list(pending.values())
+        st.button("Stop", icon=":material/stop:", on_click=_stop, args=(set(due),))
+    waiting = list(due)
     for done in range(0, len(waiting), BATCH):
         progress.progress(done / len(waiting), f"Examining scan {done + 1} of {len(waiting)} …")
         some = waiting[done : done + BATCH]
-        for item, found in zip(some, verdicts(some, recipe.id), strict=True):
-            known[item.key, recipe.id] = found
+        for key, found in zip(some, verdicts([due[key] for key in some], recipe.id), strict=True):
+            known[key] = found
     row.empty()
 
 
@@ -232,8 +235,9 @@ def _trained_alike(recipe_id: str, systems: tuple[str, ...]) -> int:
     return sum(load_recipe(one).modality == modality for one in systems)
 
 
-def _stop(recipe_id: str | None) -> None:
-    st.session_state["stopped"] = recipe_id
+def _stop(waiting: set[tuple]) -> None:
+    """Of these, what is not examined yet waits until it is asked for."""
+    st.session_state["stopped"] = waiting
 
 
 def _forget_look(digest: str) -> None:

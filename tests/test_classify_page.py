@@ -22,7 +22,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from core.archives import pack
-from core.checkpoints import CheckpointError
+from core.checkpoints import CheckpointError, sha256
 from core.conformal import Conformal
 from core.explain import Heatmap
 from core.findings import NO_REGION
@@ -172,6 +172,13 @@ def upload(page: AppTest, **files: bytes) -> AppTest:
     return page.run()
 
 
+def hold(page: AppTest, **files: bytes) -> AppTest:
+    """Upload these in place of all others."""
+    held = [(name, data, "image/tiff") for name, data in files.items()]
+    page.file_uploader[0].set_value(held)
+    return page.run()
+
+
 def bare(name: str) -> str:
     """A class name without the emphasis and the sign that a chart gives it."""
     return re.sub(r"</?b>| ▲", "", name)
@@ -295,6 +302,20 @@ def test_a_drawn_region_reaches_a_system_that_needs_one_and_no_other(page, syste
     how = next(one for one in page.segmented_control if one.label == "How to draw")
     how.set_value(_region.ADD).run()
     assert "The region covers 50 % of the picture" in words(page), "all of it was proposed"
+
+
+@pytest.mark.parametrize("how", [_region.ADD, _region.TAKE])
+def test_a_proposal_to_which_nothing_was_added_is_one(page, system, monkeypatch, how):
+    nothing = SimpleNamespace(box=[], lasso=[])
+    monkeypatch.setattr(
+        _region.st, "plotly_chart", lambda *_, **__: SimpleNamespace(selection=nothing)
+    )
+    page.selectbox(key="system").select(MASKED).run()
+    upload(page, **{"a.tif": picture(40)})
+    choose_region(page, "Draw")
+    next(one for one in page.segmented_control if one.label == "How to draw").set_value(how).run()
+    assert "with the proposed outline in 85 %" in words(page)
+    assert "of the time" not in words(page), "that is with outlines by hand"
 
 
 @pytest.mark.parametrize(
@@ -857,13 +878,32 @@ def test_an_archive_that_could_do_harm_is_a_sentence(page):
 
 
 def test_a_batch_can_be_stopped_and_taken_up_again(page, system):
-    page.session_state["stopped"] = SYSTEMS[0]
-    upload(page, **{f"{level}.tif": picture(level) for level in (20, 120, 230)})
+    files = {f"{level}.tif": picture(level) for level in (20, 120, 230)}
+    now = SYSTEMS[0], _shared.version(SYSTEMS[0])
+    page.session_state["stopped"] = {((sha256(data),), *now) for data in files.values()}
+    upload(page, **files)
     assert not system.asked
     assert len(page.dataframe[0].value["error"].dropna()) == 3
+    hold(page, **files, **{"later.tif": picture(60)})
+    assert len(system.asked) == 1, "what comes after the stop does not wait"
+    assert page.dataframe[0].value["error"].notna().tolist() == [True, True, True, False]
+    hold(page, **files)
+    system.asked.clear()
     next(one for one in page.button if one.label.startswith("Examine the other 3")).click().run()
     assert len(system.asked) == 3
     assert list(page.dataframe[0].value["label"]) == ["malignant", "malignant", "benign"]
+
+
+def test_the_scan_that_is_looked_at_stays_when_another_is_removed(page, system):
+    levels = (20, 120, 230)
+    files = {f"{level}.tif": picture(level) for level in levels}
+    upload(page, **files)
+    page.selectbox(key="shown").select(1).run()
+    hold(page, **{name: files[name] for name in ("120.tif", "230.tif")})
+    assert page.selectbox(key="shown").value == 0
+    assert "120.tif" in [one.value for one in page.text]
+    hold(page, **{name: files[name] for name in ("230.tif", "20.tif")})
+    assert page.selectbox(key="shown").value == 0 and "230.tif" in [one.value for one in page.text]
 
 
 def test_an_upload_is_held_once_however_often_the_page_runs(page, system):

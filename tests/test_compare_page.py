@@ -383,7 +383,7 @@ def test_a_test_image_of_a_data_set_comes_with_its_mask(systems, methods, monkey
 def test_an_image_that_a_system_was_trained_on_is_named(systems, methods, monkeypatch):
     """Above the maps, for an image of the very data set that the system learned from."""
     splits = {"a": "train", "b": "validation", "c": "test"}
-    monkeypatch.setattr(_test_images, "_splits", lambda _: splits)
+    monkeypatch.setattr(_test_images, "_splits", lambda *_: splits)
     dataset = load_recipe(SYSTEMS[0]).data.dataset
     images = {
         name: _scans.Item(name, name, picture, image=(place, name))
