@@ -44,6 +44,7 @@ from core.checkpoints import (
     COMPARISONS,
     FIGURES_ONLY,
     FROM_SCRATCH,
+    RUNS,
     SHORTENED,
     list_trained,
     open_checkpoint,
@@ -155,6 +156,14 @@ def _output(options: argparse.Namespace) -> Path:
     return folder / FIGURES_ONLY if options.figures_only else folder
 
 
+def _runs(options: argparse.Namespace) -> Path:
+    """Where the state of a run is kept: one for a trial must not take the place of another, which
+    may have cost an hour."""
+    if options.epochs:
+        return RUNS / SHORTENED.name
+    return RUNS / FROM_SCRATCH.name if options.from_scratch else RUNS
+
+
 def _whole(least: int, most: int | None = None) -> Callable[[str], int]:
     """What reads a whole number within these bounds from an argument's text."""
     bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
@@ -212,6 +221,7 @@ def _train(recipe, options: argparse.Namespace) -> Path:
             pretrained=not options.from_scratch,
             output=options.output,
             figures_only=options.figures_only,
+            runs=_runs(options),
             listener=listener,
         )
 

@@ -47,9 +47,16 @@ def shown(
 
 def fit_mask(mask: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     """Bring a mask, bool (H, W), to the network's size: bool (h, w)."""
-    height, width = preprocessing.size
-    resized = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
-    return resized.astype(bool)
+    return resized_mask(mask, *preprocessing.size)
+
+
+def resized_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A mask, bool (H, W), in another size: bool (height, width).
+
+    It stays where it lies on its picture; OpenCV's plain INTER_NEAREST would move it by half a
+    pixel."""
+    exact = cv2.INTER_NEAREST_EXACT
+    return cv2.resize(mask.astype(np.uint8), (width, height), interpolation=exact).astype(bool)
 
 
 def scale(images: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:

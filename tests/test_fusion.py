@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from networks import on_small_images
 
 from core.architectures import backbones, build
 from core.recipe import Phase
@@ -115,6 +118,27 @@ def test_the_frozen_part_and_the_rest_are_the_whole(network):
     for layer in network.model.layers:
         layer.trainable = True
     assert network.split_at_frozen() is None
+
+
+def test_dropout_behind_the_last_stage_is_never_frozen():
+    """It comes right behind the pooling here, before anything that learns."""
+    compared = load_recipe("us9016-vgg19-efficientnetb0+efficientnetv2b0")
+    network = build(on_small_images(compared))
+    for layer in network.model.layers:
+        layer.trainable = layer.name.startswith("head")
+    frozen, rest = network.split_at_frozen()
+    assert {"head_dropout", "head_logits"} <= {layer.name for layer in rest.layers}
+    assert "head_pool" in {layer.name for layer in frozen.layers}
+
+
+@pytest.mark.parametrize(("keeps", "apart"), [(True, False), (False, True)])
+def test_statistics_that_are_to_be_kept_are_not_in_the_part_that_learns(keeps, apart):
+    network = replace(
+        build(on_small_images(load_recipe("busi-mobilenetv2"))), keeps_statistics=keeps
+    )
+    for layer in network.model.layers:
+        layer.trainable = layer.name.startswith(("head", "block_16"))
+    assert (network.split_at_frozen() is not None) == apart
 
 
 def test_features_of_the_frozen_part_are_computed_once_an_image():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -18,12 +19,19 @@ from core.outlining.outline import Rule
 from core.outlining.proposal import Outliner, OutlinesCheckpoint, outlines_checkpoint
 from core.outlining.recipe import load_outline_recipe
 from core.outlining.splits import SPLITS
-from core.outlining.training import epochs_of, learning_rate, run_folder, train, validate
+from core.outlining.training import (
+    epochs_of,
+    learning_rate,
+    run_folder,
+    start_of,
+    train,
+    validate,
+)
 from core.torch_compat import import_timm
-from core.training.images import ImageSet
+from core.training.images import ImageSet, read_images
 from core.training.norms import fold_norms
 from core.training.outline_loss import outline_loss
-from core.training.run import ResumeError, check_interrupted, start_anew
+from core.training.run import START, ResumeError, check_interrupted, start_anew
 from core.training.state import Progress, RunFolder
 
 SMALL = 64
@@ -336,6 +344,7 @@ class TestResult:
             torch.manual_seed(seed)
             weights = build(recipe).to_arrays()
             run = run_folder(recipe, seed, tmp_path / "runs")
+            start_anew(run, self.start(recipe, seed))
             run.save(Progress(epoch=1, history=[{"epoch": 0}]), weights, {})
             run.save_best(weights)
         where = (tmp_path / "runs", tmp_path)
@@ -344,6 +353,12 @@ class TestResult:
             result.add_split(recipe, None, 0, *where)
         result.add_split(recipe, None, 1, *where)
         return outlines_checkpoint(tmp_path)
+
+    def start(self, recipe, seed: int) -> dict:
+        """What a run of the table begins with."""
+        table = self.table(seed)
+        parts = (read_images(table[table["split"] == x], recipe) for x in ("train", "validation"))
+        return start_of(recipe, *parts, pretrained=True)
 
     def table(self, seed: int):
         labels = ("benign", "malignant", "normal")
@@ -360,6 +375,27 @@ class TestResult:
         assert spread["values"]["dice"]["mean"] == pytest.approx(np.mean(spread["dice"]))
         assert "Over 2 splits" in judged.card
         assert judged.manifest["weights"]["seed"] == 0
+
+    @pytest.mark.parametrize(
+        ("name", "value", "sentence"),
+        [
+            ("data", "of other images", "what is to test it may be among them. Train it again."),
+            ("pretrained", False, "began from random weights"),
+            ("method", {}, "The recipe has changed since the network was trained."),
+        ],
+    )
+    def test_a_run_that_began_with_anything_else_is_not_judged(
+        self, judged, tmp_path, name, value, sentence
+    ):
+        recipe, before = judged.recipe, judged.folder.stat().st_mtime_ns
+        for seed in (0, 1):
+            path = run_folder(recipe, seed, tmp_path / "runs").folder / START
+            path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
+        with pytest.raises(ValueError, match=sentence):
+            result.write_result(recipe, None, 0, tmp_path / "runs", tmp_path)
+        with pytest.raises(ValueError, match=sentence):
+            result.add_split(recipe, None, 1, tmp_path / "runs", tmp_path)
+        assert judged.folder.stat().st_mtime_ns == before
 
     def test_judging_again_keeps_them(self, judged):
         before = judged.metrics

@@ -77,6 +77,17 @@ def test_region_needs_both_the_rule_and_a_mask():
     np.testing.assert_array_equal(fit(pixels, settings(region="mask"), None), whole)
 
 
+@pytest.mark.parametrize("size", [(320, 320), (97, 211), (500, 640)])
+def test_a_mask_lies_on_its_picture_in_every_size(size):
+    """The middle of a disc, whose picture is brought to the size by averages."""
+    rows, columns = np.ogrid[:471, :562]
+    disc = (rows - 260) ** 2 + (columns - 310) ** 2 < 110**2
+    picture = np.repeat(255 * disc[..., None].astype(np.uint8), 3, axis=-1)
+    seen = fit(picture, settings(size=size))[..., 0] > 127
+    middles = [np.argwhere(one).mean(axis=0) for one in (seen, fit_mask(disc, settings(size=size)))]
+    np.testing.assert_allclose(*middles, atol=0.1)
+
+
 def test_fit_mask_stays_a_mask():
     mask = np.zeros((4, 6), bool)
     mask[:2, 3:] = True

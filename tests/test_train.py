@@ -71,6 +71,13 @@ def test_a_shortened_run_stays_away_from_the_shipped_systems(more):
     assert train._parse([RECIPE, "--epochs", "1", *more, "--output", "x"]).output == Path("x")
 
 
+def test_the_state_of_a_trial_is_kept_apart_from_that_of_a_whole_run():
+    """Else a run of one epoch would forget an hour's that was interrupted."""
+    trials = [["--epochs", "1"], ["--from-scratch"], ["--epochs", "1", "--from-scratch"]]
+    states = [train._runs(train._parse([RECIPE, *more])) for more in ([], *trials)]
+    assert states[0] not in states[1:] and states[1] != states[2]
+
+
 @pytest.mark.parametrize("more", [["--output", "mine"], ["--tune", "1"]])
 def test_without_imagenets_weights_nothing_is_trained(data, monkeypatch, capsys, more):
     """As with a typing error in the setting, offline: a checkpoint would claim they were there."""

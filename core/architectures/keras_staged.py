@@ -61,12 +61,15 @@ class StagedNetwork:
     def split_at_frozen(self) -> tuple[keras.Model, keras.Model] | None:
         """The part that nothing trainable comes before, and the rest, which takes its outputs.
 
-        None if no such layer was told to stay as it is.
+        Dropout behind the last stage belongs to the rest, to be drawn anew each time. None if no
+        layer was told to stay as it is, or if the rest holds statistics that are to be kept, which
+        ``for_training`` does.
         """
-        frozen = set()
+        frozen, body = set(), {one.name for one in self.to_stage(self.stage_names[-1]).layers}
         for layer in self.model.layers:
             before = inputs_of(layer)
-            learns = bool(layer.trainable_weights)
+            draws = isinstance(layer, keras.layers.Dropout) and layer.name not in body
+            learns = bool(layer.trainable_weights) or draws
             if not learns and all(one.name in frozen for one in before):
                 frozen.add(layer.name)
         ends = {
@@ -76,7 +79,11 @@ class StagedNetwork:
             for one in inputs_of(layer)
             if one.name in frozen
         }
-        kept = (layer for layer in self.model.layers if layer.name in frozen)
+        kept = [layer for layer in self.model.layers if layer.name in frozen]
+        learning = (layer for layer in self.model.layers if layer.name not in frozen)
+        norms = any(isinstance(layer, keras.layers.BatchNormalization) for layer in learning)
+        if norms and self.keeps_statistics:
+            return None
         if not any(layer.weights and not layer.trainable for layer in kept):
             return None
         cut = list(ends.values())

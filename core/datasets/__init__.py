@@ -10,7 +10,6 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 
@@ -28,6 +27,7 @@ from core.datasets import (
 )
 from core.datasets.base import DatasetError, DatasetReader, read_frame
 from core.mask_files import inside
+from core.preprocessing import resized_mask
 from core.scan_types import ScanError
 
 __all__ = [
@@ -109,8 +109,8 @@ def read_mask(row) -> np.ndarray | None:
     if not row.masks:
         return None
     height, width = _frame(row.path).shape[:2]
-    parts = [inside(_frame(path)) for path in row.masks]
-    return np.logical_or.reduce([_resized(part, height, width) for part in parts])
+    parts = [resized_mask(inside(_frame(path)), height, width) for path in row.masks]
+    return np.logical_or.reduce(parts)
 
 
 def fingerprint(table: pd.DataFrame) -> str:
@@ -149,10 +149,3 @@ def _phantom(path: str) -> tuple[np.ndarray, np.ndarray]:
     for part in parts:
         part.flags.writeable = False
     return parts
-
-
-def _resized(mask: np.ndarray, height: int, width: int) -> np.ndarray:
-    if mask.shape == (height, width):
-        return mask
-    size = (width, height)
-    return cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(bool)

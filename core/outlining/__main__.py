@@ -9,7 +9,8 @@
 DIR is the data set's folder, or a folder that holds it; without --data it is looked for below
 LESIONLENS_DATA. ImageNet weights come from LESIONLENS_WEIGHTS, else from timm's hub. train leaves
 the best weights and its state in runs/; Ctrl-C keeps the last full epoch, and --resume goes on
-from there. evaluate chooses the rule of the outline on validation images, measures all figures on
+from there. --from-scratch is for comparison: such a run is kept in runs/from-scratch and never
+judged. evaluate chooses the rule of the outline on validation images, measures all figures on
 test images, and writes the checkpoint; with --shipped it does so for the weights that are there,
 as after a system that needs an outline was trained. With --figures-only a run of another seed, and
 so of another split, leaves its figures beside the shipped network's and no weights.
@@ -26,7 +27,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from core import command
-from core.checkpoints import CHECKPOINTS, RUNS
+from core.checkpoints import CHECKPOINTS, FROM_SCRATCH, RUNS
 from core.outlining.recipe import load_outline_recipe
 
 console = Console()
@@ -45,23 +46,24 @@ def _train(options: argparse.Namespace) -> None:
 
     from core.outlining.images import read_table
     from core.outlining.learner import OutlineLearner
-    from core.outlining.training import epochs_of, run_folder, train
-    from core.training.images import digest, read_images
+    from core.outlining.training import epochs_of, run_folder, start_of, train
+    from core.training.images import read_images
     from core.training.run import begin, check_interrupted
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())))
     recipe = load_outline_recipe()
-    run = run_folder(recipe, options.seed, options.runs)
-    start = {"method": recipe.method(), "pretrained": not options.from_scratch}
+    runs = options.runs / FROM_SCRATCH.name if options.from_scratch else options.runs
+    run = run_folder(recipe, options.seed, runs)
+    pretrained = not options.from_scratch
     if options.resume:
-        check_interrupted(run, start)
+        check_interrupted(run, {"method": recipe.method(), "pretrained": pretrained})
     table = read_table(recipe, options.data, options.seed)
     split = table["split"].to_numpy()
     training = read_images(table[split == "train"], recipe)
     validation = read_images(table[split == "validation"], recipe)
     console.print(f"{len(training)} training images, {len(validation)} validation images")
-    learner = OutlineLearner(recipe, options.seed, pretrained=not options.from_scratch)
-    begin(run, start | {"data": digest(training, validation)}, options.resume)
+    learner = OutlineLearner(recipe, options.seed, pretrained)
+    begin(run, start_of(recipe, training, validation, pretrained), options.resume)
     epochs = epochs_of(recipe)
     with _bars() as bars:
         steps = bars.add_task("", total=epochs * (len(training) // recipe.training.batch_size))

@@ -33,8 +33,10 @@ from core.outlining.recipe import OutlineRecipe
 from core.outlining.regions import answers, region_figures, systems_with_region
 from core.outlining.selection import Choice, choose
 from core.outlining.splits import SPLITS, further_splits, over_splits, with_split
-from core.outlining.training import epochs_of, run_folder
+from core.outlining.training import epochs_of, run_folder, start_of
+from core.training.images import read_images
 from core.training.norms import fold_norms
+from core.training.run import START
 from core.weights import shrink
 
 _LIBRARIES = (
@@ -45,6 +47,14 @@ _LIBRARIES = (
     "opencv-python-headless",
     "pandas",
 )
+
+_UNLIKE = {
+    "method": "The recipe has changed since the network was trained.",
+    "pretrained": "The network began from random weights, as the recipe does not mean it.",
+    "data": "The images, masks, labels or their split are not those that the network learned from: "
+    "what is to test it may be among them.",
+}
+"""What a run began with -> what is said where it is another."""
 
 
 def write_result(
@@ -58,10 +68,10 @@ def write_result(
 
     The rule of the outline is chosen on validation images; all figures are of test images. The
     systems that need an outline are those below ``CHECKPOINTS``. Returns the folder. Raises
-    ValueError if the run has not finished, or DatasetError.
+    ValueError if the run has not finished or began with anything else, or DatasetError.
     """
-    history, small = _finished(recipe, seed, runs)
     table = read_table(recipe, data, seed)
+    history, small = _finished(recipe, table, seed, runs)
     outliner, choice = _with_best_rule(recipe, small, table)
     manifest = {
         "format": 1,
@@ -90,15 +100,17 @@ def add_split(
     """Judge a finished run of another seed as ``write_result`` does, and keep its figures beside
     those of the shipped network, without its weights.
 
-    Returns the folder. Raises ValueError if the run has not finished or the seed is the shipped
-    network's, CheckpointError, or DatasetError.
+    Returns the folder. Raises ValueError as there, and if seed or method are not to be compared
+    with the shipped network's; CheckpointError, or DatasetError.
     """
     checkpoint = outlines_checkpoint(output)
     if seed == checkpoint.manifest["weights"]["seed"]:
         raise ValueError(f"Seed {seed} is that of the shipped network. Judge another one.")
-    _, weights = _finished(recipe, seed, runs)
+    if checkpoint.recipe.method() != recipe.method():
+        raise ValueError(f"{_UNLIKE['method']} Train and judge the shipped network first.")
     table = read_table(recipe, data, seed)
     _same_data(checkpoint, table)
+    _, weights = _finished(recipe, table, seed, runs)
     outliner, _ = _with_best_rule(recipe, weights, table)
     found = judge(outliner, table[table["split"] == "test"])
     further = with_split(further_splits(checkpoint), found, seed)
@@ -156,9 +168,12 @@ def _same_data(checkpoint: Checkpoint, table: pd.DataFrame) -> None:
         )
 
 
-def _finished(recipe: OutlineRecipe, seed: int, runs: Path) -> tuple[list, dict]:
+def _finished(
+    recipe: OutlineRecipe, table: pd.DataFrame, seed: int, runs: Path
+) -> tuple[list, dict]:
     """History and best weights of a run, these as they are shipped. Raises ValueError if it has
-    not finished."""
+    not finished, or did not begin with the recipe, ImageNet's weights and the images of the table:
+    some of these are to test it."""
     run = run_folder(recipe, seed, runs)
     saved = run.load()
     if saved is None or saved[0].epoch < epochs_of(recipe):
@@ -166,6 +181,11 @@ def _finished(recipe: OutlineRecipe, seed: int, runs: Path) -> tuple[list, dict]
             "There is no finished run to judge. Train the network first, or go on with: "
             "python -m core.outlining train --resume"
         )
+    parts = (read_images(table[table["split"] == one], recipe) for one in ("train", "validation"))
+    began = json.loads((run.folder / START).read_text(encoding="utf-8"))
+    for name, value in start_of(recipe, *parts, pretrained=True).items():
+        if began[name] != value:
+            raise ValueError(f"{_UNLIKE[name]} Train it again.")
     network = build(recipe)
     network.from_arrays(run.load_best())
     fold_norms(encoder_norms(network))  # their statistics are ImageNet's, not ours to ship

@@ -14,7 +14,7 @@ from core.outlining.images import training_batches
 from core.outlining.learner import OutlineLearner
 from core.outlining.recipe import OutlineRecipe
 from core.training import schedule
-from core.training.images import ImageSet, evaluation_batches
+from core.training.images import ImageSet, digest, evaluation_batches
 from core.training.loop import Report
 from core.training.state import Progress, RunFolder
 
@@ -22,6 +22,14 @@ from core.training.state import Progress, RunFolder
 def run_folder(recipe: OutlineRecipe, seed: int, runs: Path = RUNS) -> RunFolder:
     """Where a run keeps its state and its best weights."""
     return RunFolder(runs / f"outlining-{recipe.id}-{seed}")
+
+
+def start_of(
+    recipe: OutlineRecipe, training: ImageSet, validation: ImageSet, pretrained: bool
+) -> dict:
+    """All that a run begins with, as its folder keeps it."""
+    data = digest(training, validation)
+    return {"method": recipe.method(), "pretrained": pretrained, "data": data}
 
 
 def train(
