@@ -58,8 +58,8 @@ class Findings:
     ``guard`` is the guard's sentence,
     ``warning`` that of a header which contradicts the system. ``spread``: lowest and highest
     probability of the likeliest class over the scan and changed copies, with what was changed in
-    ``spread_note``. ``spacing_mm`` and ``text_risk`` as in ``Scan``. ``synthetic``: no patient's.
-    ``name`` is the file's name, only if the user wants it told. ``made_at`` is aware.
+    ``spread_note``. ``spacing_mm``, ``aspect`` and ``text_risk`` as in ``Scan``. ``synthetic``: no
+    patient's. ``name`` is the file's name, only if the user wants it told. ``made_at`` is aware.
     """
 
     opinion: Opinion
@@ -84,6 +84,7 @@ class Findings:
     spread: tuple[float, float] | None = None
     spread_note: str | None = None
     spacing_mm: tuple[float, float] | None = None
+    aspect: float = 1.0
     text_risk: str | None = None
     synthetic: bool = False
     name: str | None = None

@@ -76,6 +76,7 @@ class Scan:
     ``pixels``. ``frame_ms`` milliseconds from frame to frame of a cine. ``personal``: kinds of
     data in the file that tell of a person, such as "name", never the data; ``text_risk``: why the
     picture itself may show such data, or None. ``dicom``: whether it came from DICOM.
+    ``pixel_ratio``: height over width of a pixel where the file tells that and no millimetres.
     """
 
     pixels: np.ndarray
@@ -87,6 +88,7 @@ class Scan:
     personal: tuple[str, ...] = ()
     text_risk: str | None = None
     dicom: bool = False
+    pixel_ratio: float = 1.0
 
     def __post_init__(self) -> None:
         self.pixels.flags.writeable = False
@@ -94,7 +96,7 @@ class Scan:
     @property
     def aspect(self) -> float:
         """How many times as high as wide a pixel is in the body; 1 where the file does not tell."""
-        down, across = self.spacing_mm or (1.0, 1.0)
+        down, across = self.spacing_mm or (self.pixel_ratio, 1.0)
         return down / across
 
     @property

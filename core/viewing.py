@@ -92,13 +92,15 @@ def viewing_panels(
     tool: str,
     drawing: np.ndarray | None = None,
     box: Shape | None = None,
+    pixel_ratio: float = 1.0,
 ) -> go.Figure:
     """The picture that the file asks for beside another view of it, with one zoom and pan.
 
     Both pictures uint8 (H, W, 3); axes in millimetres, or in pixels where the spacing is not
     known. ``tool`` is one of TOOLS; lines carry their length. ``drawing`` bool (H, W) is laid
-    over the view, ``box``, in the units of the axes, over both.
+    over the view, ``box``, in the units of the axes, over both. ``pixel_ratio`` as in ``Scan``.
     """
+    ratio = 1.0 if spacing_mm else pixel_ratio
     height, width = original.shape[:2]
     down, across = spacing_mm or (1.0, 1.0)
     if drawing is not None:
@@ -112,7 +114,7 @@ def viewing_panels(
         figure.add_trace(go.Scatter(**middle, **axes, mode="markers", opacity=0, hoverinfo="skip"))
         left, right, toward = _PANELS[number - 1]
         x = panel_axis(width, [left, right], toward, number, "x")
-        y = panel_axis(height, [0, 1], "top", number, "y")
+        y = panel_axis(height, [0, 1], "top", number, "y", ratio)
         suffix = axis_suffix(number)
         figure.layout[f"xaxis{suffix}"] = _scaled_axis(x, across)
         figure.layout[f"yaxis{suffix}"] = _scaled_axis(y, down)
@@ -121,7 +123,7 @@ def viewing_panels(
     unit = "mm" if spacing_mm else "px"
     label = {"texttemplate": f"%{{length:.1f}} {unit}", "font": {"size": 16, "color": "#ffd21f"}}
     figure.update_layout(
-        height=_panel_height(width * across, height * down) + _MARGIN["t"] + _MARGIN["b"],
+        height=_panel_height(width * across, height * down * ratio) + _MARGIN["t"] + _MARGIN["b"],
         margin=_MARGIN,
         annotations=[panel_title("Original", 1), panel_title("Your view", 2)],
         dragmode=TOOLS[tool],

@@ -128,6 +128,7 @@ def findings_of(
         text_risk=scan.text_risk,
         synthetic=item.synthetic,
         spacing_mm=scan.spacing_mm,
+        aspect=scan.aspect,
         name=item.name if named else None,
     )
 
@@ -182,8 +183,7 @@ def _dicom(view: View, made: Findings, named: bool) -> bytes:
     from core.report.dicom import secondary_capture, structured_report  # a second to import
 
     source = source_of(view.item, view.frame, named)
-    picture, aspect = marked(made), view.examined()[0].aspect
-    capture = secondary_capture(source, picture, marking(made), view.frame, aspect)
+    capture = secondary_capture(source, marked(made), marking(made), view.frame, made.aspect)
     files = {
         "secondary capture.dcm": capture,
         "structured report.dcm": structured_report(source, made),

@@ -213,8 +213,11 @@ def _show_panels(
     box = in_millimetres(box, scan.spacing_mm) if box else None
     view = scan.view(frame, look.window, look.inverted)
     drawing = scan.overlay[frame % len(scan.overlay)] if drawn else None
+    figure = viewing_panels(
+        scan.pixels[frame], view, scan.spacing_mm, tool, drawing, box, scan.pixel_ratio
+    )
     chart = st.plotly_chart(
-        themed(viewing_panels(scan.pixels[frame], view, scan.spacing_mm, tool, drawing, box)),
+        themed(figure),
         config=VIEWING_CONFIG,
         key=f"view {item.digest}",
         on_select="rerun",

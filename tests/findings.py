@@ -42,6 +42,7 @@ def examined(data: bytes, frame: int = 0, region=None, look=None, system=None, *
         "frames": len(scan.pixels),
         "maps": (EvidenceMap("grad-cam", opinion.heatmap),),
         "spacing_mm": scan.spacing_mm,
+        "aspect": scan.aspect,
         "made_at": WHEN,
     }
     return Findings(

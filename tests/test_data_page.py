@@ -322,6 +322,7 @@ def test_a_system_is_asked_about_an_upload(page):
     page.button(key=f"data explain {first}").click().run()
     assert not page.exception
     assert first in [one.value for one in page.text], "it is on Compare now"
+    assert page.pills(key="compare systems").value == ["busi-efficientnet-b0"]
 
 
 def test_a_folder_of_no_systems_classes_gets_its_sentence(page):

@@ -99,6 +99,25 @@ def test_spacing(elements, spacing):
 
 
 @pytest.mark.parametrize(
+    ("elements", "aspect"),
+    [
+        ({}, 1),
+        ({"PixelAspectRatio": [2, 1]}, 2),
+        ({"PixelAspectRatio": [11, 12]}, 11 / 12),
+        ({"PixelAspectRatio": [2, 1], "PixelSpacing": [0.1, 0.2]}, 0.5),
+        ({"PixelAspectRatio": [1, 0]}, 1),
+        ({"PixelAspectRatio": [1, 1000]}, 1),
+        ({"PixelAspectRatio": [-2, 1]}, 1),
+        ({"PixelAspectRatio": 3}, 1),
+    ],
+)
+def test_how_much_higher_than_wide_pixels_are(elements, aspect):
+    scan = read_scan(dicom(NOISE, **elements))
+    assert scan.aspect == pytest.approx(aspect)
+    assert (scan.spacing_mm is None) == ("PixelSpacing" not in elements)
+
+
+@pytest.mark.parametrize(
     ("second", "spacing"),
     [(["0.5", "0.25"], (0.5, 0.25)), (["0.50001", "0.25"], (0.5, 0.25)), (["1", "0.25"], None)],
 )

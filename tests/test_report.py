@@ -87,6 +87,7 @@ def full():
         guard_level="unusual",
         spread=(0.123, 0.456),
         spacing_mm=(0.1, 0.2),
+        aspect=0.5,
     )
 
 
@@ -223,7 +224,7 @@ def test_the_scan_in_a_report_is_the_scan(full):
 
 
 def test_pixels_that_are_not_square_are_printed_as_they_lie_in_the_body(full):
-    flat = replace(full, spacing_mm=(0.1, 0.2))
+    flat = replace(full, aspect=0.5)
     sizes = [(one.width, one.height) for one in pictures_of(flat)]
     height, width = full.opinion.pixels.shape[:2]
     assert {round(down / across, 2) for across, down in sizes} == {round(height / width / 2, 2)}

@@ -136,7 +136,9 @@ def test_both_pictures_are_linked_and_drawn_to_scale():
     assert figure.layout.dragmode == "drawline"
     for picture in (figure.data[0], figure.data[2]):
         assert (picture.dx, picture.dy) == (0.25, 0.5)
-    unknown = viewing_panels(pixels, pixels, None, "Move")
+    assert (figure.layout.yaxis.scaleratio, figure.layout.yaxis2.scaleratio) == (1, 1)
+    unknown = viewing_panels(pixels, pixels, None, "Move", pixel_ratio=2)
+    assert (unknown.layout.yaxis.scaleratio, unknown.layout.yaxis2.scaleratio) == (2, 2)
     assert "mm" not in unknown.layout.newshape.label.texttemplate
 
 

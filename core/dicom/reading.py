@@ -89,6 +89,7 @@ def _scan(dataset: Dataset) -> Scan:
     return Scan(
         pixels,
         spacing_mm=header.spacing_mm(dataset),
+        pixel_ratio=header.pixel_ratio(dataset),
         modality=str(dataset.get("Modality") or "").strip() or None,
         grey=grey,
         overlay=header.overlay(dataset),

@@ -38,8 +38,7 @@ class Picture:
 
 def pictures_of(findings: Findings) -> tuple[Picture, ...]:
     """The scan, the outline on it if there is one, and the overlays in the order chosen."""
-    down, across = findings.spacing_mm or (1.0, 1.0)
-    scan = _fitted(findings.opinion.pixels, down / across)
+    scan = _fitted(findings.opinion.pixels, findings.aspect)
     outline = findings.region
     found = [_picture(scan, "Scan", "", "The scan as it was examined.")]
     if outline is not None:
