@@ -165,7 +165,9 @@ def show_methods() -> None:
     with st.expander("What these methods are"):
         st.markdown(
             "Most turn features of one layer of the network, and what the class makes of them, "
-            "into a map of the scan. Eigen-CAM asks about no class. Occlusion, integrated "
+            "into a map of the scan. Eigen-CAM asks about no class; Grad-CAM++, Layer-CAM and Fast "
+            "Score-CAM hardly do: on the BUSI systems their maps stay alike when the last layer is "
+            "made random (measured; page Systems, Explanations). Occlusion, integrated "
             "gradients, LIME and Kernel SHAP change the scan itself and look at no layer. A map "
             "says what the system used; it is relative to the rest of the same scan, and two good "
             "methods may differ. On the last layer of a network that ends in average pooling and "
