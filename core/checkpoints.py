@@ -54,6 +54,7 @@ REMEMBERED = 1000
 """Most training images whose predictions and features a checkpoint keeps."""
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
+METRICS = "metrics.json"
 RELATIVES = "relatives.parquet"
 EXPLANATIONS = "explanations.parquet"
 SCORE_CAM_AGREEMENT = "score_cam_agreement.parquet"
@@ -128,7 +129,7 @@ class Checkpoint:
     @cached_property
     def metrics(self) -> dict:
         """Figures on the test images, by protocol; see ``core.evaluation.evaluate``."""
-        return json.loads(self._text("metrics.json"))
+        return json.loads(self._text(METRICS))
 
     @cached_property
     def card(self) -> str:

@@ -89,7 +89,7 @@ def sources_of(files: list[File]) -> list[Source]:
     beside = masks_beside([file.name for file in files])
     masks = {scan: alone.intersection(beside[scan]) for scan in alone & beside.keys()}
     taken = set().union(*masks.values())
-    shared = _shared_names(files)
+    shared = shared_names(files)
 
     def source(group: list[int]) -> Source:
         scan, own = files[group[0]], _at(files, sorted(masks.get(group[0], ())))
@@ -99,7 +99,7 @@ def sources_of(files: list[File]) -> list[Source]:
     return [source(group) for group in groups if group[0] not in taken]
 
 
-def _shared_names(files: Iterable[File]) -> set[str]:
+def shared_names(files: Iterable[File]) -> set[str]:
     """Names that files of different bytes share."""
     digests = defaultdict(set)
     for file in files:

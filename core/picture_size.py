@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 
-def size_within(height: int, width: int, largest: int) -> tuple[int, int]:
+def size_within(height: float, width: float, largest: int) -> tuple[int, int]:
     """Height and width of a picture, made smaller alike until no side is above ``largest``."""
     shrink = min(1.0, largest / max(height, width))
     return max(1, round(height * shrink)), max(1, round(width * shrink))

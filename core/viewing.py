@@ -218,7 +218,7 @@ def moving_picture(scan: Scan, window: Window, inverted: bool, frame: int = 0) -
 
     windows = [goes_with(scan, frame, window, other) for other in range(len(scan.pixels))]
     height, width = scan.pixels.shape[1:3]
-    size = size_within(height, width, LARGEST_CINE_SIDE)[::-1]
+    size = size_within(height * scan.aspect, width, LARGEST_CINE_SIDE)[::-1]
     frames = [
         Image.fromarray(cv2.resize(scan.view(number, one, inverted), size, interpolation=3))
         for number, one in enumerate(windows)

@@ -49,14 +49,14 @@ def batch_table(
 
 
 def choose_item(
-    table: pd.DataFrame, keys: list[tuple], recipe: Recipe, reports: Callable[[bool], bytes]
+    table: pd.DataFrame, digests: list[str], recipe: Recipe, reports: Callable[[bool], bytes]
 ) -> int:
     """Show the table; the row to look at, chosen by a click on it or from the list below it.
 
-    ``keys`` tell the scans of the rows apart. ``reports`` makes the archive of all reports, with
-    the files' names or without.
+    ``digests`` are those of the scans in the rows. ``reports`` makes the archive of all reports,
+    with the files' names or without.
     """
-    _stay_with_scan(keys)
+    _stay_with_scan(digests)
     _show_count(table)
     st.dataframe(
         _for_people(table, recipe),
@@ -144,14 +144,15 @@ def _columns(recipe: Recipe) -> dict:
     }
 
 
-def _stay_with_scan(keys: list[tuple]) -> None:
+def _stay_with_scan(digests: list[str]) -> None:
     """Go on with the scan that is looked at, in whatever row it stands now; else the first."""
     state, row = st.session_state, st.session_state.get("shown") or 0
     before = state.get("shown of", [])
-    if before != keys:
-        looked_at = before[row] if row < len(before) else None
-        state["shown"] = keys.index(looked_at) if looked_at in keys else 0
-        state["shown of"] = keys
+    if before != digests:
+        looked_at = before[row : row + 1]
+        if looked_at != digests[row : row + 1]:
+            row = digests.index(*looked_at) if looked_at and looked_at[0] in digests else 0
+        state["shown"], state["shown of"] = row, digests
         _list_chosen()
     elif "shown" not in state:  # forgotten with the page
         state["shown"] = 0

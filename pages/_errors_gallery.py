@@ -244,8 +244,10 @@ def _ordered(table: pd.DataFrame) -> pd.DataFrame:
 
 def _show_table(question: runs.Question, table: pd.DataFrame) -> None:
     ids, chart = table["image_id"].tolist(), f"errors table {question.key}"
-    shares = [*question.recipe.classes, "confidence", "margin"]
-    shown = table.drop(columns="wrong").assign(**{name: for_column(table[name]) for name in shares})
+    shares = [*question.recipe.classes, "confidence"]
+    shown = table.drop(columns="wrong").assign(
+        **{name: for_column(table[name]) for name in shares}, margin=100 * table["margin"]
+    )
     st.dataframe(
         shown,
         hide_index=True,

@@ -32,7 +32,11 @@ def spread(key: tuple, *, _view: View) -> Stability:
     return stability(shared.classifier(_view.recipe_id), scan.pixels[frame], mask)
 
 
-@keep(lambda view: (view.item.digest, view.frame, view.look), max_entries=32, max_size="64MiB")
+def _of_proposal(view: View) -> tuple:
+    return (view.item.digest, view.frame, view.look, shared.outliner_version())
+
+
+@keep(_of_proposal, max_entries=32, max_size="64MiB")
 def proposal(key: tuple, *, _view: View) -> Proposal:
     """The lesion outline that a network proposes. Raises ScanError or CheckpointError."""
     scan, frame = _view.examined()

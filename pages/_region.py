@@ -62,7 +62,12 @@ def choose_region(view: View) -> Region | None:
         return None
     find, source = _WAYS[way]
     outline = outline_of(find(view))
-    if outline and proposes and np.array_equal(outline.mask, kept.proposal(view).mask):
+    if (
+        way == DRAWN
+        and outline
+        and proposes
+        and np.array_equal(outline.mask, kept.proposal(view).mask)
+    ):
         source = "proposed"  # nothing was added to it, or taken from it
     return Region(outline, source) if outline else None
 

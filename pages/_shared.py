@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import streamlit as st
 
 from core.checkpoints import (
     CHECKPOINTS,
     MANIFEST,
+    METRICS,
     WEIGHTS,
     Checkpoint,
     CheckpointError,
@@ -16,7 +18,8 @@ from core.checkpoints import (
 )
 from core.conformal import Conformal, of_checkpoint
 from core.guard import Guard, load_guard
-from core.outlining.proposal import Outliner, open_outliner
+from core.outlining.proposal import FOLDER, Outliner, open_outliner
+from core.outlining.recipe import BUSI_UNET
 from core.recipes import load_recipe
 
 MAX_SYSTEMS = 4
@@ -42,18 +45,29 @@ def _checkpoint(recipe_id: str, changed: int) -> Checkpoint:
 def version(recipe_id: str) -> int:
     """Tells what a system is now from what it was: when its manifest was written, in ns; 0 without
     one. What is kept of a system's answers is kept under it."""
-    path = CHECKPOINTS / recipe_id / MANIFEST
+    return _written(CHECKPOINTS / recipe_id)
+
+
+def outliner_version() -> int:
+    """The same of the network that proposes outlines."""
+    return _written(CHECKPOINTS / FOLDER / BUSI_UNET)
+
+
+def _written(folder: Path) -> int:
+    path = folder / MANIFEST
     return path.stat().st_mtime_ns if path.is_file() else 0
 
 
 def classifier(recipe_id: str):
     """The classifier of a system, shared by all sessions. Raises CheckpointError."""
     found = checkpoint(recipe_id)
-    return _classifier(recipe_id, found.manifest["files"].get(WEIGHTS), found)
+    parts = tuple(found.manifest["files"].get(name) for name in (WEIGHTS, METRICS))
+    return _classifier(recipe_id, parts, found)
 
 
 @st.cache_resource(max_entries=MAX_SYSTEMS, show_spinner="Loading the system …")
-def _classifier(recipe_id: str, weights: str | None, _checkpoint: Checkpoint):
+def _classifier(recipe_id: str, parts: tuple, _checkpoint: Checkpoint):
+    """``parts``: the hashes of what it is made of, weights and temperature."""
     return _checkpoint.load()
 
 
@@ -77,17 +91,23 @@ def _conformal(recipe_id: str, changed: int) -> Conformal:
     return of_checkpoint(checkpoint(recipe_id))
 
 
-@st.cache_resource(max_entries=1, show_spinner=False)
 def outliner() -> Outliner:
     """The network that proposes outlines, shared by all sessions. Raises CheckpointError."""
+    return _outliner(outliner_version())
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _outliner(version: int) -> Outliner:
     return open_outliner()
 
 
-@st.cache_data(max_entries=32, show_spinner=False)
 def proposes(recipe_id: str) -> bool:
     """Whether there is a network that proposes outlines on scans of a system's kind."""
-    if "ultrasound" not in load_recipe(recipe_id).modality:
-        return False
+    return "ultrasound" in load_recipe(recipe_id).modality and _is_there(outliner_version())
+
+
+@st.cache_data(max_entries=1, show_spinner=False)
+def _is_there(version: int) -> bool:
     try:
         outliner()
     except CheckpointError as error:

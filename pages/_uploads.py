@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import PurePosixPath
 
 import streamlit as st
 
 from core.archives import MAGIC, is_side_file
-from core.gathering import Facts, File, Source, facts_of, packed_files, single_file, sources_of
+from core.gathering import (
+    Facts,
+    File,
+    Source,
+    facts_of,
+    packed_files,
+    shared_names,
+    single_file,
+    sources_of,
+)
 from pages._keeping import KEPT
 from pages._scans import Item
 
@@ -29,8 +39,9 @@ def items_of(uploads: list) -> list[Item]:
     """The scans in uploaded files: one a file, a file of an archive, or a series of slices, each
     with its masks."""
     wanted = [one for one in uploads if not is_side_file(PurePosixPath(one.name))]
-    several = len(wanted) > 1
-    files = [file for upload in _once(wanted) for file in _files_of(upload, several)]
+    held = [(upload.name, _files_of(upload)) for upload in _once(wanted)]
+    shared = shared_names(file for _, files in held for file in files)
+    files = [file for name, files in held for file in _apart(files, name, shared)]
     return [_item(one) for one in sources_of(files)]
 
 
@@ -52,13 +63,20 @@ def _once(uploads: list) -> list:
     return list(held.values())
 
 
-def _files_of(upload, several: bool) -> list[File]:
-    """Those of an archive begin with its name if there are several uploads: scans and masks of
-    different archives may be called alike."""
+def _apart(files: list[File], upload: str, shared: set[str]) -> list[File]:
+    """The files of an upload; those of an archive begin with its name if one is called like
+    another file: scans and masks of the two are not to be mixed up."""
+    names = {file.name for file in files}
+    if names == {upload} or not names & shared:
+        return files
+    return [replace(file, name=f"{upload}/{file.name}") for file in files]
+
+
+def _files_of(upload) -> list[File]:
     name, own = upload.name, upload.file_id
     facts = partial(_facts, own)
     if bytes(upload.getbuffer()[: len(MAGIC)]) == MAGIC:
-        return packed_files(name, upload, own, facts, below=f"{name}/" if several else "")
+        return packed_files(name, upload, own, facts)
     return [single_file(name, upload.getvalue, own, partial(facts, 0))]
 
 

@@ -141,7 +141,7 @@ def show_items(items: list[Item], checkpoint: Checkpoint, colour_map: str) -> No
     if len(items) > 1:
         position = choose_item(
             batch_table(items, verdicts, recipe, only_when_sure()),
-            [item.key for item in items],
+            [item.digest for item in items],
             recipe,
             lambda named: all_reports(items, verdicts, recipe.id, named),
         )
@@ -196,7 +196,7 @@ def examine(items: list[Item], recipe: Recipe) -> list[Verdict]:
     held = pending.keys() & st.session_state.get("stopped", set())
     due = {key: item for key, item in pending.items() if key not in held}
     if held:
-        st.button(f"Examine the other {len(held)}", on_click=_stop, args=(set(),))
+        st.button(f"Examine the other {len(held)}", on_click=_go_on, args=(held,))
     if len(due) > 1:
         show_progress(due, recipe, known)
     else:
@@ -237,7 +237,11 @@ def _trained_alike(recipe_id: str, systems: tuple[str, ...]) -> int:
 
 def _stop(waiting: set[tuple]) -> None:
     """Of these, what is not examined yet waits until it is asked for."""
-    st.session_state["stopped"] = waiting
+    st.session_state["stopped"] = st.session_state.get("stopped", set()) | waiting
+
+
+def _go_on(held: set[tuple]) -> None:
+    st.session_state["stopped"] -= held
 
 
 def _forget_look(digest: str) -> None:

@@ -94,7 +94,7 @@ def slices(count: int, **elements) -> list[bytes]:
     } | elements
     files = [
         dicom(
-            np.full((4, 5), number, np.uint8),
+            np.full((4, 5), number, np.uint16),
             ImagePositionPatient=[0, 0, float(number)],
             **common,
         )

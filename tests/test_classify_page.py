@@ -379,6 +379,16 @@ def test_archives_whose_files_are_called_alike_keep_their_own_masks(page, system
     assert [mask.sum() for mask in system.masks[:2]] == [40 * 30] * 2, "and nothing of the other's"
 
 
+def test_masks_in_an_archive_of_their_own_lie_with_their_scans(page, system):
+    page.selectbox(key="system").select(MASKED).run()
+    scans = {"1.tif": picture(40), "2.tif": picture(90)}
+    masks = pack({"1_mask.png": half_mask(), "2_mask.png": half_mask(side=slice(30))})
+    upload(page, **{"scans.zip": pack(scans), "masks.zip": masks, "other.tif": picture(200)})
+    table = page.dataframe[0].value
+    assert list(table["file"]) == ["1.tif", "2.tif", "other.tif"]
+    assert list(table["outline"].fillna("")) == ["uploaded", "uploaded", ""]
+
+
 def test_masks_that_cannot_be_told_apart_are_not_used(page, system):
     page.selectbox(key="system").select(MASKED).run()
     for level, bright in ((40, True), (90, False)):
@@ -880,7 +890,9 @@ def test_an_archive_that_could_do_harm_is_a_sentence(page):
 def test_a_batch_can_be_stopped_and_taken_up_again(page, system):
     files = {f"{level}.tif": picture(level) for level in (20, 120, 230)}
     now = SYSTEMS[0], _shared.version(SYSTEMS[0])
-    page.session_state["stopped"] = {((sha256(data),), *now) for data in files.values()}
+    elsewhere = {(("of another system",), SYSTEMS[1], 0)}
+    waiting = {((sha256(data),), *now) for data in files.values()}
+    page.session_state["stopped"] = waiting | elsewhere
     upload(page, **files)
     assert not system.asked
     assert len(page.dataframe[0].value["error"].dropna()) == 3
@@ -891,6 +903,7 @@ def test_a_batch_can_be_stopped_and_taken_up_again(page, system):
     system.asked.clear()
     next(one for one in page.button if one.label.startswith("Examine the other 3")).click().run()
     assert len(system.asked) == 3
+    assert page.session_state["stopped"] == elsewhere, "these wait on"
     assert list(page.dataframe[0].value["label"]) == ["malignant", "malignant", "benign"]
 
 
@@ -902,6 +915,13 @@ def test_the_scan_that_is_looked_at_stays_when_another_is_removed(page, system):
     hold(page, **{name: files[name] for name in ("120.tif", "230.tif")})
     assert page.selectbox(key="shown").value == 0
     assert "120.tif" in [one.value for one in page.text]
+    hold(page, **{name: files[name] for name in ("20.tif", "120.tif")})
+    assert page.selectbox(key="shown").value == 1
+    hold(
+        page,
+        **{"20.tif": files["20.tif"], "120.tif": files["120.tif"], "120_mask.png": half_mask()},
+    )
+    assert page.selectbox(key="shown").value == 1, "its mask came later"
     hold(page, **{name: files[name] for name in ("230.tif", "20.tif")})
     assert page.selectbox(key="shown").value == 0 and "230.tif" in [one.value for one in page.text]
 

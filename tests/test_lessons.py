@@ -333,6 +333,12 @@ class TestTrial:
         hidden = (found.pictures[1].pixels[:8] != 200).all(axis=-1)
         assert hidden.mean() == 1 / 4 and hidden[:, 8:].mean() == 1 / 2
 
+    def test_evidence_outside_of_what_the_system_sees_is_none(self):
+        image, below = WHITE.copy(), np.zeros((8, 8), np.float32)
+        image[4:], below[6:] = 0, 1
+        network = outlined(LOOKS_AT_QUADRANT)
+        assert trial(network, self.PIXELS, image[None], Heatmap(below, 1), 0) is None
+
     def test_the_box_around_what_is_seen(self):
         image = np.zeros((5, 6, 3))
         assert image[box_of(image)].shape == image.shape

@@ -39,6 +39,17 @@ def test_the_images_of_a_patient_are_a_group_that_does_not_tell_the_name(
     assert archived.left_out == "", "the list is not a file that was left out"
 
 
+def test_the_list_may_be_written_in_capitals_and_its_letters_composed(tmp_path):
+    """As macOS stores names: a letter, then its dots."""
+    files = {f"gut_a\u0308/{n}.png": picture(n) for n in (1, 2)} | {"b/1.png": picture(3)}
+    rows = "image,patient\ngut_\u00e4/1.png,A\ngut_\u00e4/2.png,A\nb/1.png,B\n"
+    archived = ArchivedFolder(zipped(files | {"Patients.CSV": rows.encode()}))
+    on_disk(tmp_path, files | {"Patients.CSV": rows.encode()})
+    for table in (folder.read(tmp_path), archived.table):
+        assert sorted(table["patient"].value_counts()) == [1, 2]
+    assert archived.left_out == ""
+
+
 def test_a_list_above_the_folders_that_wrap_the_classes_counts_too(tmp_path):
     files = {f"set/{name}": data for name, data in IMAGES.items()}
     content = LIST.replace("b/", "set/b/").replace("m/", "set/m/").encode()

@@ -180,6 +180,13 @@ def test_an_area_is_measured_in_millimetres():
     assert measure([0, 1, 1, 0], [0, 0, 1, 1], np.full((2, 2), np.inf), None) is None
 
 
+def test_a_moving_picture_is_as_high_as_it_lies_in_the_body():
+    pixels = np.zeros((2, 30, 40, 3), np.uint8)
+    for scan in (Scan(pixels, spacing_mm=(0.2, 0.1)), Scan(pixels, pixel_ratio=2)):
+        image = Image.open(io.BytesIO(moving_picture(scan, WHOLE_BYTE, False)))
+        assert image.size == (40, 60)
+
+
 def test_the_area_of_a_line_that_crosses_itself():
     """A bow tie is two triangles of 50 x 25 / 2."""
     bow = [0, 50, 50, 0], [0, 50, 0, 50]

@@ -57,7 +57,8 @@ def read(folder: Path) -> pd.DataFrame:
 def patient_lists(folder: Path) -> list[Path]:
     """The lists of patients in a folder; the first is the one that counts."""
     places = dict.fromkeys((_without_wrapping(folder), folder))
-    return [place / FILE for place in places if (place / FILE).is_file()]
+    inside = (path for place in places for path in place.iterdir())
+    return [path for path in inside if path.name.casefold() == FILE and path.is_file()]
 
 
 def groups_of(table: pd.DataFrame) -> str | None:

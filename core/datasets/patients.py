@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 from pathlib import Path
 
 import pandas as pd
@@ -35,8 +36,8 @@ def with_patients(table: pd.DataFrame, listed: Path) -> pd.DataFrame:
     `listed` is the list's path. Its rows of other images count for nothing. Raises DatasetError,
     with a sentence, if it cannot be read, lacks an image, or tells two patients of one.
     """
-    above = str(listed).removesuffix(FILE)
-    names = table["path"].str.removeprefix(above).str.replace("\\", "/")
+    above = str(listed).removesuffix(listed.name)
+    names = table["path"].str.removeprefix(above).map(_written)
     patients = names.map(_listed(listed.read_bytes()))
     lacking = names[patients.isna()]
     if len(lacking):
@@ -48,12 +49,17 @@ def with_patients(table: pd.DataFrame, listed: Path) -> pd.DataFrame:
     return table.assign(group=first, patient=pd.factorize(patients)[0] + 1)
 
 
+def _written(path: str) -> str:
+    """A path as it is compared: computers separate folders and compose letters differently."""
+    return unicodedata.normalize("NFC", path).replace("\\", "/")
+
+
 def _listed(content: bytes) -> dict[str, str]:
     """Path of an image -> what its patient is called."""
     told: dict[str, str] = {}
     for row in _rows(content):
         image, patient = (row[name].strip() for name in _COLUMNS)
-        image = image.replace("\\", "/").removeprefix("./")
+        image = _written(image).removeprefix("./")
         if patient and told.setdefault(image, patient) != patient:
             raise DatasetError(f"{FILE} tells two patients of {image}. Leave one of them.")
     return told

@@ -67,6 +67,8 @@ def trial(
     outlined = classifier.recipe.preprocessing.outlined
     box = box_of(image) if outlined else np.s_[:, :]
     values = heatmap.resized(*image.shape[:2])[box]
+    if not values.any():  # it lies where the system sees nothing
+        return None
 
     def curve(map_: np.ndarray) -> np.ndarray:
         return deletion_curve(classifier, image, _places(map_, image, box), target, LEVELS)

@@ -15,6 +15,7 @@ from safetensors.numpy import save
 
 from core.checkpoints import (
     CHECKPOINTS,
+    METRICS,
     RUNS,
     WEIGHTS,
     Checkpoint,
@@ -240,6 +241,6 @@ def _measured(
 def _told(recipe: OutlineRecipe, metrics: dict) -> dict[str, bytes]:
     """The figures for programs and for people."""
     return {
-        "metrics.json": json.dumps(metrics, indent=1, sort_keys=True, allow_nan=False).encode(),
+        METRICS: json.dumps(metrics, indent=1, sort_keys=True, allow_nan=False).encode(),
         "card.md": card.render(recipe, metrics).encode(),
     }

@@ -17,6 +17,7 @@ from core import card
 from core.checkpoints import (
     EXPLANATIONS,
     MANIFEST,
+    METRICS,
     RELATIVES,
     REMEMBERED,
     SCORE_CAM_AGREEMENT,
@@ -196,7 +197,7 @@ def _derived(recipe: Recipe, predictions: pd.DataFrame, pretrained: bool) -> dic
     metrics = {protocol: evaluate_run(rows, recipe) for protocol, rows in by_protocol}
     return {
         "recipe.toml": tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True)).encode(),
-        "metrics.json": json.dumps(metrics, indent=1, sort_keys=True, allow_nan=False).encode(),
+        METRICS: json.dumps(metrics, indent=1, sort_keys=True, allow_nan=False).encode(),
         "card.md": card.render(recipe, metrics, pretrained).encode(),
     }
 
