@@ -54,7 +54,10 @@ def resized_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
     """A mask, bool (H, W), in another size: bool (height, width).
 
     It stays where it lies on its picture; OpenCV's plain INTER_NEAREST would move it by half a
-    pixel."""
+    pixel.
+    """
+    if mask.shape == (height, width):
+        return mask
     exact = cv2.INTER_NEAREST_EXACT
     return cv2.resize(mask.astype(np.uint8), (width, height), interpolation=exact).astype(bool)
 

@@ -18,7 +18,7 @@ from core.evaluation.neighbours import nearest
 from core.recipe import Recipe
 from core.recipes import load_recipe
 from pages._maps import see
-from pages._shared import MAX_SYSTEMS, checkpoint, classifier, version
+from pages._shared import MAX_SYSTEMS, checkpoint, classifier, of_system, version
 from pages._tables import rows_of
 from pages._test_images import as_item
 from pages._views import View
@@ -84,7 +84,7 @@ def choose(systems: tuple[str, ...]) -> Question:
         "evidence of how good a system is.",
     ):
         return Question(recipe_id, now, PHANTOMS, shipped["protocol"], shipped["seed"])
-    runs = _runs(recipe_id, now)
+    runs = _runs(recipe_id)
     protocols = [name for name in SPLIT_TITLES if name in runs]
     protocol = st.segmented_control(
         "Split",
@@ -116,14 +116,11 @@ def knows_phantoms(recipe: Recipe) -> bool:
 @st.cache_resource(max_entries=2 * MAX_SYSTEMS, show_spinner=False)
 def judged(question: Question) -> Judged:
     """The test images of the run. Raises CheckpointError or EvaluationError."""
-    recipe, run = (
-        question.recipe,
-        _run(question, _predictions(question.recipe_id, question.version)),
-    )
+    recipe, run = question.recipe, _run(question, _predictions(question.recipe_id))
     validation = run[run["split"] == "validation"]
     fitted = fit(validation, recipe.classes, recipe.malignant_classes)
     if question.synthetic:
-        return judge(_answered_phantoms(question.recipe_id, question.version), recipe, fitted)
+        return judge(_answered_phantoms(question.recipe_id), recipe, fitted)
     relatives = _run(question, checkpoint(question.recipe_id).relatives())
     return judge(run, recipe, fitted, relatives)
 
@@ -159,7 +156,7 @@ def similar(question: Question, row) -> pd.DataFrame:
 
     Raises DatasetError, CheckpointError or EvaluationError.
     """
-    rows, features = _trained_on(question.recipe_id, question.version)
+    rows, features = _trained_on(question.recipe_id)
     pooled = see(view_of(question, row)).features.mean(axis=(1, 2))  # as those trained on
     found, similarity = nearest(pooled, features, NEIGHBOURS)
     table = rows.loc[found[0], ["image_id", "label", "group"]]
@@ -172,12 +169,12 @@ def training_pictures(question: Question) -> dict[str, object]:
     return rows_of(dataset) if find_folder(dataset) else {}
 
 
-def _runs(recipe_id: str, version: int) -> dict[str, list[int]]:
-    known = _predictions(recipe_id, version).groupby("protocol")["seed"]
+def _runs(recipe_id: str) -> dict[str, list[int]]:
+    known = _predictions(recipe_id).groupby("protocol")["seed"]
     return {protocol: sorted(map(int, seeds.unique())) for protocol, seeds in known}
 
 
-@st.cache_resource(max_entries=2 * MAX_SYSTEMS, show_spinner=False)
+@of_system()
 def _predictions(recipe_id: str, version: int) -> pd.DataFrame:
     return checkpoint(recipe_id).predictions()
 
@@ -187,7 +184,7 @@ def _run(question: Question, known: pd.DataFrame) -> pd.DataFrame:
     return known[(known["protocol"] == question.protocol) & (known["seed"] == question.seed)]
 
 
-@st.cache_resource(max_entries=MAX_SYSTEMS, show_spinner="Asking the system about the phantoms …")
+@of_system(max_entries=MAX_SYSTEMS, show_spinner="Asking the system about the phantoms …")
 def _answered_phantoms(recipe_id: str, version: int) -> pd.DataFrame:
     """Predictions of the shipped weights, as of a run that was tested on phantoms."""
     system = classifier(recipe_id)
@@ -196,7 +193,7 @@ def _answered_phantoms(recipe_id: str, version: int) -> pd.DataFrame:
     shares, pooled = answers(
         system, [lambda row=row: (read_pixels(row), read_mask(row)) for row in rows]
     )
-    _, similarity = nearest(pooled, _trained_on(recipe_id, version)[1], 1)
+    _, similarity = nearest(pooled, _trained_on(recipe_id)[1], 1)
     table = pd.DataFrame(rows)[["image_id", "label", "group"]]
     table = table.assign(split="test", similarity=similarity[:, 0])
     return table.assign(**dict(zip(classes, shares.T, strict=True)))
@@ -208,6 +205,6 @@ def _phantom_rows() -> dict[str, object]:
     return {row.image_id: row for row in table.itertuples(index=False)}
 
 
-@st.cache_resource(max_entries=MAX_SYSTEMS, show_spinner=False)
+@of_system(max_entries=MAX_SYSTEMS)
 def _trained_on(recipe_id: str, version: int) -> tuple[pd.DataFrame, np.ndarray]:
     return checkpoint(recipe_id).training_images()

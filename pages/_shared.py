@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 
 import streamlit as st
@@ -31,25 +33,52 @@ NO_SYSTEM = (
 _log = logging.getLogger("lesionlens")
 
 
-def checkpoint(recipe_id: str) -> Checkpoint:
-    """The checkpoint of a system, as it lies there now: a command may add to it, or train it again,
-    while the server runs. Raises CheckpointError."""
-    return _checkpoint(recipe_id, version(recipe_id))
-
-
-@st.cache_resource(max_entries=2 * MAX_SYSTEMS, show_spinner=False)
-def _checkpoint(recipe_id: str, changed: int) -> Checkpoint:
-    return open_checkpoint(recipe_id)
-
-
 def version(recipe_id: str) -> int:
     """Tells what a system is now from what it was: when its manifest was written, in ns; 0 without
     one. What is kept of a system's answers is kept under it."""
     return _written(CHECKPOINTS / recipe_id)
 
 
+def of_system(**limits) -> Callable:
+    """Remember a function of a system and its version, ``f(recipe_id, version)``, which is called
+    ``f(recipe_id)``: a command may add to a system, or train it again, while the server runs.
+
+    ``limits`` are those of ``st.cache_resource``.
+    """
+
+    def decorate(function: Callable) -> Callable:
+        settings = {"max_entries": 2 * MAX_SYSTEMS, "show_spinner": False, **limits}
+        kept = st.cache_resource(**settings)(function)
+
+        @wraps(function)
+        def current(recipe_id: str):
+            return kept(recipe_id, version(recipe_id))
+
+        return current
+
+    return decorate
+
+
+@of_system()
+def checkpoint(recipe_id: str, version: int) -> Checkpoint:
+    """The checkpoint of a system. Raises CheckpointError."""
+    return open_checkpoint(recipe_id)
+
+
+@of_system()
+def guard(recipe_id: str, version: int) -> Guard:
+    """What tells whether a scan is like a system's training images. Raises CheckpointError."""
+    return load_guard(checkpoint(recipe_id))
+
+
+@of_system()
+def conformal(recipe_id: str, version: int) -> Conformal:
+    """The prediction sets of a system. Raises CheckpointError."""
+    return of_checkpoint(checkpoint(recipe_id))
+
+
 def outliner_version() -> int:
-    """The same of the network that proposes outlines."""
+    """As ``version``, of the network that proposes outlines."""
     return _written(CHECKPOINTS / FOLDER / BUSI_UNET)
 
 
@@ -69,26 +98,6 @@ def classifier(recipe_id: str):
 def _classifier(recipe_id: str, parts: tuple, _checkpoint: Checkpoint):
     """``parts``: the hashes of what it is made of, weights and temperature."""
     return _checkpoint.load()
-
-
-def guard(recipe_id: str) -> Guard:
-    """What tells whether a scan is like a system's training images. Raises CheckpointError."""
-    return _guard(recipe_id, version(recipe_id))
-
-
-@st.cache_resource(max_entries=2 * MAX_SYSTEMS, show_spinner=False)
-def _guard(recipe_id: str, changed: int) -> Guard:
-    return load_guard(checkpoint(recipe_id))
-
-
-def conformal(recipe_id: str) -> Conformal:
-    """The prediction sets of a system. Raises CheckpointError."""
-    return _conformal(recipe_id, version(recipe_id))
-
-
-@st.cache_resource(max_entries=2 * MAX_SYSTEMS, show_spinner=False)
-def _conformal(recipe_id: str, changed: int) -> Conformal:
-    return of_checkpoint(checkpoint(recipe_id))
 
 
 def outliner() -> Outliner:

@@ -9,7 +9,7 @@ from core.png import png
 from core.recipes import load_recipe
 from pages._outlines import outline_of
 from pages._scans import Item, item_of
-from pages._shared import MAX_SYSTEMS, checkpoint, version
+from pages._shared import checkpoint, of_system
 from pages._tables import rows_of
 from pages._views import Outline
 
@@ -25,7 +25,7 @@ def held_out(recipe_id: str) -> dict:
 
     Raises CheckpointError or DatasetError.
     """
-    splits = _splits(recipe_id, version(recipe_id))
+    splits = _splits(recipe_id)
     rows = rows_of(load_recipe(recipe_id).data.dataset)
     return {name: row for name, row in rows.items() if splits.get(name) == "test"}
 
@@ -34,11 +34,11 @@ def was_seen(recipe_id: str, item: Item) -> bool:
     """Whether a system was trained or calibrated on this image of a data set."""
     dataset, image_id = item.image or (None, None)
     return dataset == load_recipe(recipe_id).data.dataset and (
-        _splits(recipe_id, version(recipe_id)).get(image_id) in ("train", "validation")
+        _splits(recipe_id).get(image_id) in ("train", "validation")
     )
 
 
-@st.cache_resource(max_entries=2 * MAX_SYSTEMS, show_spinner=False)
+@of_system()
 def _splits(recipe_id: str, version: int) -> dict[str, str]:
     """Image id -> the part it had in the making of the shipped weights."""
     run = checkpoint(recipe_id).shipped_run()

@@ -93,8 +93,9 @@ def judge_own(
     done = 0.0 if known else _AUDITED
     known = known or audit(mine, read_pixels, lambda share: progress(done * share))
     readable = mine[mine["image_id"].isin(known.groups.index)]
+    _, trained = checkpoint.training_images()
     answers, unread = _answers(
-        checkpoint, classifier, readable, lambda share: progress(done + (1 - done) * share)
+        checkpoint, classifier, trained, readable, lambda share: progress(done + (1 - done) * share)
     )
     if answers.empty:
         raise DatasetError("None of the images can be read. Save them as PNG and try again.")
@@ -108,7 +109,7 @@ def judge_own(
         evaluate(answers, checkpoint.recipe.classes),
         _at_point(checkpoint, answers),
         (float(unlike.mean()), float(low[0]), float(high[0])),
-        len(checkpoint.training_images()[0]),
+        len(trained),
         (*others, *(f"{name}: {sentence}" for name, sentence in problems.items())),
     )
 
@@ -172,11 +173,15 @@ def classes_named(labels: Iterable[str], recipe: Recipe) -> dict[str, str]:
 
 
 def _answers(
-    checkpoint: Checkpoint, classifier: Classifier, table: pd.DataFrame, progress: Progress
+    checkpoint: Checkpoint,
+    classifier: Classifier,
+    trained: np.ndarray,
+    table: pd.DataFrame,
+    progress: Progress,
 ) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Rows of ``External.answers`` but for the group, and why some images have none."""
+    """Rows of ``External.answers`` but for the group, and why some images have none. ``trained``
+    are the features of the training images."""
     guard, classes = load_guard(checkpoint), checkpoint.recipe.classes
-    _, trained = checkpoint.training_images()
     rows, unread = [], {}
     for first in range(0, len(table), BATCH):
         seen = {}
