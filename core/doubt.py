@@ -23,16 +23,16 @@ def doubt(
     """
     unlike = likeness.sentence if likeness and likeness.level != "like" else None
     lacking = recipe.preprocessing.outlined and not outlined
-    return _told(flaw, contradiction(modality, recipe.modality), lacking and NO_REGION, unlike)
+    return told(flaw, contradiction(modality, recipe.modality), lacking and NO_REGION, unlike)
 
 
 def doubt_in(findings: Findings) -> str | None:
-    """The same of a scan that was examined."""
+    """The same of a scan that was examined, and which slices of it are missing."""
     unlike = findings.guard if findings.guard_level != "like" else None
     lacking = findings.needs_region and findings.region is None
-    return _told(findings.warning, lacking and NO_REGION, unlike)
+    return told(findings.gap, findings.warning, lacking and NO_REGION, unlike)
 
 
-def _told(*reasons: str | bool | None) -> str | None:
+def told(*reasons: str | bool | None) -> str | None:
     """The reasons that there are, one after the other."""
     return " ".join(filter(None, reasons)) or None

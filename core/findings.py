@@ -58,8 +58,9 @@ class Findings:
     ``guard`` is the guard's sentence,
     ``warning`` that of a header which contradicts the system. ``spread``: lowest and highest
     probability of the likeliest class over the scan and changed copies, with what was changed in
-    ``spread_note``. ``spacing_mm``, ``aspect`` and ``text_risk`` as in ``Scan``. ``synthetic``: no
-    patient's. ``name`` is the file's name, only if the user wants it told. ``made_at`` is aware.
+    ``spread_note``. ``spacing_mm``, ``aspect``, ``text_risk`` and ``gap`` as in ``Scan``.
+    ``synthetic``: no patient's. ``name`` is the file's name, only if the user wants it told.
+    ``made_at`` is aware.
     """
 
     opinion: Opinion
@@ -86,6 +87,7 @@ class Findings:
     spacing_mm: tuple[float, float] | None = None
     aspect: float = 1.0
     text_risk: str | None = None
+    gap: str | None = None
     synthetic: bool = False
     name: str | None = None
     made_at: datetime = field(default_factory=lambda: datetime.now(UTC))

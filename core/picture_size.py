@@ -1,4 +1,4 @@
-"""Pictures made smaller, never larger."""
+"""Pictures made smaller, and with pixels as high as wide."""
 
 from __future__ import annotations
 
@@ -16,3 +16,11 @@ def shrunk(pixels: np.ndarray, largest: int) -> np.ndarray:
     """A scan, uint8 (H, W, 3), made smaller until no side is above ``largest``."""
     size = size_within(*pixels.shape[:2], largest)
     return cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA)
+
+
+def square(pixels: np.ndarray, aspect: float) -> np.ndarray:
+    """A scan, uint8 (H, W, 3), whose pixels are ``aspect`` times as high as wide, as it lies in the
+    body: the side that is too short is made longer."""
+    height, width = pixels.shape[:2]
+    size = (round(width * max(1, 1 / aspect)), round(height * max(1, aspect)))
+    return pixels if aspect == 1 else cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)

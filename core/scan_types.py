@@ -77,6 +77,8 @@ class Scan:
     data in the file that tell of a person, such as "name", never the data; ``text_risk``: why the
     picture itself may show such data, or None. ``dicom``: whether it came from DICOM.
     ``pixel_ratio``: height over width of a pixel where the file tells that and no millimetres.
+    ``files``: of a series, the number of each frame's file, from 0; ``gap``: which of its files
+    could not be read and have no frame, a sentence, or None.
     """
 
     pixels: np.ndarray
@@ -89,6 +91,8 @@ class Scan:
     text_risk: str | None = None
     dicom: bool = False
     pixel_ratio: float = 1.0
+    files: tuple[int, ...] = ()
+    gap: str | None = None
 
     def __post_init__(self) -> None:
         self.pixels.flags.writeable = False

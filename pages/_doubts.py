@@ -14,15 +14,23 @@ from pages import _shared as shared
 from pages._frame import plain, quiet
 from pages._keeping import keep
 from pages._maps import see
-from pages._scans import modality_of
+from pages._scans import Item, modality_of, scan_of
 from pages._test_images import was_seen
 from pages._views import View, needs_outline
 
 SEEN = "trained or calibrated with this very image; its answer here tells nothing of new scans."
 
 
+def show_gap(item: Item) -> None:
+    """Which slices of a series are missing, if any are."""
+    if gap := scan_of(item.digest, item.read).gap:
+        st.warning(plain(gap), icon=":material/layers_clear:")
+
+
 def show_doubts(views: Sequence[View]) -> None:
-    """What speaks against each system's answer."""
+    """What speaks against each system's answer to a scan."""
+    for item in dict.fromkeys(view.item for view in views):
+        show_gap(item)
     if seen := [view.recipe_id for view in views if was_seen(view.recipe_id, view.item)]:
         titles = ", ".join(plain(load_recipe(one).title) for one in seen)
         st.warning(f"**{titles}:** {SEEN}", icon=":material/history_edu:")

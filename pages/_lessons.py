@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from core.lessons import LESSONS, Scene, Step, Trial, trial
-from core.picture_size import shrunk
+from core.picture_size import shrunk, square
 from pages._keeping import keep
 from pages._maps import Question, answer, see
 from pages._shared import classifier
@@ -19,7 +21,7 @@ def lesson(key: tuple, question: Question, *, _view: View) -> tuple[Step, ...]:
     system, seen = classifier(_view.recipe_id), see(_view)
     scene = Scene(
         classifier=system,
-        pixels=shrunk(seen.pixels, LARGEST_SIDE),
+        pixels=_picture(_view),
         batch=seen.batch,
         features=seen.features,
         aim=str(question.aim),
@@ -38,4 +40,9 @@ def tried(key: tuple, question: Question, *, _view: View) -> Trial | None:
     if heatmap is None:
         return None
     target = system.recipe.classes.index(question.aim.name)
-    return trial(system, shrunk(seen.pixels, LARGEST_SIDE), seen.batch, heatmap, target)
+    return trial(system, _picture(_view), seen.batch, heatmap, target)
+
+
+def _picture(view: View) -> np.ndarray:
+    """What the system sees, as it lies in the body, small: uint8 (H, W, 3)."""
+    return shrunk(square(see(view).pixels, view.examined()[0].aspect), LARGEST_SIDE)

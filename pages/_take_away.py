@@ -126,6 +126,7 @@ def findings_of(
         warning=found.contradiction,
         abstention=found.abstention,
         text_risk=scan.text_risk,
+        gap=scan.gap,
         synthetic=item.synthetic,
         spacing_mm=scan.spacing_mm,
         aspect=scan.aspect,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from core.checkpoints import CheckpointError
-from core.doubt import doubt
+from core.doubt import doubt, told
 from core.mask_files import UNUSED
 from core.predict import classify_frames
 from core.recipes import load_recipe
@@ -35,9 +35,9 @@ _log = logging.getLogger("lesionlens")
 class Verdict:
     """What the table of scans says about one: probabilities, or why there are none.
 
-    ``warning``: why the probabilities are not to be relied on, if that is known; ``classes``: the
-    prediction set where none is; ``frames``: how many the scan has; the first was examined;
-    ``outlined``: whether it was seen within its masks.
+    ``warning``: why the probabilities are not to be relied on, if that is known, and which slices
+    are missing; ``classes``: the prediction set where it holds; ``frames``: how many the scan has;
+    the first was examined; ``outlined``: whether it was seen within its masks.
     """
 
     label: str | None = None
@@ -56,13 +56,14 @@ class Verdict:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """The first frame of a scan, uint8 (H, W, 3), the modality that its file names, and how many
-    frames there are; the outline in the masks that came with it, if the system needs one, and why
-    they were of no use, if they were not."""
+    """The first frame of a scan, uint8 (H, W, 3), the modality that its file names, how many frames
+    there are, and which are missing; the outline in the masks that came with it, if the system
+    needs one, and why they were of no use, if they were not."""
 
     pixels: np.ndarray
     modality: str | None
     frames: int
+    gap: str | None = None
     outline: Outline | None = None
     flaw: str | None = None
 
@@ -88,8 +89,8 @@ def verdict(item: Item, recipe_id: str) -> Verdict:
 
 def first_frame(item: Item, recipe_id: str) -> Frame:
     """The frame that stands for a scan in a system's table. Raises ScanError."""
-    pixels = scan_of(item.digest, item.read).pixels
-    seen = Frame(pixels[0], modality_of(item), len(pixels))
+    scan = scan_of(item.digest, item.read)
+    seen = Frame(scan.pixels[0], modality_of(item), len(scan.pixels), scan.gap)
     if not needs_outline(recipe_id):
         return seen
     try:
@@ -105,12 +106,12 @@ def judged(recipe_id: str, seen: Frame, shares: np.ndarray, features: np.ndarray
     """
     recipe, outlined = load_recipe(recipe_id), seen.outline is not None
     likeness = shared.guard(recipe_id).judge(features, seen.pixels)
-    warning = doubt(recipe, seen.modality, likeness, outlined, seen.flaw)
+    doubts = doubt(recipe, seen.modality, likeness, outlined, seen.flaw)
     return Verdict(
         recipe.classes[int(shares.argmax())],
         tuple(map(float, shares)),
-        warning=warning,
-        classes=None if warning else shared.conformal(recipe_id).classes_in(shares),
+        warning=told(seen.gap, doubts),
+        classes=None if doubts else shared.conformal(recipe_id).classes_in(shares),
         frames=seen.frames,
         outlined=outlined,
     )

@@ -27,6 +27,7 @@ from pages._assurance import (
     trust_in,
 )
 from pages._batch import batch_table, choose_item
+from pages._doubts import show_gap
 from pages._frame import guarded, plain, quiet, require_frame
 from pages._opinion import show_evidence, show_name, show_verdict
 from pages._region import Region, choose_region
@@ -163,6 +164,7 @@ def show_opinion(view: View, region: Region | None, answer, colour_map: str) -> 
     first = kept.opinion(view)
     found = assess(view, first, region)
     with answer:
+        show_gap(view.item)
         show_doubt(found)
         show_verdict(view, first, trust_in(view, first, region, found), found.abstention)
         place = show_assurance(found)

@@ -9,6 +9,7 @@ import base64
 import io
 import json
 import re
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -677,7 +678,8 @@ def test_a_dicom_is_answered_and_its_patient_is_not_named(page, system, caplog):
 
 def test_the_copy_has_lost_the_name():
     def item(data) -> _scans.Item:
-        return _scans.Item("a.dcm", "0", lambda: data, several=isinstance(data, list))
+        digest = sha256(repr(data).encode())
+        return _scans.Item("a.dcm", digest, lambda: data, several=isinstance(data, list))
 
     one, both = (
         _originals.deidentified(item(patient())),
@@ -879,6 +881,20 @@ def test_an_archive_is_a_batch_and_slices_are_one_volume(page, system):
     assert "not an image" in table["error"][2]
     page.selectbox(key="shown").select(1).run()
     assert next(one for one in page.slider if one.label == "Frame").max == 4
+
+
+def test_a_damaged_slice_takes_no_other_with_it(page, system):
+    first, third, second = slices(3)
+    files = {"1.dcm": first[:-4], "2.dcm": second, "3.dcm": third}
+    upload(page, **files, **{"b.tif": picture(230)})
+    gap = "Slice 1 of 3 of this series cannot be read and is left out."
+    assert gap in page.dataframe[0].value["error"][0]
+    assert gap in page.warning[0].value
+    assert next(one for one in page.slider if one.label == "Frame").max == 2
+    item = _scans.Item("a", "of all", lambda: list(files.values()), several=True)
+    assert [_originals.source_of(item, frame, named=True) for frame in (0, 1)] == [second, third]
+    copies = zipfile.ZipFile(io.BytesIO(_originals.deidentified(item)))
+    assert copies.namelist() == ["0001.dcm", "0002.dcm"]
 
 
 def test_an_archive_that_could_do_harm_is_a_sentence(page):

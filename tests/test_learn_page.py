@@ -7,14 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import streamlit as st
+from dicoms import dicom
 from streamlit.testing.v1 import AppTest
 
 from core.checkpoints import DEFAULT, list_trained
+from core.datasets.phantoms import phantom
 from core.explain import METHODS
 from core.lessons import LESSONS
+from core.picture_size import size_within
 from core.png import png
 from core.recipes import load_recipe
-from pages import _lessons
+from pages import _lessons, _views
+from pages._scans import item_of
 from tests.reading import words
 
 APP = Path(__file__).parents[1] / "app.py"
@@ -121,6 +125,16 @@ def test_a_scan_that_cannot_be_read_gets_a_sentence(page):
     ).run()
     assert not page.exception
     assert "damaged" in page.error[0].value
+
+
+def test_pictures_lie_as_in_the_body(page):
+    flat = phantom("benign", 4)[0][::2, :, 0]  # every other line of the scan
+    made = dicom(flat, PixelAspectRatio=["2", "1"])
+    page.file_uploader(key="learn upload").upload("flat.dcm", made).run()
+    assert not page.exception
+    shown = _lessons._picture(_views.View(item_of("flat.dcm", made), 0, FIRST))
+    height, width = 2 * flat.shape[0], flat.shape[1]
+    assert shown.shape[:2] == size_within(height, width, _lessons.LARGEST_SIDE)
 
 
 def test_a_photograph_gets_no_unmarked_lesson(page):

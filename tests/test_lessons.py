@@ -32,7 +32,7 @@ from core.lessons.grad_cam import contributions, without_features
 from core.lessons.score_cam import masked_scores
 from core.lessons.step import nothing
 from core.lessons.trial import box_of
-from core.picture_size import shrunk
+from core.picture_size import shrunk, square
 from core.preprocessing import scale, to_batch, to_pixels
 from core.recipe import Preprocessing
 
@@ -383,6 +383,11 @@ class TestDrawing:
     def test_scans_are_only_made_smaller(self):
         assert shrunk(self.GREY, 4).shape == (3, 4, 3)
         assert np.array_equal(shrunk(self.GREY, 400), self.GREY)
+
+    def test_pixels_become_square_without_losing_rows_or_columns(self):
+        assert square(self.GREY, 2).shape == (12, 8, 3)
+        assert square(self.GREY, 0.5).shape == (6, 16, 3)
+        assert square(self.GREY, 1) is self.GREY
 
 
 @pytest.mark.parametrize("value_range", ["byte", "unit", "signed", "imagenet"])

@@ -124,6 +124,14 @@ def test_overlays_are_saved_at_the_size_of_the_scan(folder, tmp_path, capsys):
     assert np.ptp(picture.astype(int), axis=-1).max() > 50  # colours over a grey scan
 
 
+def test_overlays_lie_as_in_the_body(tmp_path, capsys):
+    flat = phantom("benign", 4)[0][::2, :, 0]  # every other line of the scan
+    (tmp_path / "flat.dcm").write_bytes(dicom(flat, PixelAspectRatio=["2", "1"]))
+    main([str(tmp_path / "flat.dcm"), "--recipe", WHOLE, "--explain", str(tmp_path / "new")])
+    (saved,) = (tmp_path / "new").glob("*.png")
+    assert cv2.imread(str(saved)).shape[:2] == (2 * flat.shape[0], flat.shape[1])
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are text here")
 def test_names_that_are_long_or_no_text_stop_no_batch(folder, tmp_path, capsys):
     # What is written keeps 150 bytes of a name, without half a letter, and only what is text.
@@ -167,15 +175,7 @@ def test_of_several_frames_it_is_told_which_was_seen(folder, tmp_path, capsys):
 
 
 def test_folders_archives_and_series_are_answered_and_replayed(folder, tmp_path, capsys):
-    slices = [
-        dicom(
-            phantom("benign", number)[0][..., 0],
-            SeriesInstanceUID="1.2.3",
-            ImagePositionPatient=[0, 0, number],
-            ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
-        )
-        for number in range(2)
-    ]
+    slices = [dicom(phantom("benign", number)[0][..., 0], **at(number)) for number in range(2)]
     scans, records = tmp_path / "scans", tmp_path / "records"
     scans.mkdir()
     for name, data in zip("ba", slices, strict=True):
@@ -194,6 +194,30 @@ def test_folders_archives_and_series_are_answered_and_replayed(folder, tmp_path,
         assert main(["--replay", str(record), str(scans)]) == 0
         assert main(["--replay", str(record)]) == 2
         assert "Give the scan's file" in capsys.readouterr().err
+
+
+def test_a_damaged_slice_is_left_out_and_told(tmp_path, capsys):
+    whole = [dicom(phantom("benign", number)[0][..., 0], **at(number)) for number in range(3)]
+    paths = [tmp_path / f"{number}.dcm" for number in range(3)]
+    for path, data in zip(paths, [whole[0][:-4], *whole[1:]], strict=True):
+        path.write_bytes(data)
+    files, records = list(map(str, paths)), tmp_path / "records"
+    assert main([*files, "--recipe", WHOLE, "--manifest", str(records), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["frames"] == 2
+    assert "Slice 1 of 3 of this series cannot be read and is left out." in told["warning"]
+    assert main(["--recipe", WHOLE, "--json", files[1]]) == 0
+    assert json.loads(capsys.readouterr().out)["probabilities"] == told["probabilities"]
+    assert main(["--replay", str(next(records.iterdir())), *files]) == 0
+
+
+def at(position: float) -> dict:
+    """Elements of a slice of a series."""
+    return {
+        "SeriesInstanceUID": "1.2.3",
+        "ImagePositionPatient": [0, 0, position],
+        "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
+    }
 
 
 def test_a_second_run_replaces_nothing_that_the_first_saved(folder, tmp_path, capsys):

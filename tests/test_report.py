@@ -172,6 +172,7 @@ def test_the_calibrated_error_is_not_that_of_the_table(full):
         ({"guard_level": "unusual"}, "Unusual for this system", "caution"),
         ({"guard_level": "like"}, "Like the training images", "plain"),
         ({"text_risk": "the file says so"}, "Text in the picture", "caution"),
+        ({"gap": "Slice 2 of 3 is left out."}, "Slices that are missing", "caution"),
         ({}, "Outline", "plain"),
     ],
 )

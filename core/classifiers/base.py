@@ -53,9 +53,9 @@ class Classifier(ABC):
         """The logits that ``head`` gives, float32 (N, C), without the price of a gradient."""
         return self.head(features, 0, layer)[0]
 
-    @abstractmethod
     def logits(self, batch: np.ndarray) -> np.ndarray:
         """Class logits, float32 (N, C)."""
+        return self.logits_from(self.features(batch))
 
     def rough_features(self, batch: np.ndarray, layer: str | None = None) -> np.ndarray:
         """``features`` from a faster copy of the network, whose precision may be bfloat16's.
@@ -66,8 +66,8 @@ class Classifier(ABC):
         return self.features(batch, layer)
 
     def rough_logits(self, batch: np.ndarray) -> np.ndarray:
-        """``logits`` in the same way."""
-        return self.logits(batch)
+        """``logits`` in the same way; what follows the last layer is exact."""
+        return self.logits_from(self.rough_features(batch))
 
     def _layer(self, layer: str | None, *others: str) -> str:
         layer = layer or self.layers[-1]

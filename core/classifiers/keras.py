@@ -47,15 +47,9 @@ class KerasClassifier(Classifier):
             return self.logits(features)
         return self._function("from", layer)(tf.constant(features, tf.float32)).numpy()
 
-    def logits(self, batch: np.ndarray) -> np.ndarray:
-        return self._function("whole", "")(tf.constant(batch, tf.float32)).numpy()
-
     def rough_features(self, batch: np.ndarray, layer: str | None = None) -> np.ndarray:
         run = self._function("roughly to", self._layer(layer))
         return run(tf.constant(batch, tf.float32)).numpy()
-
-    def rough_logits(self, batch: np.ndarray) -> np.ndarray:
-        return self._function("roughly whole", "")(tf.constant(batch, tf.float32)).numpy()
 
     def _layer(self, layer: str | None, *others: str) -> str:
         """The stage that is, or holds, the layer."""
@@ -71,9 +65,7 @@ class KerasClassifier(Classifier):
                     "to": lambda: _trace(self._network.to_stage(layer)),
                     "from": lambda: _trace(self._network.from_stage(layer)),
                     "gradient from": lambda: self._trace_gradient(layer),
-                    "whole": lambda: _trace(self._network.model),
                     "roughly to": lambda: _trace(self._rough_network.to_stage(layer)),
-                    "roughly whole": lambda: _trace(self._rough_network.model),
                 }
                 self._functions[kind, layer] = build[kind]()
         return self._functions[kind, layer]
@@ -109,4 +101,6 @@ def _run_with_gradient(head, features, weights):
 def _concrete(function, tensors):
     """Trace for float32 inputs of these shapes, the batch length left open."""
     signature = [tf.TensorSpec([None, *tensor.shape[1:]], tf.float32) for tensor in tensors]
-    return tf.function(function, input_signature=signature).get_concrete_function()
+    # No autograph: nothing here branches on a tensor, and it would write a file for each function.
+    traced = tf.function(function, input_signature=signature, autograph=False)
+    return traced.get_concrete_function()

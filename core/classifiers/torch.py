@@ -49,17 +49,10 @@ class TorchClassifier(Classifier):
         with torch.inference_mode():
             return _to_numpy(self._answer(self._to_torch(features), layer))
 
-    def logits(self, batch: np.ndarray) -> np.ndarray:
-        return self.logits_from(batch, INPUT)
-
     def rough_features(self, batch: np.ndarray, layer: str | None = None) -> np.ndarray:
         layer = self._layer(layer)
         with torch.inference_mode():
             return _to_numpy(self._rough_network().forward_to(self._to_torch(batch), layer))
-
-    def rough_logits(self, batch: np.ndarray) -> np.ndarray:
-        with torch.inference_mode():
-            return _to_numpy(self._rough_network()(self._to_torch(batch)))
 
     def _answer(self, features: torch.Tensor, layer: str) -> torch.Tensor:
         """Logits of what leaves ``layer``."""

@@ -20,7 +20,7 @@ _NEEDED = (
     *("PhotometricInterpretation", "SOPInstanceUID"),
 )
 
-_UNREAD = "Slice {} of {} cannot be read. Leave its file out to see the others. {}"
+_GAP = "{} of this series cannot be read and {} left out. {}"
 _DIGITS = 3
 """Of millimetres: slices closer than that lie at one place."""
 
@@ -113,20 +113,24 @@ def read_series(files: Sequence[bytes]) -> Scan:
 
     Each keeps the windows it proposes; all share the one from their smallest to their largest
     value, padding apart, if the first proposes none. There are no millimetres if the files differ
-    in them.
-    Raises ScanError if a file cannot be read or the files do not go together.
+    in them. A file that cannot be read is left out, and the scan's ``gap`` tells.
+    Raises ScanError if none can be read or the files do not go together.
     """
     if len(files) > MAX_FRAMES:
         raise ScanError(TOO_MANY)
-    scans: list[Scan] = []
-    for number, data in enumerate(files, start=1):
+    read: dict[int, Scan] = {}
+    reasons: dict[int, ScanError] = {}
+    for index, data in enumerate(files):
         try:
-            scan = read_dicom(data)
+            read[index] = scan = read_dicom(data)
         except ScanError as error:
-            raise ScanError(_UNREAD.format(number, len(files), error)) from error
-        if scan.pixels.size // 3 * len(files) > MAX_PIXELS:
-            raise ScanError(TOO_LARGE)
-        scans.append(scan)
+            reasons[index] = error
+        else:
+            if scan.pixels.size // 3 * len(files) > MAX_PIXELS:
+                raise ScanError(TOO_LARGE)
+    if not read:
+        raise reasons[0]
+    scans = list(read.values())
     if any(one.pixels.shape != scans[0].pixels.shape for one in scans):
         raise ScanError("The files of this series differ in size. Choose them one by one.")
     overlays = [one.overlay for one in scans]
@@ -139,7 +143,21 @@ def read_series(files: Sequence[bytes]) -> Scan:
         overlay=None if any(one is None for one in overlays) else np.concatenate(overlays),
         personal=tuple(dict.fromkeys(kind for one in scans for kind in one.personal)),
         text_risk=next((one.text_risk for one in scans if one.text_risk), None),
+        files=tuple(read),
+        gap=_gap(reasons, len(files)),
     )
+
+
+def _gap(reasons: dict[int, ScanError], count: int) -> str | None:
+    """Which of the slices are left out, counted from 1, and why the first of them is."""
+    if not reasons:
+        return None
+    numbers = [str(index + 1) for index in reasons]
+    first = next(iter(reasons.values()))
+    if len(numbers) == 1:
+        return _GAP.format(f"Slice {numbers[0]} of {count}", "is", first)
+    listed = f"{', '.join(numbers[:-1])} and {numbers[-1]}"
+    return _GAP.format(f"Slices {listed} of {count}", "are", f"The first: {first}")
 
 
 def _joined(scans: list[Scan]) -> tuple[np.ndarray, Grey | None]:

@@ -28,12 +28,13 @@ import numpy as np
 from core import command
 from core.checkpoints import list_trained, open_chosen
 from core.classifiers.base import Classifier
-from core.doubt import doubt
+from core.doubt import doubt, told
 from core.findings import EvidenceMap, Findings, weights_of
 from core.gathering import File, Source, files_at, scan_in, sources_of
 from core.guard import Guard, load_guard
 from core.manifest import Manifest, ManifestError, manifest, read_manifest
 from core.mask_files import UNUSED, outline_in
+from core.picture_size import square
 from core.predict import Opinion, classify
 from core.recipe import Recipe
 from core.replay import replay
@@ -47,8 +48,8 @@ _STEM_BYTES = 150  # of the 255 that a file's name may have
 @dataclass(frozen=True, eq=False)
 class Answer:
     """What came of one scan: an opinion on its first frame, within ``outline`` bool (H, W) if the
-    system needs one and there is one, with a warning where it is not to be relied on; or the error
-    for which it was refused."""
+    system needs one and there is one, with a warning where it is not to be relied on or slices of
+    the scan are missing; or the error for which it was refused."""
 
     source: Source
     opinion: Opinion | None = None
@@ -73,8 +74,8 @@ def answer_files(
         else:
             likeness = guard.judge(opinion.features, opinion.pixels) if guard else None
             outlined = outline is not None
-            warning = doubt(classifier.recipe, scan.modality, likeness, outlined, flaw)
-            yield Answer(source, opinion, scan, outline, warning)
+            doubts = doubt(classifier.recipe, scan.modality, likeness, outlined, flaw)
+            yield Answer(source, opinion, scan, outline, told(scan.gap, doubts))
 
 
 def _outline(source: Source, scan: Scan, recipe: Recipe) -> tuple[np.ndarray | None, str | None]:
@@ -171,7 +172,7 @@ def _save_overlay(folder: Path, number: int, answer: Answer) -> None:
     opinion = answer.opinion
     explained = opinion.classes[opinion.target]
     name = f"{_stem(answer.source)} {opinion.recipe_id} {explained}.png"
-    picture = overlay(opinion.pixels, opinion.heatmap)
+    picture = overlay(square(opinion.pixels, answer.scan.aspect), opinion.heatmap)
     cv2.imencode(".png", picture[..., ::-1])[1].tofile(_unused(folder, number, name))
 
 
@@ -184,6 +185,7 @@ def _save_manifest(folder: Path, number: int, answer: Answer, checkpoint) -> Non
         weights_of(checkpoint),
         scan_digests=tuple(file.digest for file in answer.source.files),
         frames=len(answer.scan.pixels),
+        gap=answer.scan.gap,
         region=answer.outline,
         region_source="uploaded" if answer.outline is not None else None,
         maps=(EvidenceMap("grad-cam", opinion.heatmap),),

@@ -158,6 +158,8 @@ def _notes(findings: Findings) -> Iterator[Note]:
         yield Note("Proposed outline", PROPOSED, "caution")
     if findings.text_risk:
         yield Note("Text in the picture", f"{findings.text_risk.capitalize()}. {LOOK}", "caution")
+    if findings.gap:
+        yield Note("Slices that are missing", findings.gap, "caution")
     if findings.region is not None and not findings.needs_region:
         yield Note("Outline", UNUSED_REGION)
     if findings.prediction_set is not None:

@@ -315,6 +315,7 @@ def _algorithm(findings: Findings) -> sr.AlgorithmIdentification:
         "coverage of the prediction set": findings.coverage,
         "guard": findings.guard,
         "warning": findings.warning,
+        "missing slices": findings.gap,
         "intended use": INTENDED_USE,
     }
     return sr.AlgorithmIdentification(
