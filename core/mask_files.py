@@ -1,14 +1,15 @@
 """Masks that lie beside scans, told by their names, and the outline that is in them.
 
 As in BUSI: `1_mask.png` lies beside `1.png`, and where there are several lesions also
-`1_mask_1.png` and so on.
+`1_mask_1.png` and so on. Or they lie in a folder of their own: `masks/1.png` beside `1.png` or
+`images/1.png`.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -20,6 +21,8 @@ MASK_NAME = re.compile(r"(?P<image>.+)_mask(?:_\d+)?", re.IGNORECASE)
 BRIGHT = 128
 """Of 0..255: what is at least as bright lies inside the lesion, if a mask has more than two
 values."""
+_BESIDE_MASKS = ("", "images/", "Images/", "image/", "Image/")
+"""Where the scans of a folder of masks lie, from the folder above it."""
 EMPTY = (
     "Nothing in the mask is bright, so that it outlines nothing. Save it white inside the lesion "
     "and black outside."
@@ -37,21 +40,41 @@ _OTHER_FRAMES = (
 def masks_beside(names: Sequence[str]) -> dict[int, list[int]]:
     """Number of a scan among files -> the numbers of its masks.
 
-    ``names`` may be paths; a scan and its mask lie in one folder, and may end differently. A mask
-    without its scan is a picture like any other.
+    ``names`` may be paths; a scan and its mask may end differently. A mask without its scan is a
+    picture like any other.
 
     >>> masks_beside(["a/1.png", "a/1_mask_1.png", "a/1_mask.png", "b/1_mask.png", "2.dcm"])
     {0: [1, 2]}
+    >>> masks_beside(["images/1.png", "masks/1.tif", "a/2.png", "a/Masks/2_mask.png"])
+    {0: [1], 2: [3]}
     """
     scans: dict[str, list[int]] = defaultdict(list)
     for index, name in enumerate(names):
         scans[_without_ending(name)].append(index)
     found: dict[int, list[int]] = defaultdict(list)
     for index, name in enumerate(names):
-        mask = MASK_NAME.fullmatch(_without_ending(name))
-        for scan in scans.get(mask["image"], ()) if mask else ():
-            found[scan].append(index)
+        for outlined in _outlined_by(_without_ending(name)):
+            for scan in scans.get(outlined, ()):
+                found[scan].append(index)
     return dict(found)
+
+
+def is_mask_folder(name: str) -> bool:
+    """Whether a folder of this name holds masks."""
+    return name.casefold() in ("mask", "masks")
+
+
+def _outlined_by(name: str) -> Iterator[str]:
+    """What the scan may be called whose mask this is, all without endings."""
+    folder, slash, own = name.rpartition("/")
+    mask = MASK_NAME.fullmatch(own)
+    if mask:
+        yield f"{folder}{slash}{mask['image']}"
+    last = folder.rpartition("/")[2]
+    if is_mask_folder(last):
+        above = folder.removesuffix(last)
+        for image in (own, mask["image"]) if mask else (own,):
+            yield from (f"{above}{place}{image}" for place in _BESIDE_MASKS)
 
 
 def _without_ending(name: str) -> str:

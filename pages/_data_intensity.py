@@ -22,10 +22,10 @@ from pages._keeping import KEPT
 
 REGIONS = {"Whole image": "mean", "Inside the lesion": "inside", "Outside the lesion": "outside"}
 WHAT_IS_MEASURED = (
-    "Intensity is grey divided by 255, of the pixels as the files have them, negatives "
-    "turned positive. It depends on the "
-    "gain of the scanner as much as on the tissue: a classifier that relies on it will fail on "
-    "other scanners."
+    "Intensity is grey divided by 255, of the pixels as the files have them, negatives turned "
+    "positive. Files of more than 8 bits are seen through a window, most of them through one of "
+    "their own: between such files it does not compare. It depends on the gain of the scanner as "
+    "much as on the tissue: a classifier that relies on it will fail on other scanners."
 )
 HEADINGS = {
     "label": "Class",

@@ -16,9 +16,9 @@ from pages._keeping import KEPT
 
 ALL, CONFLICTS, CROSSING = "All pairs", "Under two labels", "Across the split"
 WHAT_KINDS_MEAN = (
-    "**exact**: every pixel is the same. **copy**: the same picture, resaved, sharpened, brighter, "
-    "cropped or annotated. **turned**: a copy at another angle. **mirrored**: a copy as in a "
-    "mirror. **frame**: another frame of the same place."
+    "**exact**: every pixel is the same, as seen in 8 bits. **copy**: the same picture, resaved, "
+    "sharpened, brighter, cropped or annotated. **turned**: a copy at another angle. "
+    "**mirrored**: a copy as in a mirror. **frame**: another frame of the same place."
 )
 PER_PAGE = 4
 

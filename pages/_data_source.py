@@ -131,6 +131,7 @@ def is_local() -> bool:
 def measured(source: Source) -> Measurements:
     """Facts and histograms of every image, from memory or measured now, with a bar."""
     return _remembered(
+        source,
         (source.key, "measured"),
         "Measuring the images",
         lambda progress: measure(source.table, read_pixels, read_mask, progress),
@@ -140,6 +141,7 @@ def measured(source: Source) -> Measurements:
 def audited(source: Source) -> Audit:
     """The leakage audit, from memory or made now, with a bar."""
     return _remembered(
+        source,
         (source.key, "audited"),
         "Looking for copies",
         lambda progress: audit(source.table, read_pixels, progress),
@@ -153,6 +155,7 @@ def answered(source: Source, recipe_id: str) -> External:
     """
     known = audited(source)
     return _remembered(
+        source,
         (source.key, "answered", recipe_id, shared.version(recipe_id)),
         "Asking the system",
         lambda progress: judge_own(
@@ -200,7 +203,7 @@ def _read_folder(text: str) -> Source:
     path = Path(text).expanduser()
     table = folder.read(path)
     key = stamp(chain(table["path"], *table["masks"], folder.patient_lists(path)))
-    return Source(key, path.name, table, known_splits(table), remark=folder.left_beside(path))
+    return Source(key, path.name, table, known_splits(table), remark=folder.left_out(path))
 
 
 def _of_archive(upload) -> Source:
@@ -238,7 +241,9 @@ def _recalled(key: tuple):
         return None
 
 
-def _remembered(key: tuple, text: str, work: Callable):
+def _remembered(source: Source, key: tuple, text: str, work: Callable):
+    """What was kept under the key, or comes of the work now; it is not kept if files were taken
+    away meanwhile, since they may come back as they were."""
     found = _recalled(key)
     if found is not None:
         return found
@@ -254,7 +259,12 @@ def _remembered(key: tuple, text: str, work: Callable):
 
     found = work(progress)
     place.empty()
-    return _kept(key, found)
+    return _kept(key, found) if _are_there(source.table["path"]) else found
+
+
+def _are_there(paths: pd.Series) -> bool:
+    """Whether all images are that are files of their own, not of an archive, nor drawn."""
+    return all(Path(one).is_file() for one in paths if Path(one).is_absolute())
 
 
 def show_unreadable(problems: dict[str, str]) -> None:

@@ -30,11 +30,13 @@ def version(dataset_id: str) -> str:
 
 
 def stamp(files: Iterable[Path | str]) -> str:
-    """Hash of the names, sizes and times of files."""
+    """Hash of the names, sizes and times of files: of their content, and of what is known of them,
+    such as who may read them."""
     digest = hashlib.sha256()
     for file in files:
         status = Path(file).stat()
-        digest.update(os.fsencode(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n"))
+        times = f"{status.st_mtime_ns}\0{status.st_ctime_ns}"
+        digest.update(os.fsencode(f"{file}\0{status.st_size}\0{times}\n"))
     return digest.hexdigest()
 
 

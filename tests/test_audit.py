@@ -118,6 +118,28 @@ def test_phantoms_are_not_each_others_copies():
     assert find_turned(names, [square(scan(seed)[..., 0]) for seed in range(40)]).empty
 
 
+def on_screen(image: np.ndarray, number: int) -> np.ndarray:
+    """A picture in a scanner's screen, whose date and settings change."""
+    screen = np.zeros((400, 560, 3), np.uint8)
+    screen[40:360, 60:480] = cv2.resize(image, (420, 320))
+    font, white = cv2.FONT_HERSHEY_SIMPLEX, (255, 255, 255)
+    cv2.putText(screen, f"BREAST L12-5  {number + 10}.10.2024", (60, 22), font, 0.5, white)
+    for row, name in enumerate(("Gn", "DR", "FR", "D", "MI", "TI", "P", "F")):
+        told = f"{name} {10 + (7 * number + row) % 89}"
+        cv2.putText(screen, told, (488, 60 + 28 * row), font, 0.45, white)
+    for row in range(40, 360, 20):
+        cv2.line(screen, (52, row), (58, row), white)
+    return screen
+
+
+def test_what_a_scanner_draws_around_every_scan_makes_no_copies():
+    images = {str(n): on_screen(scan(n), n) for n in range(15)}
+    assert len(set(audit_of(images).groups)) == 15
+    images["cropped"] = on_screen(scan(3)[:, 10:], 20)
+    [pair] = audit_of(images).pairs.itertuples()
+    assert (pair.a, pair.b, pair.kind) == ("3", "cropped", COPY)
+
+
 def test_a_chain_of_changes_is_one_group_and_its_two_labels_a_conflict():
     images = {
         "a": scan(1),
@@ -139,6 +161,12 @@ def test_few_blank_and_broken_images_are_no_error():
     found = audit_of({"a": None, "b": scan(1), "c": scan(1)})
     assert found.unreadable == {"a": "It is broken."}
     assert found.groups.to_dict() == {"b": "b", "c": "b"}
+
+
+def test_where_no_image_can_be_read_no_split_leaks():
+    none = audit_of({"a": None, "b": None})
+    sides = pd.DataFrame({"half": ["train", "test"]}, index=["a", "b"])
+    assert crossings(none, sides)[["images", "groups", "leaked"]].iloc[0].tolist() == [0, 0, 0]
 
 
 def test_crossings_by_hand():

@@ -28,6 +28,7 @@ from pages import _data_intensity, _data_leakage, _data_source, _data_system
 from pages._data_browse import add_flags, select
 from pages._data_overview import show_splits, summary
 from pages._data_source import Source
+from pages._frame import UNEXPECTED
 from pages._tables import stamp
 from tests.reading import words
 
@@ -154,15 +155,20 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_shown(page):
 
 
 @pytest.mark.parametrize(
-    "data",
-    [b"PK\x03\x04 nothing", zipped({"../x/1.png": b"x"}), zipped({"a.txt": b"x"})],
+    ("data", "sentence"),
+    [
+        (b"PK\x03\x04 nothing", "is damaged"),
+        (zipped({"../x/1.png": b"x"}), "leads out of it"),
+        (zipped({"a.txt": b"x"}), "a folder for each class"),
+    ],
     ids=["damaged", "leads out", "no images"],
 )
-def test_a_bad_archive_gets_one_sentence(page, data):
+def test_a_bad_archive_gets_one_sentence(page, data, sentence):
     upload(page, data)
     assert not page.exception
     assert len(page.error) == 1
-    assert page.error[0].value.endswith((".", "in them\\."))
+    assert page.error[0].value != UNEXPECTED
+    assert sentence in page.error[0].value
 
 
 def test_a_folder_of_this_computer_is_read_where_server_and_browser_are_one(page, tmp_path):
@@ -208,6 +214,20 @@ def test_a_folder_may_change_while_it_is_looked_at(page, tmp_path):
     page.run()
     assert not page.exception and not page.error and "7 images" in words(page)
     assert page.dataframe[0].value["Images"].tolist() == [4, 3]
+
+
+def test_images_that_were_away_are_looked_at_again(page, tmp_path):
+    for name, data in folder_of_classes().items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    page.text_input(key="data folder").set_value(str(tmp_path)).run()
+    st.cache_resource.clear()
+    (tmp_path / "test").rename(tmp_path / "away")
+    page.run()
+    assert page.expander[0].label == "2 images cannot be read"
+    (tmp_path / "away").rename(tmp_path / "test")
+    page.run()
+    assert not page.expander
 
 
 def test_the_stamp_of_files_changes_with_them(tmp_path):

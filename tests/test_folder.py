@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import os
 import stat
 import zipfile
 from pathlib import Path
@@ -119,14 +120,55 @@ STRAYS = {
 }
 
 
+@pytest.mark.parametrize("pictures", ["", "images/"])
+@pytest.mark.parametrize("ending", ["", "_mask"])
+def test_masks_in_a_folder_of_their_own_outline_the_images(tmp_path, pictures, ending):
+    files = {f"{label}/{pictures}{n}.png": picture(n) for label in "xy" for n in (1, 2)}
+    files |= {f"x/masks/1{ending}.png": box(), "y/Masks/2.bmp": box(), "y/masks/3.png": box()}
+    table = folder.read(on_disk(tmp_path, files))
+    assert table["image_id"].tolist() == [f"{k}/{pictures}{n}" for k in "xy" for n in (1, 2)]
+    assert table["masks"].map(len).tolist() == [1, 0, 0, 1]
+    assert read_mask(table.iloc[0]).sum() == 5 * 10
+    packed = ArchivedFolder(zipped(files)).table
+    assert packed["masks"].map(len).tolist() == [1, 0, 0, 1]
+
+
+def test_folders_in_upper_and_lower_case_are_one_class(tmp_path):
+    files = {f"{name}/1.png": picture(1) for name in ("test/x", "test/y", "train/X", "train/Y")}
+    table = folder.read(on_disk(tmp_path, files))
+    assert table["label"].tolist() == ["x", "y", "x", "y"]
+
+
+def test_a_name_that_is_no_text_is_a_sentence(tmp_path):
+    on_disk(tmp_path, PLAIN)
+    (tmp_path / "benign" / os.fsdecode(b"caf\xe9.png")).write_bytes(picture(1))
+    with pytest.raises(DatasetError, match=r"caf\\udce9.png is not text in UTF-8. Rename"):
+        folder.read(tmp_path)
+
+
+def test_a_mask_that_outlines_nothing_or_another_picture_is_told(tmp_path):
+    labels = cv2.imencode(".png", np.arange(600, dtype=np.uint8).reshape(20, 30) % 3)[1].tobytes()
+    small = cv2.imencode(".png", np.full((10, 10), 255, np.uint8))[1].tobytes()
+    half = cv2.imencode(".png", np.full((10, 15), 255, np.uint8))[1].tobytes()
+    masks = {"x/1_mask.png": labels, "x/2_mask.png": small, "y/3_mask.png": half}
+    files = {name.replace("_mask", ""): picture(1) for name in masks} | masks
+    first, second, third = folder.read(on_disk(tmp_path, files)).itertuples()
+    with pytest.raises(DatasetError, match="1_mask.png: Nothing in the mask is bright"):
+        read_mask(first)
+    with pytest.raises(DatasetError, match="2_mask.png is 10 x 10 pixels .* its image 30 x 20"):
+        read_mask(second)
+    assert read_mask(third).all()
+
+
 def test_images_beside_the_folders_of_the_classes_are_counted_where_they_lie(tmp_path):
     told = "3 images left out, in no folder of a class: 1 at the top, 2 in train."
     files = {f"set/{name}": data for name, data in SPLIT.items()} | STRAYS
-    assert folder.left_beside(on_disk(tmp_path / "strays", files)) == told
+    told = f"1 file left out, of a kind that is not read here. {told}"
+    assert folder.left_out(on_disk(tmp_path / "strays", files)) == told
     kept = ArchivedFolder(zipped(files))
-    assert kept.left_out == f"2 files left out, of a kind that is not read here. {told}"
+    assert kept.left_out == told
     assert len(kept.table) == len(SPLIT) + 1
-    assert folder.left_beside(on_disk(tmp_path / "none", SPLIT)) == ""
+    assert folder.left_out(on_disk(tmp_path / "none", SPLIT)) == ""
 
 
 @pytest.mark.parametrize("files", [{}, {"1.png": picture(1)}, {"x/1.png": picture(1)}])

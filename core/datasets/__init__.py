@@ -26,7 +26,7 @@ from core.datasets import (
     ultrasound_9016,
 )
 from core.datasets.base import DatasetError, DatasetReader, read_frame
-from core.mask_files import inside
+from core.mask_files import EMPTY, inside
 from core.preprocessing import resized_mask
 from core.scan_types import ScanError
 
@@ -102,15 +102,30 @@ def read_mask(row) -> np.ndarray | None:
     """Lesion mask of a table row (anything with .path and .masks), bool (H, W), the size of the
     image; several masks are united. None if the dataset has no mask for this image.
 
-    Raises DatasetError naming the file if one cannot be read.
+    Raises DatasetError naming the file if one cannot be read, is neither black nor bright anywhere,
+    or is of other proportions than the image.
     """
     if row.path.startswith(_PHANTOM):
         return _phantom(row.path)[1]
     if not row.masks:
         return None
-    height, width = _frame(row.path).shape[:2]
-    parts = [resized_mask(inside(_frame(path)), height, width) for path in row.masks]
-    return np.logical_or.reduce(parts)
+    size = _frame(row.path).shape[:2]
+    return np.logical_or.reduce([_outline(path, *size) for path in row.masks])
+
+
+def _outline(path: str, height: int, width: int) -> np.ndarray:
+    """What a mask outlines of an image of this size, bool (height, width). Raises DatasetError."""
+    mask = _frame(path)
+    found = inside(mask)
+    if mask.any() and not found.any():
+        raise DatasetError(f"{path}: {EMPTY}")
+    if abs(mask.shape[0] * width - mask.shape[1] * height) > max(height, width):
+        size = f"{width} x {height}", f"{mask.shape[1]} x {mask.shape[0]}"
+        raise DatasetError(
+            f"The mask {path} is {size[1]} pixels wide and high, its image {size[0]}. Save the "
+            "mask with the size of the image."
+        )
+    return resized_mask(found, height, width)
 
 
 def fingerprint(table: pd.DataFrame) -> str:

@@ -15,10 +15,9 @@ from weakref import WeakValueDictionary
 
 from core.archives import Archive, ArchiveError, Limits
 from core.datasets import folder
-from core.datasets.base import DatasetError, is_picture
+from core.datasets.base import DatasetError
 from core.scan_types import Scan
 from core.scans import read_scan
-from core.wording import counted
 
 SCHEME = "archive:"
 LIMITS = Limits(files=50_000, total_bytes=4 * 2**30)
@@ -48,12 +47,7 @@ class ArchivedFolder:
             packed = any(name.lower().endswith(".zip") for name in names)
             nested = " It holds another archive: unpack that first." if packed else ""
             raise DatasetError(str(error).replace(f"{root}/", "") + nested) from error
-        unread = sum(not is_picture(tree / name) for name in names) - ("patient" in self.table)
-        self.left_out = " ".join(filter(None, (_of_other_kinds(unread), folder.left_beside(tree))))
-
-
-def _of_other_kinds(files: int) -> str:
-    return f"{counted(files, 'file')} left out, of a kind that is not read here." if files else ""
+        self.left_out = folder.left_out(tree)
 
 
 class _Files:

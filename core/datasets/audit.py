@@ -11,6 +11,9 @@ left apart, so that memory stays linear in the number of images:
 A picture on a white ground is looked at as its negative: of two mammograms of opposite polarity
 the grounds alone would otherwise be compared.
 
+What nearly all pictures of a set share, the frame of a scanner's screen around its scans, is no
+likeness: it is filled with one grey before step 3, unless it is nearly all of the picture.
+
 Where the pictures show a body on a dark ground, as thermograms and mammograms do, the ground takes
 the grey of the body next to it before step 3, since outlines are alike, and a neighbouring frame
 must reach `_SAME_BODY`. The rule for frames of `duplicates` was chosen on ultrasound.
@@ -46,6 +49,9 @@ _SAME_BODY = 0.75
 _MOST_CANDIDATES = 2  # verified for each image of a body
 _FILL = (24, 12, 6, 3)  # pixels: blurs that spread the body's grey over the ground, ever closer
 _CHUNK = 512  # thumbnails compared at a time
+# What is shared: differs by no more than so many greys in four of five pictures, of a set that is
+# large enough to tell, and leaves a picture beside it.
+_SHARED_GREYS, _ENOUGH_TO_TELL, _MOST_SHARED = 12, 8, 0.7
 
 Progress = Callable[[float], None]
 
@@ -214,7 +220,7 @@ def _crossing(found: Audit, name: str, split: pd.Series) -> dict:
     side = split.reindex(found.labels.index).dropna()
     groups = found.relatives.loc[side.index]
     by_group = side.groupby(groups.to_numpy())
-    in_training = by_group.apply(lambda sides: (sides == "train").any())
+    in_training = by_group.apply(lambda sides: (sides == "train").any()).astype(bool)
     tested = side != "train"
     return {
         "split": name,
@@ -262,10 +268,21 @@ def _near_pairs(
     names: list[str], thumbnails: list[np.ndarray], background: np.ndarray, progress: Progress
 ) -> pd.DataFrame:
     if not len(background) or np.median(background) <= _BODY_ON_DARK:
-        return duplicates.pairs_of(names, thumbnails, progress=progress)
+        return duplicates.pairs_of(names, _without_shared(thumbnails), progress=progress)
     bodies = [_without_ground(thumbnail) for thumbnail in thumbnails]
     pairs = duplicates.pairs_of(names, bodies, most=_MOST_CANDIDATES, progress=progress)
     return pairs[pairs["similarity"] >= _SAME_BODY]
+
+
+def _without_shared(thumbnails: list[np.ndarray]) -> list[np.ndarray]:
+    """The thumbnails with what nearly all of them share in the mean grey of the rest."""
+    if len(thumbnails) < _ENOUGH_TO_TELL:
+        return thumbnails
+    low, high = np.quantile(np.stack(thumbnails), [0.1, 0.9], axis=0)
+    shared = high - low <= _SHARED_GREYS
+    if not 0 < shared.mean() <= _MOST_SHARED:
+        return thumbnails
+    return [np.where(shared, one[~shared].mean(), one).astype(np.uint8) for one in thumbnails]
 
 
 def _without_ground(thumbnail: np.ndarray) -> np.ndarray:

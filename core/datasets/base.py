@@ -26,7 +26,7 @@ EXTRA_COLUMNS = {
     "subtype": "str: histological subtype, as the file name abbreviates it",
 }
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".dcm"}
 _ANY = re.compile(".+")
 
 
@@ -96,6 +96,7 @@ def class_rows(
     """
     for below, label in folders.items():
         files = sorted(filter(is_picture, (root / below).iterdir()), key=_stem_key)
+        _check_names(files)
         masks = defaultdict(list)
         images = {}
         for path in files:
@@ -140,6 +141,16 @@ def _check_complete(folder: Path, name: str, images: Counter, masks: Mapping[str
     if not images or orphans:
         missing = f"the image of {orphans[0]!r} is missing" if orphans else "it has no images"
         raise DatasetError(f"The folder {folder} is not a complete part of {name}: {missing}.")
+
+
+def _check_names(files: Iterable[Path]) -> None:
+    """Names of no text, as old archives leave them, fit into no table."""
+    for path in map(str, files):
+        readable = path.encode(errors="backslashreplace").decode()
+        if readable != path:
+            raise DatasetError(
+                f"The name of {readable} is not text in UTF-8. Rename the file, or unpack it anew."
+            )
 
 
 def _stem_key(path: Path) -> tuple:

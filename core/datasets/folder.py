@@ -1,23 +1,26 @@
 """Reader of any folder that has a sub-folder for each class, also inside train, validation, test.
 
 `DIR/benign/1.png`, `DIR/train/benign/1.png` and `DIR/anything/benign/1.png` are all understood;
-what lies deeper in the folder of a class belongs to that class. Masks are told by their names, as
-in BUSI: `1_mask.png` beside `1.png`. Images of one patient are a group if a list beside the folders
+what lies deeper in the folder of a class belongs to that class, and folders whose names differ in
+upper and lower case alone are of one class. Masks are told by their names, as
+in BUSI, `1_mask.png` beside `1.png`, or lie in a folder `masks` beside the images or beside a
+folder `images`. Images of one patient are a group if a list beside the folders
 tells them (`core.datasets.patients`); without it every image is a group of its own.
 `core.datasets.audit` finds near-duplicates.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
 
+from core.archives import is_side_file
 from core.datasets.base import DatasetError, class_rows, is_picture, natural_key, table_of
 from core.datasets.known_splits import SPLIT_OF_FOLDER
 from core.datasets.patients import FILE, GROUPS, with_patients
-from core.mask_files import MASK_NAME
+from core.mask_files import MASK_NAME, is_mask_folder, masks_beside
 from core.wording import counted
 
 MAX_IMAGES = 20_000
@@ -50,8 +53,25 @@ def read(folder: Path) -> pd.DataFrame:
             raise DatasetError(
                 f"There are more than {MAX_IMAGES:,} images. Take a part of them at a time."
             )
+    _add_masks(rows, root, class_of)
     table, lists = table_of(rows), patient_lists(folder)
     return with_patients(table, lists[0]) if lists else table
+
+
+def _add_masks(rows: list[dict], root: Path, class_of: Mapping[str, str]) -> None:
+    """What lies in folders of masks goes to the images that it outlines."""
+    folders = {below.rpartition("/")[0] or below for below in class_of} | set(class_of)
+    masks = [
+        str(path)
+        for below in sorted(folders)
+        for inside in _folders(root / below, masks=True)
+        for path in sorted(filter(is_picture, inside.iterdir()), key=lambda one: one.name)
+    ]
+    beside = masks_beside([row["path"] for row in rows] + masks)
+    for index, found in beside.items():
+        if index < len(rows):
+            more = [masks[one - len(rows)] for one in found if one >= len(rows)]
+            rows[index]["masks"] += tuple(more)
 
 
 def patient_lists(folder: Path) -> list[Path]:
@@ -66,10 +86,16 @@ def groups_of(table: pd.DataFrame) -> str | None:
     return GROUPS if "patient" in table else None
 
 
-def left_beside(folder: Path) -> str:
-    """A sentence on the images of a folder that `read` leaves out since they lie beside the folders
-    of the classes; empty if there are none."""
-    root = _without_wrapping(folder)
+def left_out(folder: Path) -> str:
+    """Sentences on what `read` leaves out of a folder: files of other kinds than it reads, and
+    images beside the folders of the classes; empty if there are none."""
+    others = sum(not is_picture(path) and path.name.casefold() != FILE for path in _files(folder))
+    told = f"{counted(others, 'file')} left out, of a kind that is not read here." if others else ""
+    return " ".join(filter(None, (told, _left_beside(_without_wrapping(folder)))))
+
+
+def _left_beside(root: Path) -> str:
+    """The images that lie beside the folders of the classes, in a sentence."""
     places = {"at the top": root} | {
         f"in {inside.name}": inside for inside in _folders(root) if _is_split(inside)
     }
@@ -94,12 +120,13 @@ def _without_wrapping(folder: Path) -> Path:
 
 def _class_folders(root: Path) -> dict[str, str]:
     """Every folder that holds images, as its path below the root -> the class it belongs to."""
-    found = {}
+    found, named = {}, {}
     for folder in _folders(root):
         is_split = _is_split(folder)
         for top in _folders(folder) if is_split else [folder]:
             below = f"{folder.name}/{top.name}" if is_split else top.name
-            found |= dict.fromkeys(_with_pictures(top, below), top.name)
+            label = named.setdefault(top.name.strip().casefold(), top.name)
+            found |= dict.fromkeys(_with_pictures(top, below), label)
     return found
 
 
@@ -119,10 +146,23 @@ def _has_pictures(folder: Path) -> bool:
     return any(is_picture(path) for path in folder.iterdir())
 
 
-def _folders(folder: Path) -> list[Path]:
+def _files(folder: Path, depth: int = 0) -> Iterator[Path]:
+    """The files below a folder, as deep as classes are looked for; none that is hidden or that
+    operating systems leave beside others."""
+    for path in folder.iterdir():
+        if path.is_file() and not path.name.startswith(".") and not is_side_file(Path(path.name)):
+            yield path
+    if depth < _DEEPEST:
+        for inside in _folders(folder):
+            yield from _files(inside, depth + 1)
+
+
+def _folders(folder: Path, masks: bool = False) -> list[Path]:
+    """The folders in one, but for hidden ones; those of masks, or all others."""
     inside = (
         path
         for path in folder.iterdir()
         if path.is_dir() and not path.name.startswith(".") and path.name not in _HIDDEN
     )
-    return sorted(inside, key=lambda path: natural_key(path.name))
+    wanted = (path for path in inside if is_mask_folder(path.name) == masks)
+    return sorted(wanted, key=lambda path: natural_key(path.name))

@@ -1,7 +1,7 @@
 """Brightness of a data set's images by class, after Surya et al. (arXiv 2312.03020), section X.
 
 Intensity is grey divided by 255, in [0, 1], of the pixels as the files have them, negatives turned
-positive.
+positive; files of more than 8 bits are first brought to 8, through a window of their own.
 """
 
 from __future__ import annotations
