@@ -18,7 +18,7 @@ from pathlib import Path, PurePath, PurePosixPath
 
 from core.refusal import Refusal
 
-MAGIC = b"PK\x03\x04"
+MAGIC, GZIP = b"PK\x03\x04", b"\x1f\x8b"
 _BLOCK = 2**20
 _DEEPEST = 32  # every folder on the way to a file costs memory
 _ENCRYPTED = 0x1

@@ -30,7 +30,8 @@ def doubt_in(findings: Findings) -> str | None:
     """The same of a scan that was examined, and which slices of it are missing."""
     unlike = findings.guard if findings.guard_level != "like" else None
     lacking = findings.needs_region and findings.region is None
-    return told(findings.gap, findings.warning, lacking and NO_REGION, unlike)
+    flaw = findings.flaw if findings.needs_region else None
+    return told(findings.gap, flaw, findings.warning, lacking and NO_REGION, unlike)
 
 
 def told(*reasons: str | bool | None) -> str | None:

@@ -59,8 +59,8 @@ class Findings:
     ``warning`` that of a header which contradicts the system. ``spread``: lowest and highest
     probability of the likeliest class over the scan and changed copies, with what was changed in
     ``spread_note``. ``spacing_mm``, ``aspect``, ``text_risk`` and ``gap`` as in ``Scan``.
-    ``synthetic``: no patient's. ``name`` is the file's name, only if the user wants it told.
-    ``made_at`` is aware.
+    ``flaw``: why a mask that came with the scan is of no use. ``synthetic``: no patient's. ``name``
+    is the file's name, only if the user wants it told. ``made_at`` is aware.
     """
 
     opinion: Opinion
@@ -88,6 +88,7 @@ class Findings:
     aspect: float = 1.0
     text_risk: str | None = None
     gap: str | None = None
+    flaw: str | None = None
     synthetic: bool = False
     name: str | None = None
     made_at: datetime = field(default_factory=lambda: datetime.now(UTC))

@@ -10,11 +10,22 @@ radiologists look at slices.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
 
-from core.scan_types import MAX_FRAMES, MAX_PIXELS, TOO_LARGE, TOO_MANY, Grey, Scan, ScanError, rgb
+from core.scan_types import (
+    MAX_FRAMES,
+    MAX_PIXELS,
+    TOO_LARGE,
+    TOO_MANY,
+    Grey,
+    Scan,
+    ScanError,
+    ratio_of,
+    rgb,
+)
 from core.windowing import apply_window, linear_shape, window_between
 
 NIFTI_MARKS = ((344, b"n+1\0"), (4, b"n+2\0\r\n\x1a\n"))
@@ -56,13 +67,12 @@ def _scan(data: bytes) -> Scan:
     across, up = (one for one in range(3) if one != axis)
     slices = volume.transpose(axis, 3, up, across)[..., ::-1, ::-1]
     frames = np.ascontiguousarray(slices.reshape(-1, *slices.shape[2:]))
+    scan = _of_colours(frames) if frames.dtype == _RGB else _grey(frames)
+    if not _has_sizes(data, kind):
+        return scan
     scale = _MILLIMETRES.get(image.header.get_xyzt_units()[0])
-    told = scale and _has_sizes(data, kind)
-    spacing = (sizes[up] * scale, sizes[across] * scale) if told else None
-    if frames.dtype == _RGB:
-        colours = np.stack([frames[name] for name in "RGB"], axis=-1)
-        return Scan(np.ascontiguousarray(colours), spacing_mm=spacing)
-    return _grey(frames, spacing)
+    spacing = (sizes[up] * scale, sizes[across] * scale) if scale else None
+    return replace(scan, spacing_mm=spacing, pixel_ratio=ratio_of(sizes[up], sizes[across]))
 
 
 def _canonical(image: nib.Nifti1Image) -> tuple[np.ndarray, np.ndarray]:
@@ -82,7 +92,11 @@ def _has_sizes(data: bytes, kind: type[nib.Nifti1Image]) -> bool:
     return bool(np.all(np.isfinite(sizes) & (sizes != 0)))
 
 
-def _grey(frames: np.ndarray, spacing: tuple[float, float] | None) -> Scan:
+def _of_colours(frames: np.ndarray) -> Scan:
+    return Scan(np.ascontiguousarray(np.stack([frames[name] for name in "RGB"], axis=-1)))
+
+
+def _grey(frames: np.ndarray) -> Scan:
     if frames.dtype.kind == "c":
         raise ScanError(
             "This NIfTI file holds complex numbers, which make no picture. Export their magnitude."
@@ -94,4 +108,4 @@ def _grey(frames: np.ndarray, spacing: tuple[float, float] | None) -> Scan:
     shape = linear_shape(values.dtype)
     window = window_between(float(finite.min()), float(finite.max()), shape)
     values = values.astype(values.dtype.newbyteorder("="))
-    return Scan(rgb(apply_window(values, window)), spacing, grey=Grey(values, ((window,),)))
+    return Scan(rgb(apply_window(values, window)), grey=Grey(values, ((window,),)))

@@ -16,6 +16,9 @@ MAX_PIXELS = 80_000_000
 """Over all frames of a scan; checked from the headers, before anything is decoded."""
 MAX_FRAMES = 256
 
+_MOST_RATIO = 10.0
+"""Of the sides of a pixel: beyond that a file is wrong rather than its pixels so long."""
+
 TOO_LARGE = (
     f"The image is larger than the limit of {MAX_PIXELS // 10**6} million pixels, counted over "
     "all its frames. Crop it, shrink it or export fewer frames."
@@ -123,6 +126,12 @@ class Scan:
         """The scan reduced to one frame, whose ``pixels`` are those of ``view``."""
         pixels = self.view(frame, window, inverted)[None]
         return replace(self, pixels=pixels, grey=None, overlay=None)
+
+
+def ratio_of(height: float, width: float) -> float:
+    """``Scan.pixel_ratio`` of a pixel of these sides; 1 where they are none."""
+    ratio = height / width if width else 1.0
+    return ratio if 1 / _MOST_RATIO <= ratio <= _MOST_RATIO else 1.0
 
 
 def rgb(greys: np.ndarray) -> np.ndarray:

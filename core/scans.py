@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from core.archives import GZIP, ArchiveError, gunzip
 from core.archives import MAGIC as ZIP
-from core.archives import ArchiveError, gunzip
 from core.dicom.reading import BARE_DICOM, read_dicom
 from core.nifti import NIFTI_MARKS, read_nifti
 from core.pictures import read_picture
@@ -86,7 +86,6 @@ def _gzipped(data: bytes) -> Scan:
 
 
 ACCEPTED = "Choose a DICOM or NIfTI file, or export the image as PNG, JPEG, BMP, TIFF or WebP."
-GZIP = b"\x1f\x8b"
 
 KINDS: tuple[Kind, ...] = (
     # First, because the 128 bytes before its mark may be those of a TIFF file.

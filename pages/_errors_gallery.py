@@ -204,7 +204,7 @@ def _show_images(question: runs.Question, table: pd.DataFrame, chosen: Shown) ->
         _show_table(question, table)
     else:
         _show_pictures(question, table, method_id)
-    name = f"lesionlens-errors-{question.recipe_id}-{question.protocol}.csv"
+    name = f"lesionlens-errors-{question.stem}.csv"
     offer = Offer("Download this table (CSV)", lambda: safe_csv(table), name)
     show_downloads("errors gallery", [offer], question)
 

@@ -62,7 +62,13 @@ class Question:
     @property
     def key(self) -> str:
         """Tells this question from every other, in the keys of widgets."""
-        return f"{self.recipe_id} {self.dataset} {self.protocol} {self.seed}"
+        return f"{self.recipe_id} {self.version} {self.dataset} {self.protocol} {self.seed}"
+
+    @property
+    def stem(self) -> str:
+        """The same in the names of files."""
+        images = self.dataset if self.synthetic else f"{self.dataset}-{self.protocol}"
+        return f"{self.recipe_id}-{images}-seed{self.seed}"
 
 
 def choose(systems: tuple[str, ...]) -> Question:

@@ -16,7 +16,7 @@ from core.figures.errors import (
     threshold_figure,
 )
 from core.spreadsheet import safe_csv
-from core.wording import percent
+from core.wording import in_percent, percent
 from pages._downloads import Offer, show_downloads
 from pages._errors_run import Question, judged
 from pages._frame import fragment, plain, quiet, themed
@@ -88,10 +88,10 @@ def _show(question: Question) -> None:
             key="errors threshold curves",
             config=FIGURE_CONFIG,
             alt=f"Sensitivity and specificity over the threshold; at {row['threshold']:.3f} they "
-            f"are {percent(row['sensitivity'])} and {percent(row['specificity'])}.",
+            f"are {in_percent(row['sensitivity'])} and {in_percent(row['specificity'])}.",
         )
     quiet(HOW_SURE)
-    name = f"lesionlens-thresholds-{question.recipe_id}-{question.protocol}.csv"
+    name = f"lesionlens-thresholds-{question.stem}.csv"
     offer = Offer("All thresholds (CSV)", lambda: safe_csv(table), name)
     show_downloads("errors thresholds", [offer], question)
 

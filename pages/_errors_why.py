@@ -68,7 +68,7 @@ def show_why(question: Question, found: Judged) -> None:
     for plot in plots:
         with grid.cell():
             _show_plot(plot, found.error, top)
-    name = f"lesionlens-why-{question.recipe_id}-{question.protocol}.csv"
+    name = f"lesionlens-why-{question.stem}.csv"
     offer = Offer("Images with these values (CSV)", lambda: safe_csv(table), name)
     show_downloads("errors why", [offer], question)
 

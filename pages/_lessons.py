@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.lessons import LESSONS, Scene, Step, Trial, trial
+from core.lessons.trial import NO_EVIDENCE
 from core.picture_size import shrunk, square
 from pages._keeping import keep
 from pages._maps import Question, answer, see
@@ -33,12 +34,12 @@ def lesson(key: tuple, question: Question, *, _view: View) -> tuple[Step, ...]:
 
 
 @keep(max_entries=16, max_size="64MiB")
-def tried(key: tuple, question: Question, *, _view: View) -> Trial | None:
-    """What hiding does; None where there is no map or no evidence in it."""
+def tried(key: tuple, question: Question, *, _view: View) -> Trial | str:
+    """What hiding does, or a sentence why there is nothing to hide."""
     system, seen = classifier(_view.recipe_id), see(_view)
     heatmap = answer(_view, question).heatmap
     if heatmap is None:
-        return None
+        return NO_EVIDENCE
     target = system.recipe.classes.index(question.aim.name)
     return trial(system, _picture(_view), seen.batch, heatmap, target)
 

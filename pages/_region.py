@@ -10,6 +10,7 @@ import streamlit as st
 
 from core.drawn_region import drawing_figure
 from core.findings import RegionSource
+from core.mask_files import UNUSED
 from core.scans import ScanError
 from core.wording import percent
 from pages import _kept as kept
@@ -72,14 +73,14 @@ def choose_region(view: View) -> Region | None:
     return Region(outline, source) if outline else None
 
 
-def region_beside(item: Item) -> Region | None:
-    """The region in the masks that came with a scan, at its first frame; None if they are of no
-    use."""
+def region_beside(item: Item) -> tuple[Region | None, str | None]:
+    """The region in the masks that came with a scan, at its first frame, if there is one; and why
+    they are of no use, if they are not."""
     try:
         outline = outline_beside(item)
-    except ScanError:
-        return None
-    return Region(outline, "uploaded") if outline else None
+    except ScanError as error:
+        return None, UNUSED.format(error)
+    return (Region(outline, "uploaded") if outline else None), None
 
 
 def region_text(

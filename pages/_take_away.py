@@ -36,6 +36,10 @@ KEPT_OUT = (
     "Without the tick nothing that the file's name or header says of the patient goes into these "
     "files. Text within the picture stays: look at it first."
 )
+IN_DICOM = (
+    "A secondary capture and a structured report; without the tick also the de-identified copy of "
+    "the scan that they refer to."
+)
 FIRST_MAP = "grad-cam"
 
 
@@ -73,7 +77,12 @@ def _show_files(view: View, region: Region | None, opinion: Opinion, found: Assu
     unfit = _why_no_dicom(view)
     if unfit is None:
         offers.append(
-            Offer("DICOM (ZIP)", lambda: _dicom(view, made(), named), "lesionlens-dicom.zip")
+            Offer(
+                "DICOM (ZIP)",
+                lambda: _dicom(view, made(), named),
+                "lesionlens-dicom.zip",
+                help=IN_DICOM,
+            )
         )
     with st.container(horizontal=True):
         show_buttons("take away", offers, view.key)
@@ -146,10 +155,11 @@ def all_reports(
 def _in_brief(item: Item, found: Verdict, recipe_id: str, named: bool) -> Findings | Refused:
     if found.error:
         return Refused(found.error, item.name if named else None)
-    region = region_beside(item)
+    region, flaw = region_beside(item)
     view = View(item, 0, recipe_id, outline=region and region.outline)
     opinion = kept.opinion(view)
-    return findings_of(view, opinion, assess(view, opinion, region), region, named=named)
+    made = findings_of(view, opinion, assess(view, opinion, region), region, named=named)
+    return replace(made, flaw=flaw)
 
 
 def _cost(view: View) -> str:
@@ -180,7 +190,8 @@ def _digests(item: Item) -> tuple[str, ...]:
 
 
 def _dicom(view: View, made: Findings, named: bool) -> bytes:
-    """A ZIP of the overlay as secondary capture and of the structured report."""
+    """A ZIP of the overlay as secondary capture and of the structured report; and, without the
+    patient's data, of the copy of the scan that both refer to, which nobody else has."""
     from core.report.dicom import secondary_capture, structured_report  # a second to import
 
     source = source_of(view.item, view.frame, named)
@@ -189,7 +200,7 @@ def _dicom(view: View, made: Findings, named: bool) -> bytes:
         "secondary capture.dcm": capture,
         "structured report.dcm": structured_report(source, made),
     }
-    return pack(files)
+    return pack(files if named else files | {"scan.dcm": source})
 
 
 def _as_json(content: dict) -> bytes:

@@ -34,7 +34,6 @@ TRIED = (
     "marks first, and watch the class. The yardstick is the same map mirrored: as large, but in "
     "other places. No real scan has such holes, so a part of every fall is mere confusion."
 )
-NO_TRIAL = "There is no evidence in this map, so there is nothing to try."
 
 
 @guarded
@@ -152,8 +151,8 @@ def show_trial(number: int, view: View, question: Question) -> None:
             st.markdown(TRIED)
         with shown, st.spinner("Hiding the scan bit by bit …"):
             found = tried(view, question)
-        if found is None:
-            shown.info(NO_TRIAL, icon=":material/info:")
+        if isinstance(found, str):
+            shown.info(found, icon=":material/info:")
             return
         told.markdown(f"**{found.sentence}**")
         with shown:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import streamlit as st
 from streamlit import config
+from streamlit.runtime.caching import cache_data_api, cache_resource_api
 
 from core.datasets import READERS, load_table
 from core.datasets.phantoms import phantom_table
@@ -41,6 +43,16 @@ def tables(data_folder) -> Callable[[str], pd.DataFrame]:
 @pytest.fixture(scope="session")
 def weights_folder() -> Path:
     return _folder_from("LESIONLENS_WEIGHTS", "ImageNet backbones")
+
+
+@pytest.fixture
+def in_a_session(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Scans and opinions are kept for a session, which without a page is not there."""
+    for api in (cache_data_api, cache_resource_api):
+        monkeypatch.setattr(api, "get_session_id_or_throw", lambda: "a session")
+    yield
+    st.cache_data.clear()
+    st.cache_resource.clear()
 
 
 @pytest.fixture

@@ -676,7 +676,7 @@ def test_a_dicom_is_answered_and_its_patient_is_not_named(page, system, caplog):
     assert b"Zywxvu" not in copy
 
 
-def test_the_copy_has_lost_the_name():
+def test_the_copy_has_lost_the_name(in_a_session):
     def item(data) -> _scans.Item:
         digest = sha256(repr(data).encode())
         return _scans.Item("a.dcm", digest, lambda: data, several=isinstance(data, list))
@@ -883,7 +883,7 @@ def test_an_archive_is_a_batch_and_slices_are_one_volume(page, system):
     assert next(one for one in page.slider if one.label == "Frame").max == 4
 
 
-def test_a_damaged_slice_takes_no_other_with_it(page, system):
+def test_a_damaged_slice_takes_no_other_with_it(page, system, in_a_session):
     first, third, second = slices(3)
     files = {"1.dcm": first[:-4], "2.dcm": second, "3.dcm": third}
     upload(page, **files, **{"b.tif": picture(230)})

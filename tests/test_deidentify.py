@@ -210,6 +210,19 @@ def test_each_of_several_uids_is_replaced():
     assert traces(saved(made)) and traces(deidentify([saved(made)])[0]) == []
 
 
+@pytest.mark.parametrize("name", ["Smith^Mary", "Ion^Popescu", "Breast^Ana"])
+def test_what_a_file_needs_to_be_read_right_stays_whatever_the_patient_is_called(name):
+    codes = {
+        "ImageType": ["DERIVED", "PRIMARY", "AXIAL"],
+        "PresentationIntentType": "FOR PRESENTATION",
+        "BodyPartExamined": "BREAST",
+    }
+    told = copied(dataset(NOISE, PatientName=name, **codes))
+    assert {keyword: told[keyword].value for keyword in codes} == codes
+    codes["ImageType"][2] = name.upper()
+    assert "ImageType" not in copied(dataset(NOISE, PatientName=name, **codes))
+
+
 def test_two_letters_within_a_word_are_no_name():
     made = dataset(NOISE, PatientName="Li^Wu^^Mr", Manufacturer="Limited Wulf", Modality="MR")
     told = copied(made)
@@ -257,6 +270,21 @@ def test_uids_are_replaced_alike_in_all_files_of_a_call():
     assert first.SeriesInstanceUID == second.SeriesInstanceUID != again.SeriesInstanceUID
     assert first.SeriesInstanceUID != first.StudyInstanceUID
     assert first.SOPClassUID == pydicom.dcmread(io.BytesIO(files[0])).SOPClassUID
+
+
+def test_references_to_other_images_lead_to_their_copies():
+    first, second = (dataset(NOISE, SOPInstanceUID=f"{ROOT}.{number}") for number in (1, 2))
+    link = {"ReferencedSOPClassUID": first.SOPClassUID, "ReferencedSOPInstanceUID": f"{ROOT}.1"}
+    second.SourceImageSequence = second.ReferencedImageSequence = items(**link)
+    copies = [pydicom.dcmread(io.BytesIO(one)) for one in deidentify([saved(first), saved(second)])]
+    for links in (copies[1].SourceImageSequence, copies[1].ReferencedImageSequence):
+        assert links[0].ReferencedSOPInstanceUID == copies[0].SOPInstanceUID
+        assert links[0].ReferencedSOPClassUID == first.SOPClassUID
+
+
+def test_what_is_emptied_of_a_sequence_are_its_items():
+    step = {"ConceptNameCodeSequence": items(CodeValue="1", CodeMeaning="Fixation")}
+    assert list(copied(dataset(NOISE, AcquisitionContextSequence=items(**step)))[0x00400555]) == []
 
 
 def test_nothing_is_remembered():

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 
 import numpy as np
 import pytest
 from dicoms import NOISE, add_overlay, dataset, dicom, lut, saved, slices
 
+from core.dicom.deidentify import deidentify
 from core.dicom.personal import BURNED_IN
+from core.dicom.reading import read_dicom
 from core.dicom.series import group_slices, read_series, slice_of
 from core.scans import ScanError
 from core.windowing import Window
@@ -33,6 +36,13 @@ def test_slices_are_sorted_by_position_and_others_stay_alone():
 
 def test_slices_without_preamble_go_together():
     assert grouped([one[132:] for one in slices(5)]) == [[0, 3, 1, 4, 2]]
+
+
+def test_packed_slices_go_together_and_have_copies():
+    files = [gzip.compress(one) for one in slices(3)]
+    assert grouped(files) == [[0, 2, 1]]
+    copies = deidentify(files)
+    assert [read_dicom(one).grey.values[0, 0, 0] for one in copies] == [0, 2, 1]
 
 
 def test_the_position_is_measured_along_the_volume():

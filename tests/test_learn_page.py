@@ -127,7 +127,7 @@ def test_a_scan_that_cannot_be_read_gets_a_sentence(page):
     assert "damaged" in page.error[0].value
 
 
-def test_pictures_lie_as_in_the_body(page):
+def test_pictures_lie_as_in_the_body(page, in_a_session):
     flat = phantom("benign", 4)[0][::2, :, 0]  # every other line of the scan
     made = dicom(flat, PixelAspectRatio=["2", "1"])
     page.file_uploader(key="learn upload").upload("flat.dcm", made).run()

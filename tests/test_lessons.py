@@ -31,7 +31,7 @@ from core.lessons.eigen_cam import components
 from core.lessons.grad_cam import contributions, without_features
 from core.lessons.score_cam import masked_scores
 from core.lessons.step import nothing
-from core.lessons.trial import box_of
+from core.lessons.trial import OUTSIDE, box_of
 from core.picture_size import shrunk, square
 from core.preprocessing import scale, to_batch, to_pixels
 from core.recipe import Preprocessing
@@ -319,6 +319,15 @@ class TestTrial:
         found = trial(LOOKS_AT_MIDDLE, self.PIXELS, WHITE[None], Heatmap(middle, 1), 0)
         assert found.sentence.startswith("This trial cannot tell")
 
+    def test_a_class_that_gains_wherever_the_scan_is_hidden_proves_no_map(self):
+        """Class 1 has logit 0 beside class 0, which falls where the quadrant is hidden: the map of
+        the quadrant's mirror image lets it gain later than hiding elsewhere does."""
+        wrong = Heatmap(np.float32(QUADRANT[:, ::-1]), 1)
+        found = trial(LOOKS_AT_QUADRANT, self.PIXELS, WHITE[None], wrong, 1)
+        assert (found.marked >= found.marked[0]).all()
+        assert np.trapezoid(found.mirrored - found.marked, found.hidden) > 0.05
+        assert found.sentence.startswith("This trial cannot tell: the class becomes likelier")
+
     def test_of_an_outlined_lesion_only_its_box_is_hidden(self):
         """All but the upper half is black. There the map of the upper right quarter takes logit 4
         down to 0 in four of eight steps; so does its mirror image top to bottom, whose order among
@@ -337,7 +346,7 @@ class TestTrial:
         image, below = WHITE.copy(), np.zeros((8, 8), np.float32)
         image[4:], below[6:] = 0, 1
         network = outlined(LOOKS_AT_QUADRANT)
-        assert trial(network, self.PIXELS, image[None], Heatmap(below, 1), 0) is None
+        assert trial(network, self.PIXELS, image[None], Heatmap(below, 1), 0) == OUTSIDE
 
     def test_the_box_around_what_is_seen(self):
         image = np.zeros((5, 6, 3))
@@ -358,7 +367,8 @@ class TestTrial:
 
     def test_without_evidence_there_is_none(self):
         empty = Heatmap(np.zeros((4, 4), np.float32), -1, NO_EVIDENCE)
-        assert trial(LOOKS_AT_QUADRANT, self.PIXELS, WHITE[None], empty, 0) is None
+        found = trial(LOOKS_AT_QUADRANT, self.PIXELS, WHITE[None], empty, 0)
+        assert found == "There is no evidence in this map, so there is nothing to try."
 
 
 class TestDrawing:

@@ -92,13 +92,16 @@ def test_millimetres_of_every_unit(unit, factor):
 
 
 def test_without_a_unit_there_are_no_millimetres():
-    assert read_scan(nifti(VALUES, unit="unknown")).spacing_mm is None
+    scan = read_scan(nifti(VALUES, unit="unknown"))
+    assert scan.spacing_mm is None
+    assert scan.aspect == pytest.approx(0.7 / 0.5)
 
 
 @pytest.mark.parametrize("size", [np.nan, np.inf, 0])
 def test_a_size_that_is_none_gives_no_millimetres(size):
     data = nifti(VALUES, affine=np.eye(4), pixdim=[1, size, 1, 1, 1, 1, 1, 1])
     assert read_scan(data).spacing_mm is None
+    assert read_scan(data).aspect == 1
 
 
 def test_refusals_are_sentences():

@@ -21,7 +21,7 @@ from core.datasets.phantoms import phantom
 from core.explain.heatmap import NO_EVIDENCE, Heatmap
 from core.findings import NO_DECISION, NO_REGION, EvidenceMap, Look, Refused
 from core.report import report_html, report_pdf, reports_zip
-from core.report.content import OWN_WINDOW, PROPOSED, SYNTHETIC, content_of
+from core.report.content import NOTICE, OWN_WINDOW, PROPOSED, SYNTHETIC, content_of
 from core.report.pdf import _Sheet
 from core.report.pictures import pictures_of
 from core.windowing import Window
@@ -340,6 +340,23 @@ def test_letters_that_the_font_lacks_are_boxes(full):
     named = replace(full, name="患者 Jané 1.png")
     assert "File □□ Jané 1.png" in pdf_text(report_pdf(named))
     assert "患者 Jané 1.png" in Parsed(report_html(named)).text
+
+
+def test_names_are_written_as_they_are_read(full):
+    """PDF readers put letters where they are told to: the first of a word to the right."""
+    sheet = _Sheet(content_of(full), made.WHEN)
+    assert sheet.drawable("a \u05d0\u05d1\u05d2.png") == "a \u05d2\u05d1\u05d0.png"
+
+
+def test_no_heading_is_left_at_the_foot_of_a_page(full):
+    """Reports of all lengths: what follows a heading begins on its page."""
+    titles = ["How far to trust it", "Figures of this system on test images", "Known limits"]
+    for maps in range(1, 7):
+        several = replace(full, maps=(full.maps * 6)[:maps])
+        for page in PdfReader(io.BytesIO(report_pdf(several))).pages:
+            lines = [one.strip() for one in page.extract_text().splitlines() if one.strip()]
+            body = [one for one in lines if not one.startswith(NOTICE[:30])][:-1]
+            assert body[-1] not in titles
 
 
 def test_a_name_with_a_line_end_stays_in_its_line(full):

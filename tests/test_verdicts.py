@@ -10,11 +10,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import streamlit as st
 from dicoms import dicom, slices
 from pydicom import dcmread
 from pydicom.uid import generate_uid
-from streamlit.runtime.caching import cache_data_api, cache_resource_api
 
 from core.checkpoints import list_trained
 from core.datasets.phantoms import phantom
@@ -28,7 +26,10 @@ from pages import _assurance, _kept, _samples, _scans, _shared, _take_away, _ver
 
 SYSTEM, OUTLINED = "busi-efficientnet-b0", "busi-efficientnetv2b0"
 
-pytestmark = pytest.mark.skipif(SYSTEM not in list_trained(), reason="the system is not shipped")
+pytestmark = [
+    pytest.mark.skipif(SYSTEM not in list_trained(), reason="the system is not shipped"),
+    pytest.mark.usefixtures("in_a_session"),
+]
 
 
 def item(name: str, data: bytes) -> _scans.Item:
@@ -42,16 +43,6 @@ def items() -> list[_scans.Item]:
     noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
     files = [*map(png, scans), b"no image", dicom(scans[0][::2, ::2, 0], Modality="MR"), png(noise)]
     return [item(str(number), data) for number, data in enumerate(files)]
-
-
-@pytest.fixture(autouse=True)
-def in_a_session(monkeypatch):
-    """Scans and opinions are kept for a session, which without a page is not there."""
-    for api in (cache_data_api, cache_resource_api):
-        monkeypatch.setattr(api, "get_session_id_or_throw", lambda: "a session")
-    yield
-    st.cache_data.clear()
-    st.cache_resource.clear()
 
 
 def test_together_is_the_same_as_one_by_one(items):
@@ -136,6 +127,19 @@ def test_what_was_not_examined_is_not_reported_on_either(items):
         assert row["prediction_set"] == "; ".join(one.classes or ())
 
 
+def test_a_mask_that_was_not_used_is_told_in_the_reports_as_on_the_page(items):
+    odd = item("odd.png", png(np.full((9, 9, 3), 255, np.uint8)))
+    masked = replace(items[0], masks=(odd,))
+    found = _verdicts.verdicts([masked], OUTLINED)
+    assert found[0].warning.startswith("Its mask was not used. The mask is 9 x 9 pixels")
+    data = _take_away.all_reports([masked], found, OUTLINED, named=False)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        (row,) = csv.DictReader(io.StringIO(archive.read("scans.csv").decode()))
+        report = archive.read("scan 0001.html").decode()
+    assert row["warning"] == found[0].warning
+    assert "Its mask was not used. The mask is 9 x 9 pixels" in report
+
+
 def test_a_system_without_its_outline_tells_in_its_report_what_that_costs(items):
     view = _views.View(items[0], 0, OUTLINED)
     opinion = _kept.opinion(view)
@@ -167,6 +171,15 @@ def test_dicom_of_a_series_names_the_slice_that_was_examined():
     opinion = _kept.opinion(view)
     made = _take_away.findings_of(view, opinion, _assurance.assess(view, opinion))
     assert made.scan_digests == tuple(hashlib.sha256(one).hexdigest() for one in files)
+    with zipfile.ZipFile(io.BytesIO(_take_away._dicom(view, made, named=False))) as archive:
+        picture, report, scan = (
+            dcmread(io.BytesIO(archive.read(one))) for one in archive.namelist()
+        )
+    assert scan.pixel_array[0, 0] == 1 and scan.PatientIdentityRemoved == "YES"
+    (source,) = picture.SourceImageSequence
+    assert source.ReferencedSOPInstanceUID == scan.SOPInstanceUID
+    (study,) = report.CurrentRequestedProcedureEvidenceSequence
+    assert study.StudyInstanceUID == scan.StudyInstanceUID
     with zipfile.ZipFile(io.BytesIO(_take_away._dicom(view, made, named=True))) as archive:
         picture, report = (dcmread(io.BytesIO(archive.read(one))) for one in archive.namelist())
     wanted = dcmread(io.BytesIO(files[2])).SOPInstanceUID

@@ -46,11 +46,20 @@ _SHORTEST = 2
 _WITHIN_WORDS = 3
 """Letters with which it is also looked for in codes and within words."""
 _STANDARD_CODES = {
-    0x0008_0005: r"(ISO_IR \d{1,3}|ISO 2022 IR \d{1,3}|GB18030|GBK|\\)*",
-    0x0028_1054: "HU|OD|US|PCT",
-    0x2050_0020: "IDENTITY|INVERSE",
+    0x0008_0005: r"^(ISO_IR \d{1,3}|ISO 2022 IR \d{1,3}|GB18030|GBK|\\)*$",
+    0x0008_0008: r"^(ORIGINAL|DERIVED)\\(PRIMARY|SECONDARY)(?=\\|$)",
+    0x0008_0068: "^FOR (PRESENTATION|PROCESSING)$",
+    0x0018_0015: "^BREAST$",
+    0x0028_1054: "^(HU|OD|US|PCT)$",
+    0x2050_0020: "^(IDENTITY|INVERSE)$",
 }
-"""Tag -> codes that tell how to show the file, and tell of nobody even if one is called so."""
+"""Tag -> codes that a file needs to be read right, and that tell of nobody even if one is called
+so."""
+_LINKS = (0x0008_1140, 0x0008_2112)
+"""Sequences of references to images, which stay: their UIDs are replaced as all are. The library
+would leave items without the UIDs that they must have."""
+_EMPTIED = ("empty", "delete_or_empty")
+"""Actions of the library, which leave no sequence without items, but items without values."""
 _FOREIGN_GROUPS = {0x0000, 0x0002, 0xFFFE}
 """Of messages, file headers and items; a data set holds them where bytes were put behind it."""
 
@@ -121,7 +130,11 @@ def _levels(dataset: Dataset) -> Iterator[Dataset]:
 def _apply_table(dataset: Dataset) -> None:
     for element in list(dataset):
         action = _action(element)
-        if action is None or element.VR == "UI":  # the library would remember every UID it met
+        # Of UIDs the library would remember every one it met.
+        if action is None or element.VR == "UI" or element.tag in _LINKS:
+            continue
+        if element.VR == "SQ" and action.__name__ in _EMPTIED:
+            element.value = []
             continue
         try:
             action(dataset, (element.tag.group, element.tag.element))
@@ -162,8 +175,7 @@ def _drop_the_rest(dataset: Dataset, secrets: set[str]) -> None:
 def _repeats(element: DataElement, secrets: set[str]) -> bool:
     coded = element.VR == "CS" and element.tag.group not in _PICTURE
     text = "\\".join(_values(element)) if element.VR in _TEXT or coded else ""
-    if re.fullmatch(_STANDARD_CODES.get(element.tag, ""), text, re.IGNORECASE):
-        return False
+    text = re.sub(_STANDARD_CODES.get(element.tag, "^$"), "", text, flags=re.IGNORECASE)
     shortest = _WITHIN_WORDS if coded else _SHORTEST
     return any(_holds(text, one) for one in secrets if len(one) >= shortest)
 

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from pydicom import Dataset
 
+from core.scan_types import ratio_of
+
 # What may be told once a file or in functional groups, for all frames or each (C.7.6.16).
 _GROUPS = ("PixelMeasuresSequence", "FrameVOILUTSequence", "PixelValueTransformationSequence")
 _ONCE = (
@@ -21,8 +23,6 @@ _ONCE = (
 
 _SLOWEST_MS = 60_000
 """Frames that are further apart are no cine."""
-_MOST_RATIO = 10.0
-"""Of the sides of a pixel: beyond that a file is wrong rather than its pixels so long."""
 
 _SCALE, _TISSUE, _CENTIMETRES = 0, 1, 3  # RegionSpatialFormat; PhysicalUnits (C.8.5.5.1)
 
@@ -66,11 +66,9 @@ def pixel_ratio(dataset: Dataset) -> float:
     """Height of a pixel over its width by PixelAspectRatio (C.7.6.3.1.7); 1 without one that can
     be."""
     try:
-        down, across = map(float, dataset.PixelAspectRatio)
-        told = down / across
+        return ratio_of(*map(float, dataset.PixelAspectRatio))
     except (AttributeError, TypeError, ValueError, ArithmeticError):
         return 1.0
-    return told if 1 / _MOST_RATIO <= told <= _MOST_RATIO else 1.0
 
 
 def agreed(spacings: Sequence[tuple[float, float] | None]) -> tuple[float, float] | None:

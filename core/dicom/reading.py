@@ -26,7 +26,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from core.archives import ArchiveError, inflate
+from core.archives import GZIP, ArchiveError, gunzip, inflate
 from core.dicom import header, personal
 from core.dicom.pixels import PIXEL_KEYWORDS, read_pixels
 from core.scan_types import MAX_BYTES, Scan, ScanError
@@ -67,7 +67,8 @@ def read_dicom(data: bytes) -> Scan:
 
 
 def parse(data: bytes, only: Sequence[str] = ()) -> Dataset:
-    """The data set of a DICOM file, with a transfer syntax. Raises ScanError.
+    """The data set of a DICOM file, or of one in a gzip file, with a transfer syntax. Raises
+    ScanError.
 
     ``only``: keywords of the elements that are wanted, where no picture is; the others may be
     left out.
@@ -110,7 +111,13 @@ def _without_picture(dataset: Dataset) -> str:
     return f"This DICOM file holds no picture.{kind} Choose the file of the image itself."
 
 
+def unpacked(data: bytes) -> bytes:
+    """The file inside a gzip file; any other as it is. Raises ArchiveError."""
+    return gunzip(data, MAX_BYTES) if data.startswith(GZIP) else data
+
+
 def _parsed(data: bytes, only: Sequence[str]) -> Dataset:
+    data = unpacked(data)
     file = io.BytesIO(data)
     read_preamble(file, force=True)
     # As pydicom itself will read it: it would unpack what is deflated without any limit.

@@ -41,13 +41,16 @@ def _best(table: pd.DataFrame, metric: str, methods: list[str]) -> str:
         return ""
     whole = len(methods) == table["method"].nunique()
     who = "all methods" if whole else f"{len(methods)} of the methods"
+    explained = table[table["method"].isin(methods)].groupby("image_id")["method"].nunique()
+    everywhere = len(values) == (explained == len(methods)).sum()
+    which = f"that {who} explained" if everywhere else f"for which {who} have a value"
     second, first = values.mean().sort_values().index[-2:]
     low, high = mean_interval((values[first] - values[second]).to_numpy(), groups)
     settled = "" if low > 0 else ": they cannot be told apart"
     return (
         f"Best by {METRICS[metric]} is {_name(first)} ({values[first].mean():.3f}), "
         f"{values[first].mean() - values[second].mean():.3f} ({low:.3f} to {high:.3f}) ahead of "
-        f"{_name(second)} on the {len(values)} images that {who} explained{settled}."
+        f"{_name(second)} on the {len(values)} images {which}{settled}."
     )
 
 

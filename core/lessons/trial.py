@@ -14,6 +14,11 @@ from core.lessons.step import Picture, nothing
 LEVELS = 8
 SHOWN = (1, 2, 4)
 """Levels of which a picture is shown: 1/8, 1/4 and 1/2 of the scan hidden."""
+NO_EVIDENCE = "There is no evidence in this map, so there is nothing to try."
+OUTSIDE = (
+    "The map lies outside the outlined lesion alone, where this system sees nothing: there is "
+    "nothing to hide."
+)
 _CLEARLY = 0.05
 _SAME_PLACE = 0.5
 
@@ -34,7 +39,13 @@ class Trial:
     @property
     def sentence(self) -> str:
         """What the curves say, in words."""
-        gain = float(np.trapezoid(self.mirrored - self.marked, self.hidden))
+        marked, mirrored = self._fall(self.marked), self._fall(self.mirrored)
+        if max(marked, mirrored) <= 0:
+            return (
+                "This trial cannot tell: the class becomes likelier when the scan is hidden, where "
+                "the map marks it as well as elsewhere."
+            )
+        gain = marked - mirrored
         if gain > _CLEARLY:
             return "It holds: hiding what the map marks costs the class more than hiding elsewhere."
         if gain < -_CLEARLY:
@@ -46,11 +57,15 @@ class Trial:
             )
         return "It makes no clear difference here whether the map or another place is hidden."
 
+    def _fall(self, curve: np.ndarray) -> float:
+        """By how much the class becomes less likely, on average over all that is hidden."""
+        return float(curve[0] - np.trapezoid(curve, self.hidden))
+
 
 def trial(
     classifier: Classifier, pixels: np.ndarray, batch: np.ndarray, heatmap: Heatmap, target: int
-) -> Trial | None:
-    """Hide the scan bit by bit; None if the map holds no evidence, which ranks nothing.
+) -> Trial | str:
+    """Hide the scan bit by bit; a sentence if the map ranks nothing of what the system sees.
 
     The yardstick is the map itself mirrored left to right, top to bottom, and both, the mean of
     the three: as large and as coherent as the map, in other places. (Single pixels at random would
@@ -62,13 +77,13 @@ def trial(
     0 in the recipe's value range, and is drawn in the colour that this stands for.
     """
     if not heatmap.values.any():
-        return None
+        return NO_EVIDENCE
     image = batch[0]
     outlined = classifier.recipe.preprocessing.outlined
     box = box_of(image) if outlined else np.s_[:, :]
     values = heatmap.resized(*image.shape[:2])[box]
-    if not values.any():  # it lies where the system sees nothing
-        return None
+    if not values.any():
+        return OUTSIDE
 
     def curve(map_: np.ndarray) -> np.ndarray:
         return deletion_curve(classifier, image, _places(map_, image, box), target, LEVELS)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from core.card import INTENDED_USE, PROTOCOLS, SPLIT_TITLES, scaling
+from core.doubt import told
 from core.explain.registry import METHODS
 from core.figures.opinion import malignant_legend
 from core.findings import NO_DECISION, NO_REGION, Findings
@@ -153,7 +154,7 @@ def _notes(findings: Findings) -> Iterator[Note]:
     if findings.look:
         yield Note("Another window", OWN_WINDOW, "caution")
     if findings.needs_region and findings.region is None:
-        yield Note("No outline", NO_REGION, "caution")
+        yield Note("No outline", told(findings.flaw, NO_REGION), "caution")
     if findings.needs_region and findings.region_source == "proposed":
         yield Note("Proposed outline", PROPOSED, "caution")
     if findings.text_risk:

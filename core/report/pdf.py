@@ -1,4 +1,4 @@
-"""A report as a PDF file: A4, one or two pages, DejaVu inside it, every picture described."""
+"""A report as a PDF file: A4, DejaVu inside it, every picture described."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from datetime import datetime
 from pathlib import Path
 
 from fpdf import FPDF
-from fpdf.enums import XPos, YPos
+from fpdf.bidi import BidiParagraph
+from fpdf.enums import TextDirection, XPos, YPos
 from plotly.colors import unlabel_rgb
 
 from core.figures.style import likelihood_colour
@@ -27,7 +28,7 @@ _LEVELS: dict[str, tuple[Colour, Colour]] = {
     "alarm": ((163, 40, 12), (253, 236, 231)),
 }
 _EDGE, _FOOT, _GAP = 15.0, 16.0, 5.0
-_TALLEST, _ROW = 62.0, 4.7
+_TALLEST, _ROW, _HEADING = 62.0, 4.7, 9.5
 _TEXT, _SMALL, _LEADING = 8.5, 7.5, 1.42
 _POINT = 25.4 / 72
 _BOX = "□"
@@ -46,8 +47,9 @@ def pdf_of(content: Content, made_at: datetime) -> bytes:
         _framed(sheet, note)
     _opinion(sheet, content)
     _evidence(sheet, content)
-    _heading(sheet, "How far to trust it")
-    _two_columns(sheet, content.notes)
+    columns, height = _columns(sheet, content.notes)
+    _heading(sheet, "How far to trust it", room=_HEADING + height)
+    _two_columns(sheet, columns, height)
     _heading(sheet, "Figures of this system on test images", room=_table_height(content.figures))
     _table(sheet, content.figures)
     _heading(sheet, "Known limits")
@@ -105,10 +107,11 @@ class _Sheet(FPDF):
         )
 
     def drawable(self, text: str) -> str:
-        """The text in one line, with a box for each letter that the font lacks, which else would
-        be left out."""
+        """The text in one line, from left to right as it is to be seen, with a box for each letter
+        that the font lacks, which else would be left out."""
         known, line = self.fonts["text"].cmap, " ".join(text.splitlines())
-        return "".join(one if ord(one) in known else _BOX for one in line)
+        seen = BidiParagraph(line, TextDirection.LTR).get_reordered_string()
+        return "".join(one if ord(one) in known else _BOX for one in seen)
 
     def keep(self, height: float) -> None:
         """A new page unless so many millimetres are left on this one."""
@@ -286,6 +289,7 @@ def _colour_key(sheet: _Sheet, explained: str) -> None:
 
 
 def _heading(sheet: _Sheet, text: str, room: float = 18) -> None:
+    """A heading, on a new page unless so many millimetres are left for it and what follows."""
     sheet.keep(room)
     sheet.ln(3)
     sheet.pen(10.5, _ACCENT, "B")
@@ -293,23 +297,30 @@ def _heading(sheet: _Sheet, text: str, room: float = 18) -> None:
     sheet.ln(0.8)
 
 
-def _two_columns(sheet: _Sheet, notes: Sequence[Note]) -> None:
-    """Notes in two columns, each note put where there is more room."""
-    width = (sheet.epw - 2 * _GAP) / 2
+def _columns(sheet: _Sheet, notes: Sequence[Note]) -> tuple[tuple[list[Note], list[Note]], float]:
+    """Notes in two columns, each note put where there is more room; and how high they are."""
+    width = _column_width(sheet)
     columns: tuple[list[Note], list[Note]] = ([], [])
     heights = [0.0, 0.0]
     for note in notes:
         shorter = int(heights[1] < heights[0])
         columns[shorter].append(note)
         heights[shorter] += _note_height(sheet, note, width)
-    sheet.keep(max(heights))
-    top = sheet.get_y()
+    return columns, max(heights)
+
+
+def _column_width(sheet: _Sheet) -> float:
+    return (sheet.epw - 2 * _GAP) / 2
+
+
+def _two_columns(sheet: _Sheet, columns: tuple[list[Note], list[Note]], height: float) -> None:
+    width, top = _column_width(sheet), sheet.get_y()
     for number, column in enumerate(columns):
         sheet.set_y(top)
         for note in column:
             _note(sheet, note, width, _EDGE + number * (width + 2 * _GAP))
             sheet.ln(1.5)
-    sheet.set_y(top + max(heights))
+    sheet.set_y(top + height)
 
 
 def _note_height(sheet: _Sheet, note: Note, width: float) -> float:
