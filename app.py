@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.card import INTENDED_USE
 from pages._early_charts import fetch_charts
-from pages._frame import quiet, run_page
+from pages._frame import follow_theme, quiet, run_page
 from pages._warm_up import warm_up
 
 st.set_page_config(
@@ -68,6 +68,7 @@ page = st.navigation(
     ],
     position="top",
 )
+follow_theme()
 quiet(INTENDED_USE)
 run_page(page)
 fetch_charts()

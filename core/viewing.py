@@ -105,37 +105,42 @@ def viewing_panels(
     down, across = spacing_mm or (1.0, 1.0)
     if drawing is not None:
         view = np.where(drawing[..., None], np.uint8([255, 210, 31]), view)
-    figure = go.Figure()
+    traces, axes_of, boxes = [], {}, []
     for number, pixels in enumerate((original, view), start=1):
         axes = {"xaxis": f"x{axis_suffix(number)}", "yaxis": f"y{axis_suffix(number)}"}
-        figure.add_trace(go.Image(**_scaled(picture_trace(pixels), down, across), **axes))
+        traces.append(go.Image(**_scaled(picture_trace(pixels), down, across), **axes))
         # Plotly tells of a marked area only where there is something that could be in it.
         middle = {"x": [width / 2 * across], "y": [height / 2 * down]}
-        figure.add_trace(go.Scatter(**middle, **axes, mode="markers", opacity=0, hoverinfo="skip"))
+        traces.append(go.Scatter(**middle, **axes, mode="markers", opacity=0, hoverinfo="skip"))
         left, right, toward = _PANELS[number - 1]
         x = panel_axis(width, [left, right], toward, number, "x")
         y = panel_axis(height, [0, 1], "top", number, "y", ratio)
         suffix = axis_suffix(number)
-        figure.layout[f"xaxis{suffix}"] = _scaled_axis(x, across)
-        figure.layout[f"yaxis{suffix}"] = _scaled_axis(y, down)
+        axes_of[f"xaxis{suffix}"] = _scaled_axis(x, across)
+        axes_of[f"yaxis{suffix}"] = _scaled_axis(y, down)
         if box:
-            figure.add_shape(_frame_of(box) | {"xref": axes["xaxis"], "yref": axes["yaxis"]})
+            boxes.append(_frame_of(box) | {"xref": axes["xaxis"], "yref": axes["yaxis"]})
     unit = "mm" if spacing_mm else "px"
     label = {"texttemplate": f"%{{length:.1f}} {unit}", "font": {"size": 16, "color": "#ffd21f"}}
-    figure.update_layout(
-        height=_panel_height(width * across, height * down * ratio) + _MARGIN["t"] + _MARGIN["b"],
-        margin=_MARGIN,
-        annotations=[panel_title("Original", 1), panel_title("Your view", 2)],
-        dragmode=TOOLS[tool],
-        newshape={"line": _LINE, "label": label},
-        newselection={"line": _LINE},
-        showlegend=False,
-        uirevision=f"{width} {height} {spacing_mm}",
-        modebar={"bgcolor": CLEAR, "orientation": "h"},
-        paper_bgcolor=CLEAR,
-        plot_bgcolor=CLEAR,
-    )
-    return figure
+    layout = {
+        **axes_of,
+        "height": _panel_height(width * across, height * down * ratio)
+        + _MARGIN["t"]
+        + _MARGIN["b"],
+        "margin": _MARGIN,
+        "annotations": [panel_title("Original", 1), panel_title("Your view", 2)],
+        "shapes": boxes,
+        "dragmode": TOOLS[tool],
+        "newshape": {"line": _LINE, "label": label},
+        "newselection": {"line": _LINE},
+        "showlegend": False,
+        "uirevision": f"{width} {height} {spacing_mm}",
+        "modebar": {"bgcolor": CLEAR, "orientation": "h"},
+        "paper_bgcolor": CLEAR,
+        "plot_bgcolor": CLEAR,
+    }
+    # One construction: each update would check all the rest again.
+    return go.Figure(traces, layout)
 
 
 def in_millimetres(box: Shape, spacing_mm: tuple[float, float] | None) -> Shape:

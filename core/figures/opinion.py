@@ -63,41 +63,37 @@ def probability_bars(
     malignant = [name in malignant_classes for name in classes]
     names = list(map(signed, classes, malignant))
     names[top] = f"<b>{names[top]}</b>"
-    figure = go.Figure(
-        go.Bar(
-            x=np.asarray(probabilities, dtype=float) * 100,
-            y=names,
-            orientation="h",
-            text=[percent(p) for p in probabilities],
-            textposition="outside",
-            cliponaxis=False,
-            hoverinfo="skip",
-            marker_color=[
-                likelihood_colour(p, bad) for p, bad in zip(probabilities, malignant, strict=True)
-            ],
-            marker_line_width=0,
-            width=0.62,
-        )
+    colours = map(likelihood_colour, probabilities, malignant)
+    bars = go.Bar(
+        x=np.asarray(probabilities, dtype=float) * 100,
+        y=names,
+        orientation="h",
+        text=[percent(p) for p in probabilities],
+        textposition="outside",
+        cliponaxis=False,
+        hoverinfo="skip",
+        marker={"color": list(colours), "line": {"width": 0}},
+        width=0.62,
     )
-    figure.update_xaxes(range=[0, 100], visible=False, fixedrange=True)
-    figure.update_yaxes(
-        type="category",  # also where a class is called like a number or a date
-        autorange="reversed",
-        fixedrange=True,
-        showgrid=False,
-        ticks="",
-        tickfont_size=TEXT_SIZE,
-        automargin=True,
-    )
-    figure.update_layout(
-        height=BAR_HEIGHT * len(classes) + 8,
-        margin={"l": 0, "r": 56, "t": 4, "b": 4},
-        font_size=TEXT_SIZE,
-        showlegend=False,
-        paper_bgcolor=CLEAR,
-        plot_bgcolor=CLEAR,
-    )
-    return figure
+    layout = {
+        "xaxis": {"range": [0, 100], "visible": False, "fixedrange": True},
+        "yaxis": {
+            "type": "category",  # also where a class is called like a number or a date
+            "autorange": "reversed",
+            "fixedrange": True,
+            "showgrid": False,
+            "ticks": "",
+            "tickfont": {"size": TEXT_SIZE},
+            "automargin": True,
+        },
+        "height": BAR_HEIGHT * len(classes) + 8,
+        "margin": {"l": 0, "r": 56, "t": 4, "b": 4},
+        "font": {"size": TEXT_SIZE},
+        "showlegend": False,
+        "paper_bgcolor": CLEAR,
+        "plot_bgcolor": CLEAR,
+    }
+    return go.Figure(bars, layout)
 
 
 def evidence_panels(
@@ -122,40 +118,36 @@ def evidence_panels(
     height, width = pixels.shape[:2]
     picture = picture_trace(pixels)
     only, over = _maps(heatmap_trace(heatmap, width, height), COLOUR_MAPS[colour_map])
-    figure = go.Figure(
-        [
-            go.Image(**picture, **_on(1)),
-            go.Heatmap(**only, **_on(2), colorbar=colour_bar()),
-            go.Image(**picture, **_on(3)),
-            go.Heatmap(**over, **_on(3), opacity=opacity),
-        ]
-    )
-    if border := border_trace(outline):
-        figure.add_traces([border | _on(1), border | _on(3)])
+    border, axes = border_trace(outline), {}
     for number, (left, right, toward) in enumerate(_PANELS, start=1):
         suffix = axis_suffix(number)
-        figure.update_layout(
-            {
-                f"xaxis{suffix}": panel_axis(width, [left, right], toward, number, "x"),
-                f"yaxis{suffix}": panel_axis(height, [0, 1], "top", number, "y", aspect),
-            }
-        )
-    figure.update_layout(
-        height=_panel_height(width, height * aspect) + _MARGIN["t"] + _MARGIN["b"],
-        margin=_MARGIN,
-        annotations=[
+        axes[f"xaxis{suffix}"] = panel_axis(width, [left, right], toward, number, "x")
+        axes[f"yaxis{suffix}"] = panel_axis(height, [0, 1], "top", number, "y", aspect)
+    traces = [
+        go.Image(**picture, **_on(1)),
+        go.Heatmap(**only, **_on(2), colorbar=colour_bar()),
+        go.Image(**picture, **_on(3)),
+        go.Heatmap(**over, **_on(3), opacity=opacity),
+        *([border | _on(1), border | _on(3)] if border else []),
+    ]
+    layout = {
+        **axes,
+        "height": _panel_height(width, height * aspect) + _MARGIN["t"] + _MARGIN["b"],
+        "margin": _MARGIN,
+        "annotations": [
             panel_title("Scan", 1),
             bar_title(explained, 0.5, "center", 30),
             panel_title("Overlay", 3),
             *([over_panel(empty, 2)] if empty else []),
         ],
-        dragmode="pan",
-        sliders=[opacity_slider(opacity, [OVERLAY_TRACE], _PANELS[2][0] + 0.12)],
-        modebar={"bgcolor": CLEAR, "orientation": "h"},
-        paper_bgcolor=CLEAR,
-        plot_bgcolor=CLEAR,
-    )
-    return figure
+        "dragmode": "pan",
+        "sliders": [opacity_slider(opacity, [OVERLAY_TRACE], _PANELS[2][0] + 0.12)],
+        "modebar": {"bgcolor": CLEAR, "orientation": "h"},
+        "paper_bgcolor": CLEAR,
+        "plot_bgcolor": CLEAR,
+    }
+    # One construction: each update would check all the rest again.
+    return go.Figure(traces, layout)
 
 
 EVIDENCE_CONFIG = {

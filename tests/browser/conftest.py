@@ -53,21 +53,10 @@ def address(request, url) -> str:
     return f"{url}/{getattr(request.module, 'PAGE', '')}"
 
 
-@pytest.fixture(params=["light", "dark"])
-def theme(request) -> str:
-    return request.param
-
-
 @pytest.fixture
 def page(browser, address):
     """The page in light colours; ``page.hosts`` collects whom the browser asks."""
     with open_page(browser, address) as opened:
-        yield opened
-
-
-@pytest.fixture
-def themed_page(browser, address, theme):
-    with open_page(browser, address, theme) as opened:
         yield opened
 
 

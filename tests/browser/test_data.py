@@ -9,15 +9,14 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
-from taking import settled, taken
+from taking import taken
+from themes import pale_in_each
 
 from core.datasets import find_folder
 from core.datasets.phantoms import phantom
 from core.png import png
 
 PAGE = "data"
-CONTRAST = (Path(__file__).parent / "contrast.js").read_text(encoding="utf-8")
-READABLE = 4.5  # WCAG 2, level AA, for text of normal size
 PATIENCE = 240_000  # ms, for what looks at every image of a set on a busy machine
 
 
@@ -58,15 +57,13 @@ def test_counts_are_there_before_the_images_are_measured(data):
     expect(data.get_by_role("alert")).to_have_count(0)
 
 
-def test_text_is_readable_in_both_themes(themed_page):
-    page = ready(themed_page)
-    tab(page, "Intensity")
-    expect(page.get_by_role("heading", name="Do the classes differ?")).to_be_visible(
+def test_text_is_readable_in_both_themes(data):
+    tab(data, "Intensity")
+    expect(data.get_by_role("heading", name="Do the classes differ?")).to_be_visible(
         timeout=PATIENCE
     )
-    expect(figure(page, "Spread")).to_be_visible()
-    pale = [one for one in page.evaluate(CONTRAST) if one["ratio"] < READABLE]
-    assert pale == []
+    expect(figure(data, "Spread")).to_be_visible()
+    assert list(pale_in_each(data)) == [[], []]
 
 
 def test_an_uploaded_folder_is_audited_and_its_pair_enlarged(data, upload):
@@ -98,22 +95,20 @@ def test_a_table_can_be_taken_away(data):
     assert head.startswith("Class,Images,Groups")
 
 
-def test_a_system_is_asked_about_an_upload_and_a_mistake_explained(themed_page, upload):
-    page = ready(themed_page)
-    page.locator("input[type=file]").first.set_input_files(upload)
-    expect(page.get_by_role("heading", name="own.zip")).to_be_visible()
-    tab(page, "Test a system")
-    page.get_by_role("button", name="Ask about 3 images").click()
-    expect(figure(page, "Confusion matrix: ")).to_be_visible(timeout=PATIENCE)
-    expect(page.get_by_text("3 images, 2 groups.")).to_be_visible()
-    settled(page)
-    pale = [one["text"] for one in page.evaluate(CONTRAST) if one["ratio"] < READABLE]
-    # The uploader's plus is a sign and no text; signs need 3.
-    assert [text for text in pale if text != "add icon"] == []
+def test_a_system_is_asked_about_an_upload_and_a_mistake_explained(data, upload):
+    data.locator("input[type=file]").first.set_input_files(upload)
+    expect(data.get_by_role("heading", name="own.zip")).to_be_visible()
+    tab(data, "Test a system")
+    data.get_by_role("button", name="Ask about 3 images").click()
+    expect(figure(data, "Confusion matrix: ")).to_be_visible(timeout=PATIENCE)
+    expect(data.get_by_text("3 images, 2 groups.")).to_be_visible()
+    for pale in pale_in_each(data):
+        # The uploader's plus is a sign and no text; signs need 3.
+        assert [text for text in pale if text != "add icon"] == []
     # One picture has two labels, so that one of the answers is wrong, whatever the system says.
-    page.get_by_role("button", name="Explain").first.click()
-    page.get_by_role("figure", name=re.compile("as linked pictures")).wait_for()
-    expect(page.get_by_text("The scan from before")).to_be_visible()
+    data.get_by_role("button", name="Explain").first.click()
+    data.get_by_role("figure", name=re.compile("as linked pictures")).wait_for()
+    expect(data.get_by_text("The scan from before")).to_be_visible()
 
 
 def test_busi_shows_what_its_papers_and_its_readers_say(data, data_folder):

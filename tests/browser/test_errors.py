@@ -6,20 +6,18 @@ On phantoms, so that it needs no data; the system that answers is a shipped one.
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 from conftest import open_page
 from playwright.sync_api import expect
 from taking import settled
+from themes import pale_in_each
 
 from core.checkpoints import list_trained
 from core.recipes import load_recipe
 from pages._errors_run import knows_phantoms
 
 PAGE = "errors"
-CONTRAST = (Path(__file__).parent / "contrast.js").read_text(encoding="utf-8")
-READABLE = 4.5  # WCAG 2, level AA, for text of normal size
 PATIENCE = 240_000  # ms, for the first answers on phantoms on a busy machine
 TABS = {
     "Mistakes": "Most confused",
@@ -139,17 +137,14 @@ def test_the_threshold_answers_the_keyboard_at_once(errors):
     expect(errors.get_by_role("button", name="Operating point")).to_be_disabled()
 
 
-def test_text_is_readable_in_both_themes(themed_page):
-    page = ready(themed_page)
+def test_text_is_readable_in_both_themes(errors):
     for tab, told in TABS.items():
-        page.get_by_role("tab", name=tab).click()
-        page.get_by_text(told).first.wait_for()
-        settled(page)
-        texts = page.evaluate(CONTRAST)
-        # What a slider says of itself stands above its thumb, not on it.
-        thumbs = page.get_by_test_id("stSliderThumbValue").all_inner_texts()
-        pale = [one for one in texts if one["ratio"] < READABLE and one["text"] not in thumbs]
-        assert pale == [], tab
+        errors.get_by_role("tab", name=tab).click()
+        errors.get_by_text(told).first.wait_for()
+        for pale in pale_in_each(errors):
+            # What a slider says of itself stands above its thumb, not on it.
+            thumbs = errors.get_by_test_id("stSliderThumbValue").all_inner_texts()
+            assert [text for text in pale if text not in thumbs] == [], tab
 
 
 def test_the_page_opens_with_or_without_data(page):

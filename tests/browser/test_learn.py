@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
+from conftest import open_page
 from playwright.sync_api import expect
+from themes import WHITE, pale, pale_in_each
 
 PAGE = "learn"
-CONTRAST = (Path(__file__).parent / "contrast.js").read_text(encoding="utf-8")
-READABLE = 4.5  # WCAG 2, level AA, for text of normal size
 
 
 def ready(page):
@@ -65,7 +64,12 @@ def test_pictures_stand_three_in_a_row_on_a_laptop(learn):
     assert tops[0] == tops[1] == tops[2] < tops[3] == tops[4] == tops[5]
 
 
-def test_text_is_readable_in_both_themes(themed_page):
-    page = ready(themed_page)
-    pale = [one for one in page.evaluate(CONTRAST) if one["ratio"] < READABLE]
-    assert pale == []
+def test_text_is_readable_in_both_themes(learn):
+    assert list(pale_in_each(learn)) == [[], []]
+
+
+def test_a_page_that_opens_in_the_dark_is_readable(browser, address):
+    with open_page(browser, address, "dark") as page:
+        ready(page)
+        expect(page.get_by_test_id("stApp")).not_to_have_css("background-color", WHITE)
+        assert pale(page) == []

@@ -10,12 +10,11 @@ import pandas as pd
 import pytest
 from playwright.sync_api import expect
 from taking import settled
+from themes import pale_in_each
 
 from core.recipes import list_recipes
 
 PAGE = "systems"
-CONTRAST = (Path(__file__).parent / "contrast.js").read_text(encoding="utf-8")
-READABLE = 4.5  # WCAG 2, level AA, for text of normal size
 FIGURES = {
     "Curves": "ROC and precision-recall of",
     "Reliability": "Reliability diagrams:",
@@ -91,14 +90,12 @@ def test_a_figure_can_be_saved(systems, name, start):
     assert download(systems, camera)[:4] == start
 
 
-def test_text_is_readable_in_both_themes(themed_page):
-    page = ready(themed_page)
+def test_text_is_readable_in_both_themes(systems):
     for name in ("Training", "Confusion", "Tests", "Curves"):
-        open_view(page, name)
+        open_view(systems, name)
         if name in FIGURES:
-            expect(figure(page, name)).to_be_visible()
-        page.wait_for_timeout(1000)  # the end of every fade
-        pale = [one for one in page.evaluate(CONTRAST) if one["ratio"] < READABLE]
-        # A cell's colour is that of a rectangle behind the text, which the style does not tell;
-        # tests/test_system_figures.py checks it.
-        assert [one for one in pale if not re.fullmatch(r"\d+", one["text"])] == []
+            expect(figure(systems, name)).to_be_visible()
+        for pale in pale_in_each(systems):
+            # A cell's colour is that of a rectangle behind the text, which the style does not
+            # tell; tests/test_system_figures.py checks it.
+            assert [text for text in pale if not re.fullmatch(r"\d+", text)] == []
