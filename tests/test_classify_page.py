@@ -10,6 +10,7 @@ import io
 import json
 import re
 import zipfile
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,6 +26,7 @@ from streamlit.testing.v1 import AppTest
 from core.archives import pack
 from core.checkpoints import CheckpointError, sha256
 from core.conformal import Conformal
+from core.datasets.phantoms import phantom
 from core.explain import Heatmap
 from core.findings import NO_REGION
 from core.guard import GuardVerdict
@@ -72,6 +74,10 @@ def metrics(accuracy: float, n: int) -> dict:
 def sets(checkpoint) -> Conformal:
     """Classes of a probability of at least 0.1 cannot be ruled out."""
     return Conformal(checkpoint.recipe.classes, 0.9, 0.9, 50)
+
+
+drawn_once = cache(phantom)
+"""The samples are the same for every test, whatever Streamlit forgets of them."""
 
 
 class FakeSystem:
@@ -147,6 +153,7 @@ def system(monkeypatch) -> FakeSystem:
     monkeypatch.setattr(_shared, "of_checkpoint", sets)
     monkeypatch.setattr(_kept, "stability", lambda *_: STEADY)
     monkeypatch.setattr(_shared, "open_outliner", lambda: fake)
+    monkeypatch.setattr("pages._samples.phantom", drawn_once)
     st.cache_data.clear()
     st.cache_resource.clear()
     yield fake

@@ -16,7 +16,10 @@ from core.png import png
 APP = Path(__file__).parents[1] / "app.py"
 NAME = "mine.png"
 
-pytestmark = pytest.mark.skipif(not list_trained(), reason="no trained system is shipped")
+pytestmark = [
+    pytest.mark.skipif(not list_trained(), reason="no trained system is shipped"),
+    pytest.mark.usefixtures("loaded_once"),
+]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -27,7 +27,10 @@ from core.scans import read_scan_file
 
 WHOLE, OUTLINED = "busi-efficientnet-b0", "busi-efficientnetv2b0"
 
-pytestmark = pytest.mark.skipif(WHOLE not in list_trained(), reason="the system is not shipped")
+pytestmark = [
+    pytest.mark.skipif(WHOLE not in list_trained(), reason="the system is not shipped"),
+    pytest.mark.usefixtures("loaded_once"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,10 @@ from tests.reading import words
 APP = Path(__file__).parents[1] / "app.py"
 FIRST = DEFAULT
 
-pytestmark = pytest.mark.skipif(FIRST not in list_trained(), reason=f"{FIRST} is not trained")
+pytestmark = [
+    pytest.mark.skipif(FIRST not in list_trained(), reason=f"{FIRST} is not trained"),
+    pytest.mark.usefixtures("loaded_once"),
+]
 
 
 @pytest.fixture(scope="module", autouse=True)

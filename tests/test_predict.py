@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from copy import copy
 from pathlib import Path
 
 import cv2
@@ -28,6 +29,7 @@ WHOLE, OF_KERAS = "busi-efficientnet-b0", "busi-mobilenetv2"
 OUTLINED = "busi-efficientnetv2b0"
 
 
+pytestmark = pytest.mark.usefixtures("loaded_once")
 trained = pytest.mark.parametrize("recipe_id", list_trained())
 
 
@@ -258,7 +260,7 @@ def test_a_picture_of_another_kind_is_a_warning(tmp_path, capsys):
 
 
 def test_a_system_that_needs_an_outline_warns(folder):
-    classifier = open_checkpoint(WHOLE).load()
+    classifier = copy(trained_classifier(WHOLE))
     (plain,) = answer_files([folder / "good.png"], classifier)
     recipe = classifier.recipe
     outlined = recipe.preprocessing.model_copy(update={"region": "mask"})

@@ -28,7 +28,7 @@ SYSTEM, OUTLINED = "busi-efficientnet-b0", "busi-efficientnetv2b0"
 
 pytestmark = [
     pytest.mark.skipif(SYSTEM not in list_trained(), reason="the system is not shipped"),
-    pytest.mark.usefixtures("in_a_session"),
+    pytest.mark.usefixtures("in_a_session", "loaded_once"),
 ]
 
 
