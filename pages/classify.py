@@ -43,7 +43,7 @@ from pages._views import View
 
 FORMATS = (
     "DICOM, NIfTI, PNG, JPEG, BMP, TIFF or WebP, one or many, or a ZIP archive of them. Beside "
-    "1.png, 1_mask.png outlines its lesion. They stay in the server's memory."
+    "1.png, 1_mask.png or masks/1.png outlines its lesion. They stay in the server's memory."
 )
 STOPPED = "Not examined: you stopped before its turn."
 

@@ -4,11 +4,11 @@
     python -m core.predict --replay MANIFEST [FILE...] [--json]
 
 A FILE may be a folder or a ZIP archive: all scans in it are classified; DICOM slices of one series
-are one scan. Beside 1.png, 1_mask.png outlines its lesion for systems that need that (more lesions:
-1_mask_1.png and so on). With --json, one line a scan: file, frames, recipe, label, probabilities,
-outlined, warning, error; of several frames the first is classified. The exit status is 1 if any
-file was refused; the others are still answered. What is saved in DIR replaces nothing there. A
-replay takes those of the files that the manifest names by their sha256, or the file at the
+are one scan. Beside 1.png, 1_mask.png or masks/1.png outlines its lesion for systems that need that
+(more lesions: 1_mask_1.png and so on). With --json, one line a scan: file, frames, recipe, label,
+probabilities, outlined, warning, error; of several frames the first is classified. The exit status
+is 1 if any file was refused; the others are still answered. What is saved in DIR replaces nothing
+there. A replay takes those of the files that the manifest names by their sha256, or the file at the
 manifest's path; its status is 0 if probabilities and heatmaps agree, 1 if they do not, 2 if it
 cannot be done.
 """

@@ -286,8 +286,10 @@ def test_a_report_is_taken_away_without_the_name(page, cine):
     record = json.loads(taken(page, "Record (JSON)"))
     assert record["inputs"] == [hashlib.sha256(cine.read_bytes()).hexdigest()]
     archive = zipfile.ZipFile(io.BytesIO(taken(page, "DICOM (ZIP)")))
-    picture, report = (archive.read(name) for name in sorted(archive.namelist()))
-    for kept in (html.encode(), pdf, picture, report, json.dumps(record).encode()):
+    names = ["scan.dcm", "secondary capture.dcm", "structured report.dcm"]
+    assert sorted(archive.namelist()) == names
+    files = map(archive.read, names)
+    for kept in (html.encode(), pdf, *files, json.dumps(record).encode()):
         assert b"Zywxvu" not in kept
         assert cine.name.encode() not in kept
     page.get_by_text("With the patient's data").click()

@@ -6,6 +6,7 @@ On phantoms, so that it needs no data; the system that answers is a shipped one.
 from __future__ import annotations
 
 import re
+from urllib.parse import urlencode
 
 import pytest
 from conftest import open_page
@@ -35,15 +36,23 @@ CELLS = """() => {
 
 
 @pytest.fixture
-def errors(page):
-    return ready(page)
+def errors(browser, address):
+    """The page on phantoms, by a link to that."""
+    chosen = urlencode({"errors system": ultrasound_system(), "errors phantoms": "true"})
+    with open_page(browser, f"{address}?{chosen}") as page:
+        yield on_phantoms(page)
 
 
 def ready(page):
+    """The same by hand."""
     page.get_by_role("tab", name="Mistakes").wait_for()
     page.get_by_role("combobox", name="System").click()
     page.get_by_role("option", name=ultrasound_system(), exact=True).click()
     page.get_by_text("Phantoms in place of its test images").click()
+    return on_phantoms(page)
+
+
+def on_phantoms(page):
     page.get_by_text("no evidence of how good it is").wait_for(timeout=PATIENCE)
     page.get_by_role("figure", name=re.compile("^Confusion matrix")).wait_for()
     settled(page)
