@@ -2,7 +2,7 @@
 
 As in BUSI: `1_mask.png` lies beside `1.png`, and where there are several lesions also
 `1_mask_1.png` and so on. Or they lie in a folder of their own: `masks/1.png` beside `1.png` or
-`images/1.png`.
+`images/1.png`, also in folders below, `masks/benign/1.png` beside `images/benign/1.png`.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ def masks_beside(names: Sequence[str]) -> dict[int, list[int]]:
     {0: [1, 2]}
     >>> masks_beside(["images/1.png", "masks/1.tif", "a/2.png", "a/Masks/2_mask.png"])
     {0: [1], 2: [3]}
+    >>> masks_beside(["images/a/1.png", "masks/a/1.png", "masks/b/1.png"])
+    {0: [1]}
     """
     scans: dict[str, list[int]] = defaultdict(list)
     for index, name in enumerate(names):
@@ -70,11 +72,13 @@ def _outlined_by(name: str) -> Iterator[str]:
     mask = MASK_NAME.fullmatch(own)
     if mask:
         yield f"{folder}{slash}{mask['image']}"
-    last = folder.rpartition("/")[2]
-    if is_mask_folder(last):
-        above = folder.removesuffix(last)
+    places = folder.split("/")
+    depth = next((at for at in reversed(range(len(places))) if is_mask_folder(places[at])), None)
+    if depth is not None:
+        above = "".join(f"{one}/" for one in places[:depth])
+        below = "".join(f"{one}/" for one in places[depth + 1 :])
         for image in (own, mask["image"]) if mask else (own,):
-            yield from (f"{above}{place}{image}" for place in _BESIDE_MASKS)
+            yield from (f"{above}{place}{below}{image}" for place in _BESIDE_MASKS)
 
 
 def _without_ending(name: str) -> str:

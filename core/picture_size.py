@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from core.scan_types import MAX_PIXELS
+
 
 def size_within(height: float, width: float, largest: int) -> tuple[int, int]:
     """Height and width of a picture, made smaller alike until no side is above ``largest``."""
@@ -20,7 +22,12 @@ def shrunk(pixels: np.ndarray, largest: int) -> np.ndarray:
 
 def square(pixels: np.ndarray, aspect: float) -> np.ndarray:
     """A scan, uint8 (H, W, 3), whose pixels are ``aspect`` times as high as wide, as it lies in the
-    body: the side that is too short is made longer."""
+    body: the side that is too short is made longer, or, where that were too large a picture, the
+    other shorter."""
+    if aspect == 1:
+        return pixels
     height, width = pixels.shape[:2]
-    size = (round(width * max(1, 1 / aspect)), round(height * max(1, aspect)))
-    return pixels if aspect == 1 else cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)
+    grows = height * width * max(aspect, 1 / aspect) <= MAX_PIXELS
+    bound = max if grows else min
+    size = (round(width * bound(1, 1 / aspect)), round(height * bound(1, aspect)))
+    return cv2.resize(pixels, np.maximum(size, 1), interpolation=cv2.INTER_LINEAR)

@@ -102,9 +102,9 @@ class Scan:
 
     @property
     def aspect(self) -> float:
-        """How many times as high as wide a pixel is in the body; 1 where the file does not tell."""
-        down, across = self.spacing_mm or (self.pixel_ratio, 1.0)
-        return down / across
+        """How many times as high as wide a pixel is in the body; 1 where the file does not tell, or
+        tells what cannot be."""
+        return ratio_of(*(self.spacing_mm or (self.pixel_ratio, 1.0)))
 
     @property
     def nbytes(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -203,7 +203,7 @@ def _read_folder(text: str) -> Source:
     path = Path(text).expanduser()
     table = folder.read(path)
     key = stamp(chain(table["path"], *table["masks"], folder.patient_lists(path)))
-    return Source(key, path.name, table, known_splits(table), remark=folder.left_out(path))
+    return Source(key, path.name, table, known_splits(table), remark=folder.left_out(path, table))
 
 
 def _of_archive(upload) -> Source:
@@ -259,11 +259,12 @@ def _remembered(source: Source, key: tuple, text: str, work: Callable):
 
     found = work(progress)
     place.empty()
-    return _kept(key, found) if _are_there(source.table["path"]) else found
+    files = chain(source.table["path"], *source.table["masks"])
+    return _kept(key, found) if _are_there(files) else found
 
 
-def _are_there(paths: pd.Series) -> bool:
-    """Whether all images are that are files of their own, not of an archive, nor drawn."""
+def _are_there(paths: Iterable[str]) -> bool:
+    """Whether all are that are files of their own, not of an archive, nor drawn."""
     return all(Path(one).is_file() for one in paths if Path(one).is_absolute())
 
 

@@ -46,4 +46,5 @@ def tried(key: tuple, question: Question, *, _view: View) -> Trial | str:
 
 def _picture(view: View) -> np.ndarray:
     """What the system sees, as it lies in the body, small: uint8 (H, W, 3)."""
-    return shrunk(square(see(view).pixels, view.examined()[0].aspect), LARGEST_SIDE)
+    small = shrunk(see(view).pixels, LARGEST_SIDE)
+    return shrunk(square(small, view.examined()[0].aspect), LARGEST_SIDE)

@@ -217,17 +217,20 @@ def test_a_folder_may_change_while_it_is_looked_at(page, tmp_path):
 
 
 def test_images_that_were_away_are_looked_at_again(page, tmp_path):
-    for name, data in folder_of_classes().items():
+    mask = np.zeros((96, 96, 3), np.uint8)
+    mask[20:50, 30:60] = 255
+    for name, data in (folder_of_classes() | {"train/benign/masks/1.png": png(mask)}).items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(data)
     page.text_input(key="data folder").set_value(str(tmp_path)).run()
-    st.cache_resource.clear()
-    (tmp_path / "test").rename(tmp_path / "away")
-    page.run()
-    assert page.expander[0].label == "2 images cannot be read"
-    (tmp_path / "away").rename(tmp_path / "test")
-    page.run()
-    assert not page.expander
+    for away in ("test", "train/benign/masks"):
+        st.cache_resource.clear()
+        (tmp_path / away).rename(tmp_path / "away")
+        page.run()
+        assert "cannot be read" in page.expander[0].label
+        (tmp_path / "away").rename(tmp_path / away)
+        page.run()
+        assert not page.expander
 
 
 def test_the_stamp_of_files_changes_with_them(tmp_path):

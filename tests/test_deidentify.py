@@ -275,11 +275,15 @@ def test_uids_are_replaced_alike_in_all_files_of_a_call():
 def test_references_to_other_images_lead_to_their_copies():
     first, second = (dataset(NOISE, SOPInstanceUID=f"{ROOT}.{number}") for number in (1, 2))
     link = {"ReferencedSOPClassUID": first.SOPClassUID, "ReferencedSOPInstanceUID": f"{ROOT}.1"}
-    second.SourceImageSequence = second.ReferencedImageSequence = items(**link)
+    purpose = items(CodeValue="121314", CodeMeaning="Localizer for Mrs Brown")
+    told = {"ReferencedFrameNumber": 2, "PurposeOfReferenceCodeSequence": purpose}
+    second.SourceImageSequence = second.ReferencedImageSequence = items(**link, **told)
     copies = [pydicom.dcmread(io.BytesIO(one)) for one in deidentify([saved(first), saved(second)])]
     for links in (copies[1].SourceImageSequence, copies[1].ReferencedImageSequence):
         assert links[0].ReferencedSOPInstanceUID == copies[0].SOPInstanceUID
         assert links[0].ReferencedSOPClassUID == first.SOPClassUID
+        assert links[0].ReferencedFrameNumber == 2
+        assert "PurposeOfReferenceCodeSequence" not in links[0]
 
 
 def test_what_is_emptied_of_a_sequence_are_its_items():

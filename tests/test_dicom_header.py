@@ -105,6 +105,7 @@ def test_spacing(elements, spacing):
         ({"PixelAspectRatio": [2, 1]}, 2),
         ({"PixelAspectRatio": [11, 12]}, 11 / 12),
         ({"PixelAspectRatio": [2, 1], "PixelSpacing": [0.1, 0.2]}, 0.5),
+        ({"PixelSpacing": [1_000_000, 0.001]}, 1),
         ({"PixelAspectRatio": [1, 0]}, 1),
         ({"PixelAspectRatio": [1, 1000]}, 1),
         ({"PixelAspectRatio": [-2, 1]}, 1),

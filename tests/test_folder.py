@@ -131,9 +131,22 @@ def test_masks_in_a_folder_of_their_own_outline_the_images(tmp_path, pictures, e
     assert read_mask(table.iloc[0]).sum() == 5 * 10
     packed = ArchivedFolder(zipped(files)).table
     assert packed["masks"].map(len).tolist() == [1, 0, 0, 1]
+    assert folder.left_out(tmp_path, table) == (
+        "1 mask left out, in folders of masks but of no image."
+    )
 
 
-def test_folders_in_upper_and_lower_case_are_one_class(tmp_path):
+@pytest.mark.parametrize("below", ["", "images/"])
+def test_masks_in_folders_like_those_of_the_images_outline_them(tmp_path, below):
+    files = {f"{below}{label}/1.png": picture(1) for label in "xy"} | {"masks/y/1.png": box()}
+    table = folder.read(on_disk(tmp_path, files))
+    assert table["masks"].map(len).tolist() == [0, 1]
+    assert folder.left_out(tmp_path, table) == ""
+
+
+def test_folders_in_upper_and_lower_case_are_one_class_that_is_always_called_alike(tmp_path):
+    packed = zipped({name: picture(1) for name in ("benign/1.png", "Benign/2.png", "x/3.png")})
+    assert ArchivedFolder(packed).table["label"].tolist() == ["Benign", "Benign", "x"]
     files = {f"{name}/1.png": picture(1) for name in ("test/x", "test/y", "train/X", "train/Y")}
     table = folder.read(on_disk(tmp_path, files))
     assert table["label"].tolist() == ["x", "y", "x", "y"]
@@ -164,11 +177,13 @@ def test_images_beside_the_folders_of_the_classes_are_counted_where_they_lie(tmp
     told = "3 images left out, in no folder of a class: 1 at the top, 2 in train."
     files = {f"set/{name}": data for name, data in SPLIT.items()} | STRAYS
     told = f"1 file left out, of a kind that is not read here. {told}"
-    assert folder.left_out(on_disk(tmp_path / "strays", files)) == told
+    strays = on_disk(tmp_path / "strays", files)
+    assert folder.left_out(strays, folder.read(strays)) == told
     kept = ArchivedFolder(zipped(files))
     assert kept.left_out == told
     assert len(kept.table) == len(SPLIT) + 1
-    assert folder.left_out(on_disk(tmp_path / "none", SPLIT)) == ""
+    whole = on_disk(tmp_path / "none", SPLIT)
+    assert folder.left_out(whole, folder.read(whole)) == ""
 
 
 @pytest.mark.parametrize("files", [{}, {"1.png": picture(1)}, {"x/1.png": picture(1)}])

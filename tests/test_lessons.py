@@ -35,6 +35,7 @@ from core.lessons.trial import OUTSIDE, box_of
 from core.picture_size import shrunk, square
 from core.preprocessing import scale, to_batch, to_pixels
 from core.recipe import Preprocessing
+from core.scan_types import MAX_PIXELS
 
 SYSTEMS = ("busi-efficientnet-b0", "us9016-vgg19-efficientnetb0")
 """One a framework; the second has a layer that two branches share."""
@@ -398,6 +399,8 @@ class TestDrawing:
         assert square(self.GREY, 2).shape == (12, 8, 3)
         assert square(self.GREY, 0.5).shape == (6, 16, 3)
         assert square(self.GREY, 1) is self.GREY
+        wide = np.zeros((10, MAX_PIXELS // 20, 3), np.uint8)
+        assert square(wide, 8).shape == (10, MAX_PIXELS // 160, 3)
 
 
 @pytest.mark.parametrize("value_range", ["byte", "unit", "signed", "imagenet"])

@@ -345,7 +345,11 @@ def test_letters_that_the_font_lacks_are_boxes(full):
 def test_names_are_written_as_they_are_read(full):
     """PDF readers put letters where they are told to: the first of a word to the right."""
     sheet = _Sheet(content_of(full), made.WHEN)
-    assert sheet.drawable("a \u05d0\u05d1\u05d2.png") == "a \u05d2\u05d1\u05d0.png"
+    sheet.add_page()
+    sheet.pen(8.5)
+    assert sheet.seen("a \u05d0\u05d1\u05d2.png", 90) == ["a \u05d2\u05d1\u05d0.png"]
+    first, second = sheet.seen("\u05d0\u05d1 " * 30, 90)
+    assert first.startswith("\u05d1\u05d0") and len(first) > len(second)
 
 
 def test_no_heading_is_left_at_the_foot_of_a_page(full):

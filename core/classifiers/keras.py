@@ -42,10 +42,8 @@ class KerasClassifier(Classifier):
         return logits.numpy(), gradients.numpy()
 
     def logits_from(self, features: np.ndarray, layer: str | None = None) -> np.ndarray:
-        layer = self._layer(layer, INPUT)
-        if layer == INPUT:
-            return self.logits(features)
-        return self._function("from", layer)(tf.constant(features, tf.float32)).numpy()
+        run = self._function("from", self._layer(layer))
+        return run(tf.constant(features, tf.float32)).numpy()
 
     def rough_features(self, batch: np.ndarray, layer: str | None = None) -> np.ndarray:
         run = self._function("roughly to", self._layer(layer))

@@ -45,9 +45,9 @@ class TorchClassifier(Classifier):
         return _to_numpy(logits.detach()), _to_numpy(gradients)
 
     def logits_from(self, features: np.ndarray, layer: str | None = None) -> np.ndarray:
-        layer = self._layer(layer, INPUT)
+        layer = self._layer(layer)
         with torch.inference_mode():
-            return _to_numpy(self._answer(self._to_torch(features), layer))
+            return _to_numpy(self._network.forward_from(self._to_torch(features), layer))
 
     def rough_features(self, batch: np.ndarray, layer: str | None = None) -> np.ndarray:
         layer = self._layer(layer)

@@ -55,7 +55,7 @@ def _audit(options: argparse.Namespace) -> None:
     splits = known_splits(table, options.dataset if known else None)
     found = _watched(table)
     _report(console, found, splits)
-    if not known and (left := folder.left_out(Path(options.dataset))):
+    if not known and (left := folder.left_out(Path(options.dataset), table)):
         console.print(left)
     groups = READERS[options.dataset].groups if known else folder.groups_of(table)
     console.print(what_relatives_are(groups))

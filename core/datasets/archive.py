@@ -47,7 +47,7 @@ class ArchivedFolder:
             packed = any(name.lower().endswith(".zip") for name in names)
             nested = " It holds another archive: unpack that first." if packed else ""
             raise DatasetError(str(error).replace(f"{root}/", "") + nested) from error
-        self.left_out = folder.left_out(tree)
+        self.left_out = folder.left_out(tree, self.table)
 
 
 class _Files:

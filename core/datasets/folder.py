@@ -2,16 +2,15 @@
 
 `DIR/benign/1.png`, `DIR/train/benign/1.png` and `DIR/anything/benign/1.png` are all understood;
 what lies deeper in the folder of a class belongs to that class, and folders whose names differ in
-upper and lower case alone are of one class. Masks are told by their names, as
-in BUSI, `1_mask.png` beside `1.png`, or lie in a folder `masks` beside the images or beside a
-folder `images`. Images of one patient are a group if a list beside the folders
-tells them (`core.datasets.patients`); without it every image is a group of its own.
-`core.datasets.audit` finds near-duplicates.
+upper and lower case alone are of one class. Masks are told by their names, as in BUSI, `1_mask.png`
+beside `1.png`, or lie in a folder `masks` (`core.mask_files`). Images of one patient are a group if
+a list beside the folders tells them (`core.datasets.patients`); without it every image is a group
+of its own. `core.datasets.audit` finds near-duplicates.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -53,20 +52,14 @@ def read(folder: Path) -> pd.DataFrame:
             raise DatasetError(
                 f"There are more than {MAX_IMAGES:,} images. Take a part of them at a time."
             )
-    _add_masks(rows, root, class_of)
+    _add_masks(rows, folder)
     table, lists = table_of(rows), patient_lists(folder)
     return with_patients(table, lists[0]) if lists else table
 
 
-def _add_masks(rows: list[dict], root: Path, class_of: Mapping[str, str]) -> None:
+def _add_masks(rows: list[dict], folder: Path) -> None:
     """What lies in folders of masks goes to the images that it outlines."""
-    folders = {below.rpartition("/")[0] or below for below in class_of} | set(class_of)
-    masks = [
-        str(path)
-        for below in sorted(folders)
-        for inside in _folders(root / below, masks=True)
-        for path in sorted(filter(is_picture, inside.iterdir()), key=lambda one: one.name)
-    ]
+    masks = _in_mask_folders(folder)
     beside = masks_beside([row["path"] for row in rows] + masks)
     for index, found in beside.items():
         if index < len(rows):
@@ -86,12 +79,27 @@ def groups_of(table: pd.DataFrame) -> str | None:
     return GROUPS if "patient" in table else None
 
 
-def left_out(folder: Path) -> str:
-    """Sentences on what `read` leaves out of a folder: files of other kinds than it reads, and
-    images beside the folders of the classes; empty if there are none."""
+def left_out(folder: Path, table: pd.DataFrame) -> str:
+    """Sentences on what `read`, which made the table, left out of a folder: files of other kinds
+    than it reads, masks that outline none of its images, and images beside the folders of the
+    classes; empty if there are none."""
     others = sum(not is_picture(path) and path.name.casefold() != FILE for path in _files(folder))
-    told = f"{counted(others, 'file')} left out, of a kind that is not read here." if others else ""
-    return " ".join(filter(None, (told, _left_beside(_without_wrapping(folder)))))
+    idle = len(set(_in_mask_folders(folder)).difference(*table["masks"]))
+    told = (
+        others and f"{counted(others, 'file')} left out, of a kind that is not read here.",
+        idle and f"{counted(idle, 'mask')} left out, in folders of masks but of no image.",
+        _left_beside(_without_wrapping(folder)),
+    )
+    return " ".join(filter(None, told))
+
+
+def _in_mask_folders(folder: Path) -> list[str]:
+    """Paths of the pictures in all folders of masks, and below those."""
+    top = len(Path(str(folder)).parts)
+    below = (path for path in _files(folder) if is_picture(path))
+    return sorted(
+        str(path) for path in below if any(map(is_mask_folder, Path(str(path)).parts[top:-1]))
+    )
 
 
 def _left_beside(root: Path) -> str:
@@ -153,7 +161,7 @@ def _files(folder: Path, depth: int = 0) -> Iterator[Path]:
         if path.is_file() and not path.name.startswith(".") and not is_side_file(Path(path.name)):
             yield path
     if depth < _DEEPEST:
-        for inside in _folders(folder):
+        for inside in (*_folders(folder), *_folders(folder, masks=True)):
             yield from _files(inside, depth + 1)
 
 
@@ -165,4 +173,4 @@ def _folders(folder: Path, masks: bool = False) -> list[Path]:
         if path.is_dir() and not path.name.startswith(".") and path.name not in _HIDDEN
     )
     wanted = (path for path in inside if is_mask_folder(path.name) == masks)
-    return sorted(wanted, key=lambda path: natural_key(path.name))
+    return sorted(wanted, key=lambda path: (natural_key(path.name), path.name))

@@ -56,8 +56,9 @@ _STANDARD_CODES = {
 """Tag -> codes that a file needs to be read right, and that tell of nobody even if one is called
 so."""
 _LINKS = (0x0008_1140, 0x0008_2112)
-"""Sequences of references to images, which stay: their UIDs are replaced as all are. The library
+"""Sequences of references to images: their UIDs stay, and are replaced as all are. The library
 would leave items without the UIDs that they must have."""
+_FRAMES = 0x0008_1160
 _EMPTIED = ("empty", "delete_or_empty")
 """Actions of the library, which leave no sequence without items, but items without values."""
 _FOREIGN_GROUPS = {0x0000, 0x0002, 0xFFFE}
@@ -82,6 +83,7 @@ def _cleaned(dataset: Dataset, uids: dict[str, str]) -> Dataset:
             dataset.PixelData = dataset.PixelData[: get_expected_length(dataset)]
         secrets = _secrets(dataset)
         for one in _levels(dataset):
+            _reduce_links(one)
             _replace_uids(one, uids)
             _apply_table(one)
             _drop_the_rest(one, secrets)
@@ -125,6 +127,14 @@ def _levels(dataset: Dataset) -> Iterator[Dataset]:
         if element.VR == "SQ":
             for item in element.value:
                 yield from _levels(item)
+
+
+def _reduce_links(dataset: Dataset) -> None:
+    """Of references to images nothing stays but which, and which frames."""
+    for item in (item for tag in _LINKS if tag in dataset for item in dataset[tag].value):
+        for element in list(item):
+            if element.VR != "UI" and element.tag not in (_FRAMES, *_LINKS):
+                del item[element.tag]
 
 
 def _apply_table(dataset: Dataset) -> None:

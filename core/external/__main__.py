@@ -65,7 +65,7 @@ def _judge(options: argparse.Namespace) -> None:
     checkpoint = open_chosen(options.recipe)
     archive = ArchivedFolder(options.folder.read_bytes()) if options.folder.is_file() else None
     table = archive.table if archive else folder.read(options.folder)
-    beside = archive.left_out if archive else folder.left_out(options.folder)
+    beside = archive.left_out if archive else folder.left_out(options.folder, table)
     found = _watched(checkpoint, table)
     if options.csv:
         options.csv.write_bytes(safe_csv(found.answers))

@@ -107,11 +107,15 @@ class _Sheet(FPDF):
         )
 
     def drawable(self, text: str) -> str:
-        """The text in one line, from left to right as it is to be seen, with a box for each letter
-        that the font lacks, which else would be left out."""
+        """The text in one line, with a box for each letter that the font lacks, which else would
+        be left out."""
         known, line = self.fonts["text"].cmap, " ".join(text.splitlines())
-        seen = BidiParagraph(line, TextDirection.LTR).get_reordered_string()
-        return "".join(one if ord(one) in known else _BOX for one in seen)
+        return "".join(one if ord(one) in known else _BOX for one in line)
+
+    def seen(self, text: str, width: float) -> list[str]:
+        """The lines of a text wrapped to ``width``, each from left to right as it is to be seen."""
+        lines = self.multi_cell(width, text=unbroken(text), align="L", dry_run=True, output="LINES")
+        return [BidiParagraph(one, TextDirection.LTR).get_reordered_string() for one in lines]
 
     def keep(self, height: float) -> None:
         """A new page unless so many millimetres are left on this one."""
@@ -389,5 +393,6 @@ def _record_line(sheet: _Sheet, name: str, value: str) -> None:
     sheet.cell(left, _SMALL * _POINT * _LEADING, name)
     sheet.set_y(top)
     sheet.pen(_SMALL)
-    sheet.write_lines(value, _SMALL, 0, _EDGE + left)
+    for line in sheet.seen(value, sheet.epw - left):
+        sheet.write_lines(line, _SMALL, 0, _EDGE + left)
     sheet.ln(0.5)
