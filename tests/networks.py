@@ -178,6 +178,16 @@ def shipped_classifier(recipe_id: str) -> Classifier:
     return wrap(on_small_images(load_recipe(recipe_id)), shipped_network(recipe_id))
 
 
+def whole(network, batch: np.ndarray) -> np.ndarray:
+    """Logits of a network that was not taken apart, float32 (N, C)."""
+    if hasattr(network, "model"):
+        return np.asarray(network.model(batch, training=False))
+    import torch
+
+    with torch.inference_mode():
+        return network(torch.from_numpy(batch).permute(0, 3, 1, 2)).numpy()
+
+
 def noise_batch(recipe: Recipe, count: int = 1, seed: int = 0) -> np.ndarray:
     """Inputs of ``shipped_network``, standard normal, float32 (count, h, w, 3)."""
     shape = (count, *on_small_images(recipe).preprocessing.size, 3)

@@ -18,6 +18,7 @@ from networks import (
     random_tiny_arrays,
     recipes_by_network,
     shipped_network,
+    whole,
 )
 
 from core import architectures
@@ -339,15 +340,6 @@ def test_keras_refuses_half_a_backbone(names: list[str], message: str):
 
 
 # --- Staged networks ---------------------------------------------------------------------------
-
-
-def whole(network, batch: np.ndarray) -> np.ndarray:
-    if hasattr(network, "model"):
-        return np.asarray(network.model(batch, training=False))
-    import torch
-
-    with torch.inference_mode():
-        return network(torch.from_numpy(batch).permute(0, 3, 1, 2)).numpy()
 
 
 def in_two_parts(network, batch: np.ndarray, stage: str) -> np.ndarray:

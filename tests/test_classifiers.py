@@ -18,6 +18,7 @@ from networks import (
     shipped_classifier,
     shipped_network,
     tiny_classifier,
+    whole,
 )
 
 from core.classifiers import Classifier, probabilities
@@ -236,21 +237,11 @@ def test_same_weights_give_the_same_in_both_frameworks(same_weights, layer: str)
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
-def of_the_whole(network, recipe: Recipe, batch: np.ndarray) -> np.ndarray:
-    """Logits of a network that was not taken apart."""
-    if recipe.architecture.framework == "keras":
-        return np.asarray(network.model(batch, training=False))
-    import torch
-
-    with torch.inference_mode():
-        return network(torch.from_numpy(batch.transpose(0, 3, 1, 2))).numpy()
-
-
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_logits_are_those_of_features_and_head(recipe: Recipe):
     classifier = shipped_classifier(recipe.id)
     batch = noise_batch(recipe, 2)
-    expected = of_the_whole(shipped_network(recipe.id), recipe, batch)
+    expected = whole(shipped_network(recipe.id), batch)
     np.testing.assert_allclose(classifier.logits(batch), expected, atol=1e-5, rtol=1e-5)
     for layer in (classifier.layers[0], classifier.layers[-1]):
         features = classifier.features(batch, layer)
