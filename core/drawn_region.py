@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import cv2
 import numpy as np
 import plotly.graph_objects as go
 
-from core.borders import OUTLINE, border_trace
+from core.borders import OUTLINE, border_trace, surrounded
 from core.figures.panels import panel_axis, picture_trace
 
 HEIGHT = 380
@@ -54,7 +53,8 @@ def drawing_figure(
 def drawn_mask(
     boxes: Iterable[Shape], lassos: Iterable[Shape], height: int, width: int
 ) -> np.ndarray:
-    """All that lies in one of the boxes or inside one of the closed lines, bool (H, W).
+    """All that lies in one of the boxes or inside one of the closed lines, bool (H, W); inside is
+    also what a line goes around twice.
 
     A pixel's centre has whole coordinates. What lies outside the picture is cut off.
     """
@@ -65,7 +65,7 @@ def drawn_mask(
     for line in lassos:
         points = np.rint(np.column_stack([line["x"], line["y"]])).astype(np.int32)
         if len(points) > 2:
-            cv2.fillPoly(mask, [points], 1)
+            mask |= surrounded(points, height, width)
     return mask.astype(bool)
 
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import plotly.graph_objects as go
 
+from core.borders import surrounded
 from core.drawn_region import Shape
 from core.figures.panels import axis_suffix, panel_axis, panel_title, picture_trace
 from core.figures.style import CLEAR
@@ -169,12 +170,11 @@ def measure(
     """The area within a polygon, its corners in the units of ``viewing_panels``.
 
     ``values`` (H, W) or (H, W, 3); nan and infinity do not count. What a line that crosses itself
-    goes around twice is outside. None if no pixel's centre is in it that has a value.
+    goes around twice is inside. None if no pixel's centre is in it that has a value.
     """
     down, across = spacing_mm or (1.0, 1.0)
     corners = np.stack([np.array(x) / across, np.array(y) / down], axis=1)
-    mask = np.zeros(values.shape[:2], np.uint8)
-    cv2.fillPoly(mask, [np.rint(corners).astype(np.int32)], 1)
+    mask = surrounded(np.rint(corners), *values.shape[:2])
     inside = values[mask.astype(bool)].astype(float)
     inside = inside[np.isfinite(inside)]
     if not inside.size:
@@ -195,9 +195,7 @@ def _filled_area(points: np.ndarray) -> float:
     """Area of any polygon (N, 2), to about 1 %: of its cells on a fine grid."""
     low, side = points.min(axis=0), np.ptp(points, axis=0).max()
     cells = np.rint((points - low) * (_CELLS / side)).astype(np.int32)
-    grid = np.zeros((_CELLS + 1, _CELLS + 1), np.uint8)
-    cv2.fillPoly(grid, [cells], 1)
-    return grid.sum() * (side / _CELLS) ** 2
+    return surrounded(cells, _CELLS + 1, _CELLS + 1).sum() * (side / _CELLS) ** 2
 
 
 def _crosses_itself(points: np.ndarray) -> bool:

@@ -44,7 +44,7 @@ WHAT_IT_MEASURES = {
     "insertion": "Mean score of the class while they are put sharp into a blurred scan. Higher "
     "is better.",
 }
-LAST_LAYER = "last"
+LAST_LAYER, NO_LAYER = "last", "none"
 CHOSEN_ABOVE = ["recipe", "layer", "parameters", "frame", "explained"]
 """Columns of the table as a file alone."""
 COSTS = {INSTANT: "at once", "seconds": "seconds a map", "minutes": "up to minutes a map"}
@@ -72,7 +72,7 @@ class Entry:
 
     @property
     def layer(self) -> str:
-        return self.view.layer or LAST_LAYER
+        return self.view.layer or LAST_LAYER if METHODS[self.method_id].layered else NO_LAYER
 
 
 def entry(

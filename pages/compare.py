@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isnan
 
 import numpy as np
@@ -103,7 +104,8 @@ def compare(
     views = [View(item, frame, one, layers[one], outline) for one in recipe_ids]
     questions = [Question(one, aim, settings[one]) for one in method_ids]
     progress = st.container()
-    entries = [find(view, question, judged) for view in views for question in questions]
+    asked = [(_seen_by(question, view), question) for view in views for question in questions]
+    entries = [find(view, question, judged) for view, question in asked]
     rows = [_row(view, entries, aim) for view in views]
     drawn = outline.mask if outline and outlined else None
     show_doubts(views)
@@ -115,7 +117,6 @@ def compare(
     show_table(entries, aim)
     picture = offer_of_picture(rows, str(aim), colour_map, drawn)
     show_downloads("compare", [*offers(entries, aim, outline), picture], aim)
-    asked = [(view, question) for view in views for question in questions]
     awaited = [one for one in asked if known(*one) is None]
     unjudged = [one for one in asked if judged and _can_be_judged(*one)]
     with progress:
@@ -123,6 +124,11 @@ def compare(
             compute(awaited, len(entries))
         elif unjudged:
             judge_next(unjudged, len(entries))
+
+
+def _seen_by(question: Question, view: View) -> View:
+    """The view as a method looks at it: on no layer, if it knows none."""
+    return view if METHODS[question.method_id].layered else replace(view, layer=None)
 
 
 def find(view: View, question: Question, judged: bool) -> Entry:

@@ -317,6 +317,16 @@ def test_another_layer_is_looked_at_anew(page, methods, seen):
     ]
 
 
+def test_methods_that_look_at_no_layer_are_asked_once_for_all_layers(page, methods):
+    plain = methods.method("plain", layered=False)
+    METHODS["plain"] = plain
+    choose(page, "plain")
+    before = len(methods.calls)
+    page.selectbox(key=f"compare layer {SYSTEMS[0]}").select("early").run()
+    assert "plain" not in methods.names()[before:]
+    assert not page.exception
+
+
 def test_parameters_of_a_method_come_with_their_ranges(page, methods):
     choose(page, "slow")
     slider = page.slider(key="compare slow n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from core.borders import border_trace, draw_border
 from core.drawn_region import drawing_figure, drawn_mask
 
 
@@ -20,6 +21,30 @@ def test_a_lasso_holds_what_it_surrounds():
     mask = drawn_mask([], [{"x": [0, 4, 0], "y": [0, 0, 4]}], 6, 6)
     np.testing.assert_array_equal(mask[:5, :5], np.add.outer(range(5), range(5)) <= 4)
     assert mask.sum() == 15
+
+
+def test_what_a_lasso_goes_around_twice_is_inside():
+    turns = np.linspace(0, 4 * np.pi, 80)
+    radius = np.linspace(12, 9, 80)
+    line = {"x": 15 + radius * np.cos(turns), "y": 15 + radius * np.sin(turns)}
+    mask = drawn_mask([], [line], 31, 31)
+    assert mask[15, 15]
+    down, across = np.mgrid[:31, :31] - 15
+    assert mask[np.hypot(down, across) <= 9].all()
+
+
+def test_the_border_of_a_region_is_that_of_its_holes_too():
+    mask = np.zeros((30, 30), bool)
+    mask[4:26, 4:26] = True
+    whole = border_trace(mask)
+    mask[10:20, 10:20] = False
+    x, y = (np.asarray(border_trace(mask)[axis]) for axis in "xy")
+    assert np.isnan(x).sum() == 2 == 2 * np.isnan(whole["x"]).sum()
+    inner = (x > 5) & (x < 24) & (y > 5) & (y < 24)
+    assert inner.any() and (np.abs(x[inner] - 14.5) <= 6).all()
+    picture = np.zeros((30, 30, 3), np.uint8)
+    draw_border(picture, mask, 1)
+    assert picture[14, 9:11].any() and not picture[14, 14].any()
 
 
 def test_corners_of_a_lasso_are_at_the_nearest_pixels():

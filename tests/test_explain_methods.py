@@ -102,6 +102,19 @@ def test_maps_by_hand(by_hand: Classifier, method, target, layer, maximum, raw):
     check(explanation.heatmaps[0], maximum, raw)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_layer_matters_to_the_methods_that_look_at_one(method):
+    system = tiny_classifier("torch", random_tiny_arrays(3))
+    batch = np.random.default_rng(1).normal(size=(1, 24, 24, 3)).astype(np.float32)
+    small = {"kernel": 1} if method == "dt-grad-cam" else {}  # for maps of so few pixels
+    first, second = (
+        METHODS[method].run(system, batch, 0, layer, **small).heatmaps[0]
+        for layer in ("first", "second")
+    )
+    alike = np.array_equal(first.values, second.values) and first.maximum == second.maximum
+    assert METHODS[method].layered is not alike
+
+
 class Given(Classifier):
     """Features (h, w, K) whose gradients are given: for values that no network here reaches."""
 

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from core.borders import OUTLINE
+from core.card import INTENDED_USE
 from core.figures import panel_png
 from core.figures.panel_grid import Panel, PanelRow, describe_grid, panel_grid
 from core.figures.panel_png import grid_png
@@ -199,6 +200,21 @@ def test_a_caption_of_two_lines_makes_room_for_both():
     assert figures[1].layout.height > figures[0].layout.height
     assert "a<br>b" in [words.text for words in figures[1].layout.annotations]
     assert picture(two).shape[0] > picture(one).shape[0]
+
+
+@pytest.mark.parametrize("maps", [1, 2, 4])
+@pytest.mark.parametrize("explained", ["malignant", "malignant rather than a class of a long name"])
+def test_no_word_of_the_picture_is_cut_or_lies_upon_another(maps, explained):
+    rows = [row("A", *[corner()] * maps)]
+    foot = f"LesionLens. {INTENDED_USE}"
+    data = grid_png(rows, f"Evidence for {explained}", explained, foot=foot)
+    sheet = np.asarray(Image.open(io.BytesIO(data)).convert("L"))
+    edge = panel_png._EDGE
+    assert (sheet[:, -edge + 4 :] == 255).all() and (sheet[:, : edge - 4] == 255).all()
+    # Between the heading and the colour bar with its label some columns are blank.
+    head = (sheet[edge : edge + 2 * panel_png._LINE] < 255).any(axis=0)
+    ink = np.flatnonzero(head)
+    assert np.diff(ink).max() >= panel_png._GAP
 
 
 def test_the_picture_grows_with_systems_and_methods():

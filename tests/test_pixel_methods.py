@@ -16,7 +16,7 @@ from networks import (
 from test_grad_cam import QUADRANTS, keras_that_sees, torch_that_sees
 
 from core.classifiers.base import INPUT, Classifier
-from core.explain.heatmap import NO_EVIDENCE
+from core.explain.heatmap import NO_EVIDENCE, NOT_FINITE
 from core.explain.integrated_gradients import integrated_gradients
 from core.explain.kernel_shap import coalitions, kernel_shap, shapley_values
 from core.explain.lime_superpixels import lime_superpixels, linear_model
@@ -101,6 +101,19 @@ def test_what_hiding_changes_in_rounding_alone_is_no_evidence(recipe_id):
         heatmap = occlusion(system, nothing, target, size=56, stride=56).heatmaps[0]
         assert heatmap.note == NO_EVIDENCE
         assert not heatmap.values.any()
+
+
+def test_an_overflow_is_not_taken_for_an_even_scan():
+    system = tiny_classifier("torch")
+    system.logits = lambda batch: (
+        np.where(batch.min(axis=(1, 2, 3), keepdims=True)[..., 0, 0] > 0, np.inf, 1.0).astype(
+            np.float32
+        )
+        * np.ones((1, 3), np.float32)
+    )
+    ones = np.ones((1, 8, 8, 3), np.float32)
+    heatmap = occlusion(system, ones, 0, size=4, stride=4).heatmaps[0]
+    assert heatmap.note == NOT_FINITE
 
 
 # Superpixels

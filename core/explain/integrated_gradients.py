@@ -67,6 +67,7 @@ METHOD = Method(
         r"\frac{\partial Y}{\partial x_c}\big(x' + a (x - x')\big)\, da"
     ),
     cost="seconds",
+    layered=False,
     run=integrated_gradients,
     parameters=(
         Parameter("points", "Points", 32, 4, 256, 4, "Gradients taken on the way from nothing."),

@@ -98,6 +98,7 @@ METHOD = Method(
         r"\tfrac{|S|!\,(M - |S| - 1)!}{M!} \big(Y(X_{S \cup k}) - Y(X_S)\big)"
     ),
     cost="seconds",
+    layered=False,
     run=kernel_shap,
     parameters=(
         Parameter("samples", "Samples", 256, 64, 2048, 64, "Copies with parts hidden."),

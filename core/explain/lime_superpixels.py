@@ -70,6 +70,7 @@ METHOD = Method(
         r"\pi(z) \big(Y(X_z) - w_0 - w^\top z\big)^2 + \lVert w \rVert^2"
     ),
     cost="seconds",
+    layered=False,
     run=lime_superpixels,
     parameters=(
         Parameter("samples", "Samples", 256, 64, 2048, 64, "Copies with parts hidden at random."),

@@ -37,7 +37,8 @@ class Method:
 
     ``cost`` is "instant" (one pass of the network), "seconds" or "minutes" for one scan on two
     processor cores. ``run(classifier, batch, target, layer=None, features=None, progress=None,
-    **parameters)`` takes what ``core.explain.grad_cam.grad_cam`` takes.
+    **parameters)`` takes what ``core.explain.grad_cam.grad_cam`` takes. ``layered``: whether it
+    looks at a layer, or at the scan and the answer alone.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Method:
     cost: str
     run: Callable[..., Explanation]
     parameters: tuple[Parameter, ...] = ()
+    layered: bool = True
 
 
 def portion(progress: Progress | None, index: int, count: int) -> Progress:

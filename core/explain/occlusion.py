@@ -43,7 +43,7 @@ def occlusion(
             whole, rest = logits[index].astype(np.float64) @ weights[index], hidden @ weights[index]
             drops = whole - rest
         # A logit near 0 is rounded as coarsely as those beside it.
-        if np.abs(drops).max() <= NEGLIGIBLE * max(
+        if np.isfinite(drops).all() and np.abs(drops).max() <= NEGLIGIBLE * max(
             np.abs(logits[index]).max(), np.abs(hidden).max()
         ):
             drops = np.zeros_like(drops)
@@ -95,6 +95,7 @@ METHOD = Method(
     paper="Zeiler and Fergus, ECCV 2014",
     equation=r"L_{ij} = \mathrm{ReLU}\, \mathrm{mean}_{R \ni ij} \big(Y(X) - Y(X_{R = 0})\big)",
     cost="seconds",
+    layered=False,
     run=occlusion,
     parameters=(
         Parameter("size", "Square", 32, 4, 128, 4, "Side of the hidden square, px."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from functools import cache
+from math import ceil
 
 import cv2
 import numpy as np
@@ -35,21 +36,29 @@ def grid_png(
 ) -> bytes:
     """PNG, dark text on white: ``heading``, all rows with names and captions, colour bar, ``foot``.
 
-    The other arguments are those of ``panel_grid``.
+    It is as wide as its pictures, or as its words need. The other arguments are those of
+    ``panel_grid``.
     """
     parts = bands(rows)
     height, width = rows[0].pixels.shape[:2]
     tall = max(1, round(CELL * rows[0].aspect * height / width))
     step = tall + (2 + caption_lines(parts)) * _LINE + _GAP
     across = 1 + len(parts[0].panels)
+    label = f"relative evidence for {explained}"
+    key = max(_BAR[0] + 20, _font(14).getlength(label))
+    needed = (
+        across * (CELL + _GAP) - _GAP,
+        _font(22).getlength(heading) + 2 * _GAP + key,
+        _font(14).getlength(foot),
+    )
     size = (
-        2 * _EDGE + across * (CELL + _GAP) - _GAP,
+        2 * _EDGE + ceil(max(needed)),
         2 * _EDGE + 2 * _LINE + len(parts) * step + _LINE,
     )
     sheet = Image.new("RGB", size, _PAPER)
     draw = ImageDraw.Draw(sheet)
     draw.text((_EDGE, _EDGE), heading, _INK, _font(22))
-    _draw_bar(sheet, draw, size[0] - _EDGE, explained, colour_map)
+    _draw_bar(sheet, draw, size[0] - _EDGE, label, colour_map)
     for number, band in enumerate(parts):
         top = _EDGE + 2 * _LINE + number * step
         draw.text((_EDGE, top), band.title, _INK, _font(18))
@@ -118,14 +127,14 @@ def _draw_bar(
     sheet: Image.Image,
     draw: ImageDraw.ImageDraw,
     right: int,
-    explained: str,
+    label: str,
     colour_map: str,
 ) -> None:
     """The colour bar with its ends and what it measures, at the upper right."""
-    left, top = right - _BAR[0] - 14, _EDGE + 2
+    beyond = max(0, ceil(_font(14).getlength(label) - _BAR[0]) // 2 - 14)
+    left, top = right - _BAR[0] - 14 - beyond, _EDGE + 2
     bar = np.repeat(_colours(colour_map)[None], _BAR[1], axis=0)
     sheet.paste(Image.fromarray(bar).resize(_BAR), (left, top))
-    for x, text, anchor in ((left - 6, "0", "rm"), (right - 8, "1", "lm")):
+    for x, text, anchor in ((left - 6, "0", "rm"), (left + _BAR[0] + 6, "1", "lm")):
         draw.text((x, top + _BAR[1] // 2), text, _INK, _font(14), anchor=anchor)
-    label = f"relative evidence for {explained}"
     draw.text((left + _BAR[0] // 2, top + _BAR[1] + 4), label, _INK, _font(14), anchor="ma")

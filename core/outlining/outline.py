@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from core.borders import without_holes
+
 VIEWS: dict[str, tuple[tuple[float, bool], ...]] = {
     "plain": ((1.0, False),),
     "mirrored": ((1.0, False), (1.0, True)),
@@ -53,7 +55,7 @@ def outline_of(probability: np.ndarray, rule: Rule) -> np.ndarray:
 
 def parts_of(probability: np.ndarray, threshold: float) -> Parts:
     """The connected parts of a map (H, W) from this threshold on, without holes."""
-    marked = _filled(probability >= threshold)
+    marked = without_holes(probability >= threshold)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(marked, connectivity=8)
     peaks = np.zeros(count, np.float64)
     np.maximum.at(peaks, labels[marked > 0], probability[marked > 0])
@@ -67,11 +69,3 @@ def kept(parts: Parts, rule: Rule) -> np.ndarray:
         largest = np.where(keep, parts.areas, -1).argmax()
         keep = np.arange(len(keep)) == largest
     return keep
-
-
-def _filled(marked: np.ndarray) -> np.ndarray:
-    """The marked pixels and the holes in them, uint8 (H, W) of 0 and 1."""
-    contours, _ = cv2.findContours(
-        marked.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
-    )
-    return cv2.drawContours(np.zeros(marked.shape, np.uint8), contours, -1, 1, cv2.FILLED)
