@@ -10,12 +10,19 @@ import streamlit as st
 from pages._samples import is_sample
 from pages._scans import Item
 
-_KEY = "current scan"
+_KEY, _AMONG = "current scan", "scans beside the current"
 
 
-def remember(item: Item) -> None:
-    """This scan is looked at now."""
+def remember(item: Item, alone: bool = True) -> None:
+    """This scan is looked at now, ``alone`` or one of those that came together."""
     st.session_state[_KEY] = item
+    if alone:
+        came_together(1)
+
+
+def came_together(count: int) -> None:
+    """So many scans are there, of which one will be looked at."""
+    st.session_state[_AMONG] = count
 
 
 def recalled() -> Item | None:
@@ -34,6 +41,8 @@ def left_here() -> list[Item]:
     if item is None or is_sample(item):
         return []
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.text(f"From before: {item.name}", width="stretch")
+        count = st.session_state[_AMONG]
+        gone = f" (one of {count}: upload the others again to see them)" if count > 1 else ""
+        st.text(f"From before: {item.name}{gone}", width="stretch")
         st.button("Remove", icon=":material/close:", key="forget scan", on_click=forget)
     return [item]

@@ -20,7 +20,7 @@ from core.figures.errors import (
     thumbnail,
 )
 from core.spreadsheet import safe_csv
-from core.wording import PERCENT_COLUMN, for_column, percent
+from core.wording import PERCENT_COLUMN, for_column, percent, unbroken
 from pages import _errors_run as runs
 from pages._downloads import Offer, show_downloads
 from pages._errors_detail import open_image, show_open_image
@@ -142,6 +142,7 @@ def _show_matrix(question: runs.Question, table: pd.DataFrame, chosen: Shown, ke
         default=COUNTS,
         required=True,
         key="errors normalised",
+        wrap=True,
         help="Shares of each label are sensitivities, shares of each answer predictive values.",
     )
     counts = confusion_counts(table, classes)
@@ -172,8 +173,10 @@ def _show_pairs(pairs: pd.DataFrame, totals: pd.Series, key: str) -> None:
         st.markdown("**Most confused**" if len(pairs) else "No image was called something else.")
         for row in pairs.head(PAIRS_SHOWN).itertuples():
             st.button(
-                f"{plain(row.label)} called {plain(row.predicted)}: **{row.count}** of "
-                f"{totals[row.label]} ({percent(row.share)})",
+                unbroken(
+                    f"{plain(row.label)} called {plain(row.predicted)}: **{row.count}** of "
+                    f"{totals[row.label]} ({percent(row.share)})"
+                ),
                 key=f"{key} {row.label} {row.predicted}",
                 on_click=st.session_state.__setitem__,
                 args=(key, Shown(row.label, row.predicted)),

@@ -45,6 +45,7 @@ FORMATS = (
     "DICOM, NIfTI, PNG, JPEG, BMP, TIFF or WebP, one or many, or a ZIP archive of them. Beside "
     "1.png, 1_mask.png or masks/1.png outlines its lesion. They stay in the server's memory."
 )
+ONE_WAY = "Choose a folder in place of files. To change it, remove the files first."
 STOPPED = "Not examined: you stopped before its turn."
 
 
@@ -85,7 +86,7 @@ def choose_scans() -> list[Item]:
         on_change=_forget_others,
         help=FORMATS,
     )
-    st.toggle("A whole folder", key="folder")
+    st.toggle("A whole folder", key="folder", disabled=bool(uploads), help=ONE_WAY)
     name = st.selectbox(
         "Or a synthetic sample",
         list(SAMPLES),
@@ -97,7 +98,10 @@ def choose_scans() -> list[Item]:
     )
     if name:
         return [sample(name)]
-    return items_of(uploads) or current.left_here()
+    items = items_of(uploads)
+    if items:
+        current.came_together(len(items))
+    return items or current.left_here()
 
 
 def choose_system(systems: tuple[str, ...]) -> str:
@@ -151,7 +155,7 @@ def show_items(items: list[Item], checkpoint: Checkpoint, colour_map: str) -> No
         show_name(item)
         st.error(plain(found.error), icon=":material/broken_image:")
         return
-    current.remember(item)
+    current.remember(item, alone=False)
     look = st.session_state.get(f"look {item.digest}")
     view = View(item, choose_frame(item), recipe.id, look=look)
     answer = st.container()

@@ -106,6 +106,7 @@ def choose() -> tuple[list[str], str]:
             required=True,
             help="The camera above a figure saves it.",
             key="systems picture",
+            wrap=True,
             persist_state="session",
         )
     if len(chosen) > len(SERIES):

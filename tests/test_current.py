@@ -58,6 +58,20 @@ def titles(app: AppTest) -> str:
     return " ".join(str(one.value) for one in (*app.header, *app.subheader))
 
 
+def test_of_several_scans_it_is_told_that_the_others_are_gone(looked_at):
+    for number in (78, 79):
+        data = png(phantom("benign", number)[0])
+        looked_at.file_uploader(key="uploads").upload(f"{number}.png", data)
+    looked_at.run()
+    assert looked_at.toggle(key="folder").disabled
+    to(to(looked_at, "about"), "classify")
+    told = "(one of 2: upload the others again to see them)"
+    for _ in range(2):
+        assert sum(told in text for text in texts(looked_at)) == 1
+        looked_at.run()
+    assert not looked_at.toggle(key="folder").disabled
+
+
 @pytest.mark.parametrize("page", ["compare", "learn"])
 def test_the_scan_goes_along_and_can_be_left(looked_at, page):
     to(looked_at, page)
