@@ -29,7 +29,7 @@ EMPTY = (
 )
 UNUSED = "Its mask was not used. {}"
 
-_OTHER_SIZE = (
+OTHER_SIZE = (
     "The mask is {} pixels wide and high, the scan {}. Save the mask with the size of the scan."
 )
 _OTHER_FRAMES = (
@@ -100,7 +100,7 @@ def outline_in(
     for mask in masks:
         count, height, width = mask.shape[:3]
         if [height, width] != size:
-            raise ScanError(_OTHER_SIZE.format(f"{width} x {height}", f"{size[1]} x {size[0]}"))
+            raise ScanError(OTHER_SIZE.format(f"{width} x {height}", f"{size[1]} x {size[0]}"))
         if count not in (1, frames):
             raise ScanError(_OTHER_FRAMES.format(count, counted(frames, "frame")))
         found = inside(mask)

@@ -168,7 +168,7 @@ def test_a_mask_that_outlines_nothing_or_another_picture_is_told(tmp_path):
     first, second, third = folder.read(on_disk(tmp_path, files)).itertuples()
     with pytest.raises(DatasetError, match="1_mask.png: Nothing in the mask is bright"):
         read_mask(first)
-    with pytest.raises(DatasetError, match="2_mask.png is 10 x 10 pixels .* its image 30 x 20"):
+    with pytest.raises(DatasetError, match="2_mask.png: The mask is 10 x 10 .* the scan 30 x 20"):
         read_mask(second)
     assert read_mask(third).all()
 

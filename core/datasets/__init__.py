@@ -26,7 +26,7 @@ from core.datasets import (
     ultrasound_9016,
 )
 from core.datasets.base import DatasetError, DatasetReader, read_frame
-from core.mask_files import EMPTY, inside
+from core.mask_files import EMPTY, OTHER_SIZE, inside
 from core.preprocessing import resized_mask
 from core.scan_types import ScanError
 
@@ -120,11 +120,8 @@ def _outline(path: str, height: int, width: int) -> np.ndarray:
     if mask.any() and not found.any():
         raise DatasetError(f"{path}: {EMPTY}")
     if abs(mask.shape[0] * width - mask.shape[1] * height) > max(height, width):
-        size = f"{width} x {height}", f"{mask.shape[1]} x {mask.shape[0]}"
-        raise DatasetError(
-            f"The mask {path} is {size[1]} pixels wide and high, its image {size[0]}. Save the "
-            "mask with the size of the image."
-        )
+        sizes = f"{mask.shape[1]} x {mask.shape[0]}", f"{width} x {height}"
+        raise DatasetError(f"{path}: {OTHER_SIZE.format(*sizes)}")
     return resized_mask(found, height, width)
 
 
