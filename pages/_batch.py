@@ -13,6 +13,7 @@ from core.recipe import Recipe
 from core.scan_table import PROBLEMS, Row, frame_of, scan_table, without_names
 from core.spreadsheet import safe_csv
 from core.wording import PERCENT_COLUMN, for_column, signed
+from pages import _current as current
 from pages._downloads import Offer, hand_over, show_buttons
 from pages._frame import fragment
 from pages._scans import Item
@@ -155,7 +156,9 @@ def _stay_with_scan(digests: list[str]) -> None:
         state["shown"], state["shown of"] = row, digests
         _list_chosen()
     elif "shown" not in state:  # forgotten with the page
-        state["shown"] = 0
+        last = current.recalled()
+        state["shown"] = digests.index(last.digest) if last and last.digest in digests else 0
+        _list_chosen()
 
 
 def _row_chosen() -> None:

@@ -1,4 +1,4 @@
-"""The scan that was looked at last, so that no other page asks for it again.
+"""The scans that are looked at, so that no other page asks for them again.
 
 Streamlit forgets what an uploader holds when its page is left. Kept with the session, in memory.
 """
@@ -10,39 +10,43 @@ import streamlit as st
 from pages._samples import is_sample
 from pages._scans import Item
 
-_KEY, _AMONG = "current scan", "scans beside the current"
+_ONE, _ALL = "current scan", "scans of before"
 
 
-def remember(item: Item, alone: bool = True) -> None:
-    """This scan is looked at now, ``alone`` or one of those that came together."""
-    st.session_state[_KEY] = item
-    if alone:
-        came_together(1)
+def remember(item: Item) -> None:
+    """This scan is looked at now. No sample takes the place of what is held, and no other scan
+    that of several."""
+    st.session_state[_ONE] = item
+    if not is_sample(item) and len(_held()) < 2:
+        hold([item])
 
 
-def came_together(count: int) -> None:
-    """So many scans are there, of which one will be looked at."""
-    st.session_state[_AMONG] = count
+def hold(items: list[Item]) -> None:
+    """These came together, and are there until others come or they are removed."""
+    st.session_state[_ALL] = items
 
 
 def recalled() -> Item | None:
     """The scan that was looked at last, if there was one."""
-    return st.session_state.get(_KEY)
+    return st.session_state.get(_ONE)
 
 
 def forget() -> None:
-    """Nobody looks at it any more."""
-    st.session_state.pop(_KEY, None)
+    """Nobody looks at any of them any more."""
+    for key in (_ONE, _ALL):
+        st.session_state.pop(key, None)
 
 
 def left_here() -> list[Item]:
-    """The upload that was looked at before the page was left, with a way to be rid of it."""
-    item = recalled()
-    if item is None or is_sample(item):
-        return []
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        count = st.session_state[_AMONG]
-        gone = f" (one of {count}: upload the others again to see them)" if count > 1 else ""
-        st.text(f"From before: {item.name}{gone}", width="stretch")
-        st.button("Remove", icon=":material/close:", key="forget scan", on_click=forget)
-    return [item]
+    """The uploads that were there before the page was left, with a way to be rid of them."""
+    items = _held()
+    if items:
+        what = items[0].name if len(items) == 1 else f"{len(items)} scans"
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.text(f"From before: {what}", width="stretch")
+            st.button("Remove", icon=":material/close:", key="forget scan", on_click=forget)
+    return items
+
+
+def _held() -> list[Item]:
+    return st.session_state.get(_ALL, [])

@@ -76,7 +76,7 @@ def show(items: list[Item], checkpoint: Checkpoint, colour_map: str) -> None:
 
 
 def choose_scans() -> list[Item]:
-    """The uploaded scans, or the one synthetic sample while one is chosen, or what was looked at
+    """The uploaded scans, or the one synthetic sample while one is chosen, or what was there
     before another page was."""
     folder = st.session_state.get("folder", False)
     uploads = st.file_uploader(
@@ -100,7 +100,7 @@ def choose_scans() -> list[Item]:
         return [sample(name)]
     items = items_of(uploads)
     if items:
-        current.came_together(len(items))
+        current.hold(items)
     return items or current.left_here()
 
 
@@ -155,7 +155,7 @@ def show_items(items: list[Item], checkpoint: Checkpoint, colour_map: str) -> No
         show_name(item)
         st.error(plain(found.error), icon=":material/broken_image:")
         return
-    current.remember(item, alone=False)
+    current.remember(item)
     look = st.session_state.get(f"look {item.digest}")
     view = View(item, choose_frame(item), recipe.id, look=look)
     answer = st.container()

@@ -58,18 +58,42 @@ def titles(app: AppTest) -> str:
     return " ".join(str(one.value) for one in (*app.header, *app.subheader))
 
 
-def test_of_several_scans_it_is_told_that_the_others_are_gone(looked_at):
-    for number in (78, 79):
-        data = png(phantom("benign", number)[0])
-        looked_at.file_uploader(key="uploads").upload(f"{number}.png", data)
-    looked_at.run()
-    assert looked_at.toggle(key="folder").disabled
-    to(to(looked_at, "about"), "classify")
-    told = "(one of 2: upload the others again to see them)"
+@pytest.fixture
+def several(app) -> AppTest:
+    """Three uploads on Classify, of which the second is looked at."""
+    uploader = app.file_uploader(key="uploads")
+    for number in (78, 79, 80):
+        uploader.upload(f"{number}.png", png(phantom("benign", number)[0]))
+    app.run()
+    app.selectbox(key="shown").select(1).run()
+    return app
+
+
+def test_all_scans_are_there_on_return_and_the_same_is_looked_at(several):
+    table = several.dataframe[0].value
+    assert several.toggle(key="folder").disabled
+    to(several, "compare")
+    assert "79.png" in texts(several)
+    to(several, "classify")
     for _ in range(2):
-        assert sum(told in text for text in texts(looked_at)) == 1
-        looked_at.run()
-    assert not looked_at.toggle(key="folder").disabled
+        assert "From before: 3 scans" in texts(several)
+        assert several.selectbox(key="shown").value == 1
+        assert "79.png" in texts(several)
+        assert several.dataframe[0].value.equals(table)
+        several.run()
+    assert not several.toggle(key="folder").disabled
+    several.button(key="forget scan").click().run()
+    assert "What does a trained system see" in titles(several)
+
+
+def test_a_sample_does_not_take_their_place(several):
+    several.selectbox(key="sample").select("Benign phantom 2").run()
+    to(to(several, "learn"), "classify")
+    several.selectbox(key="sample").select(None).run()
+    assert "From before: 3 scans" in texts(several)
+    several.file_uploader(key="uploads").upload("other.png", png(phantom("normal", 5)[0])).run()
+    to(to(several, "compare"), "classify")
+    assert "From before: other.png" in texts(several)
 
 
 @pytest.mark.parametrize("page", ["compare", "learn"])
