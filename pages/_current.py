@@ -31,6 +31,12 @@ def recalled() -> Item | None:
     return st.session_state.get(_ONE)
 
 
+def beside(item: Item) -> list[Item]:
+    """A scan among those that it came with."""
+    items = _held()
+    return items if item.key in {one.key for one in items} else [item]
+
+
 def forget() -> None:
     """Nobody looks at any of them any more."""
     for key in (_ONE, _ALL):

@@ -50,7 +50,8 @@ def choose_scan(page: str, systems: tuple[str, ...]) -> tuple[Item, Outline | No
         return as_item(rows[name], load_recipe(tester).data.dataset)
     before = current.recalled()
     if before and not is_sample(before) and _wants(page, before):
-        return before, _choose_outline(page, before)
+        item = _choose_among(page, before)
+        return item, _choose_outline(page, item)
     name = _choose_sample(page, before)
     item = sample(name)
     if before is None or is_sample(before):
@@ -74,10 +75,25 @@ def _held_out(recipe_id: str) -> str:
 def _wants(page: str, before: Item) -> bool:
     """Whether the scan that was looked at before is to be explained, as it is to start with."""
     key = f"{page} before {before.digest}"
-    wanted = st.toggle("The scan from before", value=True, key=key)
-    if wanted:
+    return st.toggle("The scan from before", value=True, key=key)
+
+
+def _choose_among(page: str, before: Item) -> Item:
+    """The scan that was looked at before, or another of those that came with it."""
+    items = current.beside(before)
+    if len(items) == 1:
         st.text(before.name)
-    return wanted
+        return before
+    row = st.selectbox(
+        "Scan to explain",
+        range(len(items)),
+        index=[one.key for one in items].index(before.key),
+        format_func=lambda row: f"Scan {row + 1}: {items[row].name}",
+        key=f"{page} among",
+        label_visibility="collapsed",
+    )
+    current.remember(items[row])
+    return items[row]
 
 
 def _choose_sample(page: str, before: Item | None) -> str:

@@ -72,9 +72,7 @@ def several(app) -> AppTest:
 def test_all_scans_are_there_on_return_and_the_same_is_looked_at(several):
     table = several.dataframe[0].value
     assert several.toggle(key="folder").disabled
-    to(several, "compare")
-    assert "79.png" in texts(several)
-    to(several, "classify")
+    to(to(several, "compare"), "classify")
     for _ in range(2):
         assert "From before: 3 scans" in texts(several)
         assert several.selectbox(key="shown").value == 1
@@ -84,6 +82,19 @@ def test_all_scans_are_there_on_return_and_the_same_is_looked_at(several):
     assert not several.toggle(key="folder").disabled
     several.button(key="forget scan").click().run()
     assert "What does a trained system see" in titles(several)
+
+
+@pytest.mark.parametrize("page", ["compare", "learn"])
+def test_each_of_several_scans_can_be_explained(several, page):
+    to(several, page)
+    choice = several.selectbox(key=f"{page} among")
+    assert choice.value == 1
+    assert choice.options == ["Scan 1: 78.png", "Scan 2: 79.png", "Scan 3: 80.png"]
+    choice.select(2).run()
+    assert several.selectbox(key=f"{page} among").value == 2
+    to(several, "classify")
+    assert several.selectbox(key="shown").value == 2
+    assert "80.png" in texts(several)
 
 
 def test_a_sample_does_not_take_their_place(several):
