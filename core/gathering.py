@@ -19,9 +19,10 @@ from core.wording import counted
 
 LIMITS = Limits()
 UNCLEAR = (
-    "Different files are called {}, so that it cannot be told which mask belongs to which scan. "
-    "Give them other names, or take one folder or archive at a time."
+    "Different files have one name, that of this scan or of its mask, so that it cannot be told "
+    "which belongs to which. Give them other names, or take one folder or archive at a time."
 )
+"""It names no file: it stands in reports and tables that are to hold no name."""
 Facts = tuple[str, Slice | None]
 """Of a file: the sha256 of its bytes, and its place in a series."""
 
@@ -94,7 +95,7 @@ def sources_of(files: list[File]) -> list[Source]:
     def source(group: list[int]) -> Source:
         scan, own = files[group[0]], _at(files, sorted(masks.get(group[0], ())))
         unclear = own and shared.intersection(one.name for one in (scan, *own))
-        return Source(_at(files, group), (_unclear(unclear.pop(), own),) if unclear else own)
+        return Source(_at(files, group), (_unclear(own),) if unclear else own)
 
     return [source(group) for group in groups if group[0] not in taken]
 
@@ -107,10 +108,10 @@ def shared_names(files: Iterable[File]) -> set[str]:
     return {name for name, several in digests.items() if len(several) > 1}
 
 
-def _unclear(name: str, masks: tuple[File, ...]) -> File:
+def _unclear(masks: tuple[File, ...]) -> File:
     """A mask that tells why these are not to be used."""
     digests = " ".join(mask.digest for mask in masks)
-    return _refused(masks[0].name, UNCLEAR.format(name), f"unclear {digests}")
+    return _refused(masks[0].name, UNCLEAR, f"unclear {digests}")
 
 
 def _at(files: list[File], indices: Iterable[int]) -> tuple[File, ...]:

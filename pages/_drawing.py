@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import streamlit as st
 
-from core.drawn_region import DRAWING_CONFIG, HOW_TO_DRAW, Shape, drawing_figure, drawn_mask
+from core.drawn_region import (
+    DRAWING_CONFIG,
+    HOW_TO_DRAW,
+    NOTHING,
+    Shape,
+    Shapes,
+    drawing_figure,
+    drawn_mask,
+)
 from core.scans import Scan
 from pages._frame import quiet, themed
+from pages._scans import Item
 
 BY_KEYBOARD = (
     "Tab goes from one of its edges to the next, the arrow keys move an edge, Page Up and Page "
     "Down move it in leaps."
 )
+_DRAWN = "drawn by hand"
+
+
+def drawing_of(item: Item, frame: int) -> str:
+    """The key under which a frame of a scan is drawn on, the same on all pages."""
+    return f"drawn on {item.digest} {frame}"
 
 
 def draw(
@@ -23,29 +39,54 @@ def draw(
     key: str,
     join: Callable[[np.ndarray], np.ndarray] = lambda drawn: drawn,
 ) -> np.ndarray:
-    """The region, bool (H, W), that ``join`` makes of what is drawn on a frame of a scan."""
-    pixels = scan.pixels[frame]
+    """The region, bool (H, W), that ``join`` makes of what is drawn on a frame of a scan.
+
+    What is drawn under a ``key`` is kept with the session: Streamlit would forget it whenever the
+    picture changes, or is not there for a while.
+    """
+    pixels, drawn = scan.pixels[frame], _drawn(key)
     height, width = pixels.shape[:2]
     left, right = st.columns([1.2, 1], gap="large")
     with right:
         quiet(HOW_TO_DRAW)
         box = choose_box(key, width, height)
-    boxed = drawn_mask([box] if box else [], [], height, width)
+        if any(drawn):
+            st.button("Take away what is drawn", on_click=_forget, args=(key,))
+    boxed = drawn_mask(Shapes([box] if box else [], []), height, width)
+    region = join(boxed | drawn_mask(drawn, height, width))
     with left:
-        drawn = st.plotly_chart(
-            themed(drawing_figure(pixels, join(boxed), scan.aspect)),
+        st.plotly_chart(
+            themed(drawing_figure(pixels, region, scan.aspect, drawn)),
             key=key,
-            on_select="rerun",
+            on_select=partial(_keep, key),
             selection_mode=("box", "lasso"),
             config=DRAWING_CONFIG,
             alt="The scan, on which the lesion can be drawn",
-        ).selection
-    return join(boxed | drawn_mask(drawn.box, drawn.lasso, height, width))
+        )
+    return region
+
+
+def _drawn(key: str) -> Shapes:
+    return st.session_state.setdefault(_DRAWN, {}).get(key, NOTHING)
+
+
+def _forget(key: str) -> None:
+    st.session_state[_DRAWN].pop(key)
+
+
+def _keep(key: str) -> None:
+    """All that is drawn now. Of a double-click, which hides it, Streamlit does not tell: there is
+    a button, and the border of the region stands until it is pressed."""
+    found = st.session_state[key]["selection"]
+    st.session_state[_DRAWN][key] = Shapes(*(list(map(dict, found[way])) for way in Shapes._fields))
 
 
 def choose_box(key: str, width: int, height: int) -> Shape | None:
     """A box in pixels, for those who use no mouse; None if that is not wanted."""
-    if not st.toggle("Box by keyboard", key=f"keyboard {key}", help=BY_KEYBOARD):
+    wanted = st.toggle(
+        "Box by keyboard", key=f"keyboard {key}", help=BY_KEYBOARD, persist_state="session"
+    )
+    if not wanted:
         return None
     return {
         "x": _choose_edges("Left and right edge", width, key),
@@ -55,4 +96,6 @@ def choose_box(key: str, width: int, height: int) -> Shape | None:
 
 def _choose_edges(label: str, length: int, key: str) -> tuple[int, int]:
     middle = length // 4, 3 * length // 4
-    return st.slider(label, 0, max(1, length - 1), middle, key=f"{label} {key}")
+    return st.slider(
+        label, 0, max(1, length - 1), middle, key=f"{label} {key}", persist_state="session"
+    )

@@ -12,7 +12,7 @@ from core.recipe import Recipe
 from core.recipes import load_recipe
 from pages import _current as current
 from pages import _shared as shared
-from pages._drawing import draw
+from pages._drawing import draw, drawing_of
 from pages._frame import plain, quiet
 from pages._maps import INSTANT, Aim, see
 from pages._masks import choose_outline
@@ -113,7 +113,7 @@ def draw_outline(item: Item, frame: int) -> Outline | None:
     if not st.session_state["compare draw"]:
         return None
     scan = scan_of(item.digest, item.read)
-    return outline_of(draw(scan, frame, f"compare drawing {item.digest} {frame}"))
+    return outline_of(draw(scan, frame, drawing_of(item, frame)))
 
 
 def choose_systems(systems: tuple[str, ...]) -> list[str]:

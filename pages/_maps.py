@@ -106,11 +106,14 @@ def known_judgement(view: View, question: Question) -> Faithfulness | None:
     return _recalled(view, question, "judgement")
 
 
-def judge(view: View, question: Question) -> Faithfulness:
+def judge(
+    view: View, question: Question, progress: Callable[[float], None] = lambda share: None
+) -> Faithfulness:
     """Whether the system uses what its map marks: the score of the explained class while it is
-    hidden or shown. From memory or computed now, in some 35 predictions."""
+    hidden or shown. From memory or computed now, in some 35 predictions; ``progress`` gets the
+    share done, 0 to 1."""
     return known_judgement(view, question) or _kept(
-        view, question, "judgement", _judgement(view, question)
+        view, question, "judgement", _judgement(view, question, progress)
     )
 
 
@@ -133,11 +136,11 @@ def _recalled(view: View, question: Question, kind: str):
         return None
 
 
-def _judgement(view: View, question: Question) -> Faithfulness:
+def _judgement(view: View, question: Question, progress: Callable[[float], None]) -> Faithfulness:
     system, image = classifier(view.recipe_id), see(view).batch[0]
     values = answer(view, question).heatmap.resized(*image.shape[:2])
     target = system.recipe.classes.index(question.aim.name)
-    return faithfulness(system, image, values, target)
+    return faithfulness(system, image, values, target, progress=progress)
 
 
 def _run(view: View, question: Question, progress: Callable[[float], None] | None) -> Answer:

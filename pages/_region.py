@@ -15,7 +15,7 @@ from core.scans import ScanError
 from core.wording import percent
 from pages import _kept as kept
 from pages import _shared as shared
-from pages._drawing import draw
+from pages._drawing import draw, drawing_of
 from pages._frame import quiet, themed
 from pages._masks import choose_outline
 from pages._outlines import outline_beside, outline_of
@@ -57,6 +57,7 @@ def choose_region(view: View) -> Region | None:
             default=GIVEN if view.item.masks else first,
             required=True,
             key=f"region {' '.join(view.item.key)} {view.frame} {needed}",
+            persist_state="session",
             label_visibility="collapsed",
         )
     if way == WHOLE:
@@ -130,9 +131,10 @@ def _draw(view: View) -> np.ndarray:
             default=ONLY,
             required=True,
             key=f"how to draw {view.item.digest} {view.frame}",
+            persist_state="session",
             label_visibility="collapsed",
         )
-    key = f"draw {view.item.digest} {view.frame} {how}"
+    key = drawing_of(view.item, view.frame)
     return draw(*view.examined(), key, partial(_JOINED[how], proposed=proposed))
 
 

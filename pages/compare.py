@@ -211,10 +211,11 @@ def compute(awaited: list[tuple[View, Question]], count: int) -> None:
 def judge_next(unjudged: list[tuple[View, Question]], count: int) -> None:
     """Deletion and insertion of the first map that has none yet, then the page is drawn again."""
     done = count - len(unjudged)
+    text = f"Deletion and insertion: map {done + 1} of {count}"
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.progress(done / count, f"Deletion and insertion: map {done + 1} of {count}")
+        bar = st.progress(0.0, text)
         st.button("Stop", icon=":material/stop:", on_click=_judge_no_more)
-    judge(*unjudged[0])
+    judge(*unjudged[0], lambda share: bar.progress(share, text))
     st.rerun()
 
 
@@ -246,11 +247,10 @@ def _panel(one: Entry) -> Panel:
         return Panel(name, None, note=WAITING)
     if found.heatmap is None:
         return Panel(name, None, note=found.note)
-    lines = [_duration(found.seconds)]
+    lines = [f"score {percent(one.score)} · {_duration(found.seconds)}"]
     if place := one.located:
-        lines[0] += f" · recall {place.recall:.2f}"
         lines.append(f"IoU {place.iou:.2f} · Dice {place.dice:.2f}")
-        lines.append(f"energy inside {_figure(place.energy_inside)}")
+        lines.append(f"recall {place.recall:.2f} · inside {_figure(place.energy_inside)}")
     if one.judged:
         lines.append(f"deletion {one.judged.deletion:.2f}")
         lines.append(f"insertion {one.judged.insertion:.2f}")

@@ -197,9 +197,12 @@ def explain(page: AppTest, name: str) -> AppTest:
     return choice.set_value(name).run()
 
 
+def region_choice(page: AppTest):
+    return next(one for one in page.segmented_control if one.label == "Region of interest")
+
+
 def choose_region(page: AppTest, way: str) -> AppTest:
-    choice = next(one for one in page.segmented_control if one.label == "Region of interest")
-    return choice.set_value(way).run()
+    return region_choice(page).set_value(way).run()
 
 
 def charts(page: AppTest) -> list[dict]:
@@ -291,13 +294,23 @@ def test_without_a_region_such_a_system_says_that_its_figures_do_not_hold(page, 
     assert "of the time" not in words(page)
 
 
-def test_a_drawn_region_reaches_a_system_that_needs_one_and_no_other(page, system, monkeypatch):
-    drawn = SimpleNamespace(box=[{"x": [0, 9], "y": [0, 4]}], lasso=[])
-    monkeypatch.setattr(
-        _region.st, "plotly_chart", lambda *_, **__: SimpleNamespace(selection=drawn)
-    )
+@pytest.fixture
+def drawn(monkeypatch) -> None:
+    """Where a picture can be drawn on a box is drawn, once; the next run of the page knows it."""
+    shapes, done = {"box": [{"x": [0, 9], "y": [0, 4]}], "lasso": []}, set()
+
+    def chart(*_, key, on_select="ignore", **__) -> None:
+        if callable(on_select) and key not in done:
+            done.add(key)
+            st.session_state[key] = {"selection": shapes}
+            on_select()
+
+    monkeypatch.setattr(_region.st, "plotly_chart", chart)
+
+
+def test_a_drawn_region_reaches_a_system_that_needs_one_and_no_other(page, system, drawn):
     upload(page, **{"a.tif": picture(40)})
-    choose_region(page, "Draw")
+    choose_region(page, "Draw").run()
     assert system.masks == [None]
     page.selectbox(key="system").select(MASKED).run()
     choose_region(page, "Draw")
@@ -312,12 +325,26 @@ def test_a_drawn_region_reaches_a_system_that_needs_one_and_no_other(page, syste
     assert "The region covers 50 % of the picture" in words(page), "all of it was proposed"
 
 
+def test_what_was_drawn_stays_while_another_frame_is_looked_at(page, system, drawn):
+    page.selectbox(key="system").select(MASKED).run()
+    upload(page, **{"a.tif": picture(40, frames=2)})
+    choose_region(page, "Draw").run()
+    assert system.masks[-1].sum() == 50
+    page.slider[0].set_value(2).run()
+    assert region_choice(page).value == "Proposed", "it is another picture"
+    page.slider[0].set_value(1).run()
+    assert region_choice(page).value == "Draw"
+    assert "The region covers 2 % of the picture" in words(page)
+    choose_region(page, "Whole image")
+    choose_region(page, "Draw")
+    assert "The region covers 2 % of the picture" in words(page)
+    next(one for one in page.button if one.label == "Take away what is drawn").click().run()
+    assert "The region covers" not in words(page)
+    assert "Take away what is drawn" not in [one.label for one in page.button]
+
+
 @pytest.mark.parametrize("how", [_region.ADD, _region.TAKE])
-def test_a_proposal_to_which_nothing_was_added_is_one(page, system, monkeypatch, how):
-    nothing = SimpleNamespace(box=[], lasso=[])
-    monkeypatch.setattr(
-        _region.st, "plotly_chart", lambda *_, **__: SimpleNamespace(selection=nothing)
-    )
+def test_a_proposal_to_which_nothing_was_added_is_one(page, system, how):
     page.selectbox(key="system").select(MASKED).run()
     upload(page, **{"a.tif": picture(40)})
     choose_region(page, "Draw")
@@ -405,7 +432,7 @@ def test_masks_that_cannot_be_told_apart_are_not_used(page, system):
     page.run()
     table = page.dataframe[0].value
     assert len(table) == 2 and "outline" not in table
-    assert table["error"].str.contains("Its mask was not used. Different files are called").all()
+    assert table["error"].str.contains("Its mask was not used. Different files have one name").all()
     assert all(mask is None for mask in system.masks)
 
 

@@ -17,6 +17,7 @@ from core.evaluation.faithfulness import (
     scores,
 )
 from core.evaluation.road import impute, road
+from core.explain.method import Cancelled
 from core.torch_compat import import_timm
 
 
@@ -108,6 +109,23 @@ def test_a_map_without_evidence_is_not_judged():
     found = faithfulness(LOOKS_AT_QUADRANT, WHITE, np.zeros((SIZE, SIZE)), 0)
     assert np.isnan([found.deletion, found.insertion, found.average_drop, found.increase]).all()
     assert np.isnan(road(LOOKS_AT_QUADRANT, WHITE, np.zeros((SIZE, SIZE)), 0)).all()
+
+
+def test_it_tells_how_far_it_is_and_can_be_stopped():
+    told = []
+    found = faithfulness(LOOKS_AT_QUADRANT, WHITE, QUADRANT, 0, levels=8, progress=told.append)
+    assert told == pytest.approx([0, 8 / 20, 16 / 20]), "2 + 9 + 9 predictions, 8 at a time"
+    place = ranks(QUADRANT, WHITE)
+    for name, curve in (("deletion", deletion_curve), ("insertion", insertion_curve)):
+        apart = curve(LOOKS_AT_QUADRANT, WHITE, place, 0, levels=8)
+        assert getattr(found, name) == pytest.approx(area(apart)), name
+
+    def stop(share: float) -> None:
+        if share > 0:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        faithfulness(LOOKS_AT_QUADRANT, WHITE, QUADRANT, 0, progress=stop)
 
 
 def test_a_map_of_another_size_is_refused():

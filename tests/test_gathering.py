@@ -91,7 +91,7 @@ def test_masks_of_names_that_several_files_share_are_told_not_used():
     assert [[mask.read() for mask in source.masks] for source in found[2:]] == [[b"f"], [b"f"]]
     for source in found[:2]:
         (mask,) = source.masks
-        with pytest.raises(ScanError, match="Different files are called 1"):
+        with pytest.raises(ScanError, match="Different files have one name"):
             mask.read()
         assert mask.digest not in {file.digest for file in files}
 

@@ -6,6 +6,7 @@ recipe's value range, as in Score-CAM and occlusion: mid-grey where the range is
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -16,7 +17,7 @@ from core.statistics.ratio import ratio
 
 LEVELS = 16
 """Steps from the whole image to nothing of it."""
-BATCH = 16
+BATCH = 8
 BLUR = 1 / 20
 """Standard deviation, as a share of the width, of the blur from which insertion starts."""
 
@@ -39,19 +40,31 @@ class Faithfulness:
 
 
 def faithfulness(
-    classifier: Classifier, image: np.ndarray, values: np.ndarray, target: int, levels: int = LEVELS
+    classifier: Classifier,
+    image: np.ndarray,
+    values: np.ndarray,
+    target: int,
+    levels: int = LEVELS,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> Faithfulness:
     """Judge a map, float (H, W) in [0, 1], of ``image``, float32 (H, W, 3), for one class.
 
-    Raises ValueError if their sizes differ.
+    ``progress`` gets the share of the work done, 0 to 1; what it raises stops the work. Raises
+    ValueError if the sizes differ.
     """
     if not values.max() > 0:
         return Faithfulness(*[float("nan")] * 4)
     place = ranks(values, image)
-    whole, seen = scores(classifier, np.stack([image, image * _column(values)]), target)
+    images = [
+        np.stack([image, image * _column(values)]),
+        deleted(image, place, levels),
+        inserted(image, place, levels),
+    ]
+    found = scores(classifier, np.concatenate(images), target, progress)
+    (whole, seen), deletion, insertion = np.split(found, [2, 3 + levels])
     return Faithfulness(
-        deletion=_area(deletion_curve(classifier, image, place, target, levels)),
-        insertion=_area(insertion_curve(classifier, image, place, target, levels)),
+        deletion=_area(deletion),
+        insertion=_area(insertion),
         average_drop=float(ratio(max(0.0, whole - seen), whole)),
         increase=float(seen > whole),
     )
@@ -64,16 +77,25 @@ def deletion_curve(
 
     ``place`` int (H, W): each pixel's place in the order of removal, as ``ranks`` gives it.
     """
-    gone = _first(place, levels)
-    return scores(classifier, np.where(gone, np.float32(0), image), target)
+    return scores(classifier, deleted(image, place, levels), target)
 
 
 def insertion_curve(
     classifier: Classifier, image: np.ndarray, place: np.ndarray, target: int, levels: int = LEVELS
 ) -> np.ndarray:
     """Scores (levels + 1,) with the first 0, 1 / levels, ... 1 of the pixels sharp."""
+    return scores(classifier, inserted(image, place, levels), target)
+
+
+def deleted(image: np.ndarray, place: np.ndarray, levels: int = LEVELS) -> np.ndarray:
+    """The images of ``deletion_curve``, float32 (levels + 1, H, W, 3)."""
+    return np.where(_first(place, levels), np.float32(0), image)
+
+
+def inserted(image: np.ndarray, place: np.ndarray, levels: int = LEVELS) -> np.ndarray:
+    """The images of ``insertion_curve``, float32 (levels + 1, H, W, 3)."""
     blurred = cv2.GaussianBlur(image, (0, 0), BLUR * image.shape[1])
-    return scores(classifier, np.where(_first(place, levels), image, blurred), target)
+    return np.where(_first(place, levels), image, blurred)
 
 
 def ranks(values: np.ndarray, image: np.ndarray) -> np.ndarray:
@@ -90,11 +112,18 @@ def ranks(values: np.ndarray, image: np.ndarray) -> np.ndarray:
     return place.reshape(values.shape)
 
 
-def scores(classifier: Classifier, images: np.ndarray, target: int) -> np.ndarray:
+def scores(
+    classifier: Classifier,
+    images: np.ndarray,
+    target: int,
+    progress: Callable[[float], None] = lambda share: None,
+) -> np.ndarray:
     """Calibrated probability of the class, float64 (N,), of images (N, H, W, 3)."""
-    parts = (images[start : start + BATCH] for start in range(0, len(images), BATCH))
-    logits = np.concatenate([classifier.logits(np.float32(part)) for part in parts])
-    return probabilities(logits, classifier.temperature)[:, target]
+    logits = []
+    for start in range(0, len(images), BATCH):
+        progress(start / len(images))
+        logits.append(classifier.logits(np.float32(images[start : start + BATCH])))
+    return probabilities(np.concatenate(logits), classifier.temperature)[:, target]
 
 
 def _first(place: np.ndarray, levels: int) -> np.ndarray:

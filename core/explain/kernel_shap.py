@@ -75,16 +75,21 @@ def shapley_values(shown: np.ndarray, scores: np.ndarray) -> np.ndarray:
     # Solved for how far each value is from an even share of the gain: the rows below have a mean
     # of 0, and so has what solves them (Lundberg and Lee's constraint).
     share = between.mean(axis=1)
-    root = np.sqrt(_kernel(between))
-    system = (between - share[:, None]) * root[:, None]
-    return gain / count + np.linalg.lstsq(system, (gains - share * gain) * root, rcond=None)[0]
+    rows, wanted = between - share[:, None], gains - share * gain
+    if len(shown) == 2**count:
+        root = np.sqrt(_kernel(between))
+        rows, wanted = rows * root[:, None], wanted * root
+    else:
+        # Drawn coalitions follow the kernel already. The row of a complement is the negative: one
+        # row for both gives the same values several times as fast.
+        half = len(rows) // 2
+        rows, wanted = rows[:half], (wanted[:half] - wanted[half:]) / 2
+    return gain / count + np.linalg.lstsq(rows, wanted, rcond=None)[0]
 
 
 def _kernel(between: np.ndarray) -> np.ndarray:
-    """The Shapley kernel where all coalitions are there; drawn ones follow it already."""
+    """The Shapley kernel of each of all coalitions but the first and the last."""
     count = between.shape[1]
-    if len(between) + 2 < 2**count:
-        return np.ones(len(between))
     sizes = between.sum(axis=1)
     return np.array([(count - 1) / (comb(count, s) * s * (count - s)) for s in sizes])
 
