@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.datasets import READERS
 from core.explain import METHODS, Parameter
 from core.recipe import Recipe
 from core.recipes import load_recipe
@@ -25,6 +26,10 @@ from pages._views import Outline, View
 
 FIRST_SAMPLE = "Malignant phantom 1"
 MASK = "Mask of its lesion, if you have one"
+HELD_OUT = (
+    "An image of a data set on this computer, with its outline if that is known, which a system "
+    "was tested on and not trained on."
+)
 DEFAULT_SYSTEMS = 3
 FIRST_METHODS = 3
 """One line of maps a system; the other instant ones are often the same map by their definitions."""
@@ -43,8 +48,9 @@ def choose_scan(page: str, systems: tuple[str, ...]) -> tuple[Item, Outline | No
     if upload:
         item = uploaded(upload)
         return item, _choose_outline(page, item)
-    tester = offering(systems)
-    if tester and st.toggle("Choose a test image", key=f"{page} tests", help=_held_out(tester)):
+    testers = offering(systems)
+    if testers and st.toggle("Choose a test image", key=f"{page} tests", help=HELD_OUT):
+        tester = _choose_data(page, testers)
         rows = held_out(tester)
         name = st.selectbox("Test image", list(rows), key=f"{page} test {tester}")
         return as_item(rows[name], load_recipe(tester).data.dataset)
@@ -65,11 +71,16 @@ def _choose_outline(page: str, item: Item) -> Outline | None:
     return choose_outline(item, frame, f"{page} mask", MASK)
 
 
-def _held_out(recipe_id: str) -> str:
-    return (
-        "An image of the data set on this computer, with its outline, that "
-        f"{plain(load_recipe(recipe_id).title)} was tested on and not trained on."
+def _choose_data(page: str, testers: list[str]) -> str:
+    """Of these systems the one whose test images are offered."""
+    chosen = st.selectbox(
+        "Data set",
+        testers,
+        format_func=lambda one: READERS[load_recipe(one).data.dataset].title,
+        key=f"{page} test data",
     )
+    quiet(f"*{plain(load_recipe(chosen).title)}* was tested on these images.")
+    return chosen
 
 
 def _wants(page: str, before: Item) -> bool:

@@ -14,10 +14,12 @@ from pages._tables import rows_of
 from pages._views import Outline
 
 
-def offering(recipe_ids: tuple[str, ...]) -> str | None:
-    """The first of the systems whose data set is present."""
-    present = (one for one in recipe_ids if find_folder(load_recipe(one).data.dataset))
-    return next(present, None)
+def offering(recipe_ids: tuple[str, ...]) -> list[str]:
+    """Of the systems of each data set that is present, the first."""
+    first: dict[str, str] = {}
+    for one in recipe_ids:
+        first.setdefault(load_recipe(one).data.dataset, one)
+    return [recipe_id for dataset, recipe_id in first.items() if find_folder(dataset)]
 
 
 def held_out(recipe_id: str) -> dict:

@@ -384,6 +384,8 @@ def test_a_test_image_of_a_data_set_comes_with_its_mask(systems, methods, monkey
     page.toggle(key="compare tests").set_value(True).run()
     (choice,) = (one for one in page.selectbox if one.label == "Test image")
     assert choice.options == ["tested"], "never one that the system was trained on"
+    (data,) = (one for one in page.selectbox if one.label == "Data set")
+    assert data.options == ["BUSI: Breast Ultrasound Images"], "one, whichever systems learned it"
     inside = np.zeros((40, 60), bool)
     inside[:, 30:] = True
     known = localisation(upper_right(), inside)

@@ -35,6 +35,8 @@ def test_weights_fall_linearly_from_1_to_a_half():
     np.testing.assert_allclose(falling_weights(2), [2 / 3, 1 / 3])
     np.testing.assert_array_equal(falling_weights(1), [1])
     assert falling_weights(16).sum() == pytest.approx(1)
+    np.testing.assert_allclose(falling_weights(3, least=0), np.array([1, 0.5, 0]) / 1.5)
+    np.testing.assert_allclose(falling_weights(4, least=1), [0.25] * 4)
 
 
 def test_without_noise_it_is_grad_cam_above_the_threshold(by_hand: Classifier):

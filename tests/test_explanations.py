@@ -17,7 +17,7 @@ from core.evaluation import examination, explanations
 from core.evaluation.examination import PLAN, System, measure, tasks
 from core.evaluation.explanations import COLUMNS, OUTLINED, summarise
 from core.evaluation.journal import Journal
-from core.evaluation.verdicts import verdict
+from core.evaluation.verdicts import overall, verdict
 from core.explain import METHODS
 from core.results.explanations import section
 
@@ -249,8 +249,19 @@ def test_the_section_shows_every_method_with_its_count_and_flags_what_survives()
     flagged = next(line for line in text.splitlines() if line.startswith("Flagged"))
     all_random, _, head_random = flagged.partition("With the last layer alone random")
     assert "Eigen-CAM" in all_random and "Grad-CAM" not in all_random
+    head_random, _, untested = head_random.partition(" Not tested with random weights:")
     assert head_random.endswith(" Grad-CAM.")
+    assert untested == " Score-CAM, DT-Grad-CAM."
     assert section({}) == ""
+
+
+def test_which_method_is_best_is_said_over_all_systems():
+    one, other = ranked(0.1, 0.2, 0.3, 0.4), ranked(0.1, 0.2, 0.5, 0.4)
+    said = overall({"a": one, "b": other, "c": one})
+    assert "By IoU it is DT-Grad-CAM on `a` and `c`, Eigen-CAM on `b`." in said
+    assert "holds by IoU on 2 of 3" in said
+    assert said in section({"a": one, "b": other, "c": one})
+    assert overall({"a": table_of({"grad-cam": {"iou": [0.1, 0.2]}}, "ab")}) == ""
 
 
 def _stress(method: str, whole: float, head: float):

@@ -69,8 +69,7 @@ def images_of(checkpoint: Checkpoint, data: Path | None) -> tuple[str, pd.DataFr
     recipe = checkpoint.recipe
     dataset = recipe.data.dataset
     if data is None and find_folder(dataset) is None:
-        dataset, table = PHANTOMS, load_table(PHANTOMS)
-        table = table[table["label"].isin(recipe.classes)]
+        dataset, table = PHANTOMS, load_table(PHANTOMS)  # the class explained is the system's own
     else:
         table = load_table(dataset, data)
         table = table[table["label"].isin(recipe.classes)]

@@ -6,6 +6,9 @@ easier images would win otherwise.
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -26,6 +29,30 @@ def verdict(table: pd.DataFrame) -> str:
     best = [[_best(table, metric, methods) for metric in METRICS] for methods in _fields(table)]
     paragraphs = [" ".join(filter(None, sentences)) for sentences in (*best, [_order(table)])]
     return "\n\n".join(filter(None, paragraphs))
+
+
+def overall(tables: Mapping[str, pd.DataFrame]) -> str:
+    """Which method is best on which system, and on how many the paper's order holds; "" if no two
+    methods can be compared. ``tables``: recipe id -> as for ``verdict``."""
+    parts, kept = [], []
+    for metric, name in METRICS.items():
+        leads = defaultdict(list)
+        for recipe_id, table in tables.items():
+            values, _ = _paired(table, metric, _fields(table)[-1])
+            if len(values) and values.shape[1] > 1:
+                leads[values.mean().idxmax()].append(f"`{recipe_id}`")
+        if leads:
+            told = [f"{_name(one)} on {' and '.join(where)}" for one, where in leads.items()]
+            parts.append(f"By {name} it is {', '.join(told)}.")
+        held = [_as_printed(_means(one, metric)[0]) for one in tables.values() if _ranked(one)]
+        kept.append(f"by {name} on {sum(held)} of {len(held)}")
+    if not parts:
+        return ""
+    return (
+        f"Which method lies best on the lesion depends on the system and on the figure. "
+        f"{' '.join(parts)} How far ahead each is, if at all, stands with its system. The order "
+        f"of the DALAResNet50 paper holds {', '.join(kept)} systems."
+    )
 
 
 def _fields(table: pd.DataFrame) -> list[list[str]]:
@@ -55,23 +82,31 @@ def _best(table: pd.DataFrame, metric: str, methods: list[str]) -> str:
 
 
 def _order(table: pd.DataFrame) -> str:
-    if not set(PAPER_ORDER) <= set(table["method"]):
+    if not _ranked(table):
         return ""
-    means = {}
-    for metric in METRICS:
-        values, _ = _paired(table, metric, list(PAPER_ORDER))
-        means[metric] = values.mean().sort_values(kind="stable"), len(values)
     expected = " < ".join(map(_name, PAPER_ORDER))
-    parts = [
-        f"by {METRICS[metric]} it {_holds(found.index)}"
-        f" ({' < '.join(f'{_name(name)} {mean:.3f}' for name, mean in found.items())}; n = {n})"
-        for metric, (found, n) in means.items()
-    ]
+    parts = []
+    for metric, name in METRICS.items():
+        found, n = _means(table, metric)
+        means = " < ".join(f"{_name(one)} {mean:.3f}" for one, mean in found.items())
+        holds = "holds" if _as_printed(found) else "does not hold"
+        parts.append(f"by {name} it {holds} ({means}; n = {n})")
     return f"The order of the DALAResNet50 paper is {expected}: {', '.join(parts)}."
 
 
-def _holds(order: pd.Index) -> str:
-    return "holds" if tuple(order) == PAPER_ORDER else "does not hold"
+def _ranked(table: pd.DataFrame) -> bool:
+    """Whether all of the paper's methods were measured."""
+    return set(PAPER_ORDER) <= set(table["method"])
+
+
+def _means(table: pd.DataFrame, metric: str) -> tuple[pd.Series, int]:
+    """Means of the paper's methods, the lowest first, and the images that they are over."""
+    values, _ = _paired(table, metric, list(PAPER_ORDER))
+    return values.mean().sort_values(kind="stable"), len(values)
+
+
+def _as_printed(means: pd.Series) -> bool:
+    return tuple(means.index) == PAPER_ORDER
 
 
 def _paired(

@@ -51,6 +51,7 @@ def dt_grad_cam(
     *,
     n: int = 16,
     sigma: float = 0.02,
+    least: float = LEAST_WEIGHT,
     kernel: int = 7,
     seed: int = 0,
 ) -> Explanation:
@@ -58,18 +59,21 @@ def dt_grad_cam(
 
     Arguments as in ``grad_cam``; ``batch`` is needed even if ``features`` are given. ``sigma``
     is the noise's standard deviation as a share of the image's value range, as in SmoothGrad,
-    so that it means the same in every recipe. The copies weigh 1 to 0.5, falling linearly. They
-    are the same for the same ``seed``, whatever else is in the batch. Threshold and clean-up
-    (opening, then closing, with an ellipse of ``kernel`` pixels) work at the size of the
-    network's input, which is the size of the map. ``steps`` has the fields of ``Steps``.
+    so that it means the same in every recipe. The copies weigh 1 to ``least``, 0 to 1, falling
+    linearly. They are the same for the same ``seed``, whatever else is in the batch. Threshold
+    and clean-up (opening, then closing, with an ellipse of ``kernel`` pixels) work at the size of
+    the network's input, which is the size of the map. ``steps`` has the fields of ``Steps``.
     The copies are seen with ``rough_features``, the scan itself exactly.
     The default noise is weak: on 6 phantoms the mean overlap (IoU) of EfficientNet-B0's map with
     the lesion falls from 0.37 at 0.01 and 0.33 at 0.02 to 0.15 at 0.05 and 0.11 at 0.1.
 
-    Raises ValueError if ``n`` or ``kernel`` is below 1 or ``sigma`` below 0.
+    Raises ValueError if ``n`` or ``kernel`` is below 1, ``sigma`` below 0 or ``least`` not a share.
     """
-    if n < 1 or kernel < 1 or sigma < 0:
-        raise ValueError("DT-Grad-CAM needs n and kernel of at least 1 and no negative sigma.")
+    if n < 1 or kernel < 1 or sigma < 0 or not 0 <= least <= 1:
+        raise ValueError(
+            "DT-Grad-CAM needs n and kernel of at least 1, no negative sigma, and a last copy "
+            "that weighs 0 to 1."
+        )
     if features is None:
         features = classifier.features(batch, layer)
     logits = classifier.logits_from(features, layer)
@@ -79,7 +83,7 @@ def dt_grad_cam(
         copies = noisy_copies(image, int(n), sigma, seed)
         told = portion(progress, index, len(batch))
         maps = _grad_cams(classifier, copies, weights[index], layer, told)
-        seen.append(_steps(maps, image.shape[:2], int(kernel)))
+        seen.append(_steps(maps, image.shape[:2], falling_weights(int(n), least), int(kernel)))
     steps = {
         name: np.stack(all_of_it)
         for name, all_of_it in zip(Steps._fields, zip(*seen, strict=True), strict=True)
@@ -102,9 +106,9 @@ def _noise(shape: tuple[int, ...], seed: int) -> np.ndarray:
     return noise
 
 
-def falling_weights(n: int) -> np.ndarray:
-    """From 1 to 0.5 in equal steps, divided by their sum; float64 (n,)."""
-    weights = np.linspace(1, LEAST_WEIGHT, n)
+def falling_weights(n: int, least: float = LEAST_WEIGHT) -> np.ndarray:
+    """From 1 to ``least`` in equal steps, divided by their sum; float64 (n,)."""
+    weights = np.linspace(1, least, n)
     return weights / weights.sum()
 
 
@@ -126,8 +130,7 @@ def _grad_cams(
     return np.maximum(np.concatenate(raw), 0)
 
 
-def _steps(noisy: np.ndarray, size: tuple[int, int], kernel: int) -> Steps:
-    weights = falling_weights(len(noisy))
+def _steps(noisy: np.ndarray, size: tuple[int, int], weights: np.ndarray, kernel: int) -> Steps:
     mean = np.einsum("n,nhw->hw", weights, noisy).astype(np.float32)
     mean = cv2.resize(mean, size[::-1], interpolation=cv2.INTER_LINEAR)
     histogram, threshold, region = _otsu(mean)
@@ -179,6 +182,9 @@ METHOD = Method(
         Parameter("n", "Noisy copies", 16, 1, 64, 1, "How many noisy copies are averaged."),
         Parameter(
             "sigma", "Noise", 0.02, 0, 0.5, 0.01, "Standard deviation, share of the value range."
+        ),
+        Parameter(
+            "least", "Last copy's weight", LEAST_WEIGHT, 0, 1, 0.1, "The first copy weighs 1."
         ),
         Parameter(
             "kernel", "Clean-up", 7, 1, 31, 2, "Width of the ellipse of opening and closing, px."

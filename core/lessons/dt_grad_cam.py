@@ -67,10 +67,11 @@ def _mean(scene: Scene, steps: dict[str, np.ndarray]) -> Step:
             f"at most {in_percent(spread.max() / whole)} of the mean's largest value",
         ),
     )
+    last = steps["weights"][-1] / steps["weights"][0]
     return Step(
         "The maps are averaged",
-        "Weights fall from 1 for the first copy to 0.5 for the last. Beside the mean, how much the "
-        "copies differ: where that is much a single Grad-CAM is not to be trusted.",
+        f"Weights fall from 1 for the first copy to {last:g} for the last. Beside the mean, how "
+        "much the copies differ: where that is much a single Grad-CAM is not to be trusted.",
         pictures,
     )
 

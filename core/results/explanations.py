@@ -9,7 +9,7 @@ import pandas as pd
 from core.evaluation.examination import PLAN
 from core.evaluation.explanations import summarise
 from core.evaluation.robustness import SURVIVES
-from core.evaluation.verdicts import verdict
+from core.evaluation.verdicts import overall, verdict
 from core.explain import METHODS
 from core.markdown import markdown_table
 from core.results.tables import MISSING
@@ -72,9 +72,11 @@ def section(figures: Mapping[str, pd.DataFrame]) -> str:
     if not figures:
         return ""
     parts = ["## Explanations", _READING, _plan(), _published()]
+    if len(figures) > 1:
+        parts.append(overall(figures))
     for recipe_id, table in figures.items():
         parts += _system(recipe_id, table)
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def _plan() -> str:
@@ -140,6 +142,8 @@ def _sanity(means: dict, methods: list[str]) -> str:
             "the features hold more than what the class made of them: "
             f"{', '.join(features)}."
         )
+    if untested := [_name(one) for one in methods if one not in tested]:
+        told += f" Not tested with random weights: {', '.join(untested)}."
     return told
 
 
