@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from core import __version__
 from core.checkpoints import sha256
 from core.findings import EvidenceMap, Findings, Look
 from core.processor import processor_name
@@ -198,8 +199,8 @@ def map_of(one: EvidenceMap) -> Map:
 
 
 def library_versions(framework: str) -> dict[str, str]:
-    """Versions of what reads scans and of what computes: "torch" or "keras"."""
-    found = {"python": platform.python_version()}
+    """Versions of this program, of what reads scans and of what computes: "torch" or "keras"."""
+    found = {"lesionlens": __version__, "python": platform.python_version()}
     for name in (*_ALWAYS, *_LIBRARIES[framework]):
         try:
             found[name] = version(name)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core import __version__
 from core.checkpoints import (
     CHECKPOINTS,
     MANIFEST,
@@ -161,6 +162,14 @@ def test_on_another_machine_small_differences_are_allowed_and_what_changed_is_to
         found = replay(other, made.phantom_png())
         assert found["agrees"] is agrees and found["tolerance"] == 1e-4
         assert found["changes"] == {"numpy": ("1.0.0", plain["versions"]["numpy"])}
+
+
+@pytest.mark.parametrize("was", ["0.9.0", "none"])
+def test_another_version_of_lesionlens_is_told_and_one_that_was_not_kept_too(plain, was):
+    others = {name: one for name, one in plain["versions"].items() if name != "lesionlens"}
+    versions = others if was == "none" else others | {"lesionlens": was}
+    found = replay(plain | {"versions": versions}, made.phantom_png())
+    assert found["agrees"] and found["changes"] == {"lesionlens": (was, __version__)}
 
 
 INSTANT = [name for name, method in METHODS.items() if method.cost == "instant"]
