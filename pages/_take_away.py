@@ -132,6 +132,7 @@ def findings_of(
         trust=trust_in(view, opinion, region, found) or _cost(view) or None,
         guard=found.guard.sentence,
         guard_level=found.guard.level,
+        guard_distance=found.guard.distance,
         warning=found.contradiction,
         abstention=found.abstention,
         text_risk=scan.text_risk,
