@@ -195,6 +195,7 @@ def test_a_report_on_a_sample_says_that_it_is_synthetic(items):
         opinion = _kept.opinion(view)
         made = _take_away.findings_of(view, opinion, _assurance.assess(view, opinion))
         assert made.synthetic is synthetic
+        assert (made.text_risk is None) is synthetic  # it shows nobody's name
 
 
 def test_where_the_pass_fails_each_is_examined_alone(items, monkeypatch):
