@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 
+__version__ = "1.0.0"
+"""Of LesionLens, told in whatever it makes that is taken away."""
+
 # TensorFlow reads these when it is first imported, which happens much later: quiet start-up,
 # and Keras on TensorFlow whatever a user's keras.json says.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

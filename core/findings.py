@@ -55,12 +55,12 @@ class Findings:
     share such as 0.9, and ``set_note`` what such a set means, or why there is none. ``trust``: how
     often such an answer was right, a sentence, where that was measured on scans seen alike.
     ``abstention``: why no class is to be named, in a few words, where the user wanted that.
-    ``guard`` is the guard's sentence,
-    ``warning`` that of a header which contradicts the system. ``spread``: lowest and highest
-    probability of the likeliest class over the scan and changed copies, with what was changed in
-    ``spread_note``. ``spacing_mm``, ``aspect``, ``text_risk`` and ``gap`` as in ``Scan``.
-    ``flaw``: why a mask that came with the scan is of no use. ``synthetic``: no patient's. ``name``
-    is the file's name, only if the user wants it told. ``made_at`` is aware.
+    ``guard`` is the guard's sentence, ``guard_level`` and ``guard_distance`` as in
+    ``GuardVerdict``; ``warning`` is that of a header which contradicts the system. ``spread``:
+    lowest and highest probability of the likeliest class over the scan and changed copies, with
+    what was changed in ``spread_note``. ``spacing_mm``, ``aspect``, ``text_risk`` and ``gap`` as in
+    ``Scan``. ``flaw``: why a mask that came with the scan is of no use. ``synthetic``: no
+    patient's. ``name`` is the file's name, only if the user wants it told. ``made_at`` is aware.
     """
 
     opinion: Opinion
@@ -81,6 +81,7 @@ class Findings:
     abstention: str | None = None
     guard: str | None = None
     guard_level: GuardLevel | None = None
+    guard_distance: float | None = None
     warning: str | None = None
     spread: tuple[float, float] | None = None
     spread_note: str | None = None

@@ -18,8 +18,9 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from core import __version__
 from core.checkpoints import sha256
-from core.findings import EvidenceMap, Findings, Look
+from core.findings import EvidenceMap, Findings, GuardLevel, Look
 from core.processor import processor_name
 from core.refusal import Refusal
 
@@ -80,9 +81,31 @@ class Map(_Record):
     sha256: str
 
 
+class PredictionSet(_Record):
+    """Classes that could not be ruled out, at a coverage between 0 and 1."""
+
+    classes: tuple[str, ...]
+    coverage: float = Field(gt=0, lt=1)
+
+
+class Likeness(_Record):
+    """The guard's verdict, as in ``GuardVerdict``."""
+
+    level: GuardLevel
+    distance: float | None
+
+
+class Spread(_Record):
+    """Lowest and highest probability of the likeliest class over slightly changed copies."""
+
+    low: float
+    high: float
+    changes: str | None
+
+
 class Manifest(_Record):
     """The record. ``inputs``: sha256 of each file; ``frame`` from 0; ``path`` only where the user
-    of the command line gave one."""
+    of the command line gave one; prediction set, guard and spread where they were told."""
 
     format: Literal["lesionlens-manifest-1"] = "lesionlens-manifest-1"
     made_at: str
@@ -100,6 +123,9 @@ class Manifest(_Record):
     logits: tuple[float, ...]
     probabilities: tuple[float, ...]
     maps: tuple[Map, ...]
+    prediction_set: PredictionSet | None = None
+    guard: Likeness | None = None
+    spread: Spread | None = None
     versions: dict[str, str]
     machine: dict[str, str]
 
@@ -134,6 +160,9 @@ def manifest(findings: Findings, path: Path | None = None) -> dict:
         logits=[float(one) for one in opinion.logits],
         probabilities=[float(one) for one in opinion.probabilities],
         maps=[map_of(one) for one in findings.maps],
+        prediction_set=_prediction_set(findings),
+        guard=_likeness(findings),
+        spread=_spread(findings),
         versions=library_versions(findings.recipe.architecture.framework),
         machine=this_machine(),
     ).model_dump(mode="json")
@@ -186,6 +215,25 @@ def _region(findings: Findings) -> Region | None:
     return Region(source=findings.region_source, png=png)
 
 
+def _prediction_set(findings: Findings) -> PredictionSet | None:
+    if findings.prediction_set is None:
+        return None
+    return PredictionSet(classes=findings.prediction_set, coverage=findings.coverage)
+
+
+def _likeness(findings: Findings) -> Likeness | None:
+    if findings.guard_level is None:
+        return None
+    return Likeness(level=findings.guard_level, distance=findings.guard_distance)
+
+
+def _spread(findings: Findings) -> Spread | None:
+    if findings.spread is None:
+        return None
+    low, high = findings.spread
+    return Spread(low=low, high=high, changes=findings.spread_note)
+
+
 def map_of(one: EvidenceMap) -> Map:
     """What is kept of a heatmap."""
     maximum = one.heatmap.maximum
@@ -198,8 +246,8 @@ def map_of(one: EvidenceMap) -> Map:
 
 
 def library_versions(framework: str) -> dict[str, str]:
-    """Versions of what reads scans and of what computes: "torch" or "keras"."""
-    found = {"python": platform.python_version()}
+    """Versions of this program, of what reads scans and of what computes: "torch" or "keras"."""
+    found = {"lesionlens": __version__, "python": platform.python_version()}
     for name in (*_ALWAYS, *_LIBRARIES[framework]):
         try:
             found[name] = version(name)

@@ -20,6 +20,7 @@ import io
 import re
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import cv2
@@ -47,6 +48,9 @@ UNEQUAL = (
     "Save the page you need as a file of its own."
 )
 
+UNTOLD_TEXT = "exported pictures often carry burned-in text, and the file does not say"
+"""``Scan.text_risk`` of every picture: none of these formats tells."""
+
 # What the libraries have to say about a bad file reaches the user as a ScanError.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -57,7 +61,7 @@ def read_picture(name: str, data: bytes) -> Scan:
     try:
         for check in _CHECKS.get(name, ()):
             check(data)
-        return _scan(_decode(data, name))
+        return replace(_scan(_decode(data, name)), text_risk=UNTOLD_TEXT)
     except ScanError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

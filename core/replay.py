@@ -6,7 +6,7 @@ import base64
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,11 @@ from PIL import Image
 
 from core.checkpoints import CHECKPOINTS, WEIGHTS, Checkpoint, CheckpointError, open_checkpoint
 from core.classifiers.base import Classifier, probabilities
+from core.conformal import of_checkpoint
 from core.explain import METHODS
 from core.findings import EvidenceMap, weights_of
 from core.gathering import scan_in
+from core.guard import load_guard
 from core.manifest import (
     Manifest,
     ManifestError,
@@ -48,7 +50,9 @@ def replay(
     ``agrees``; ``tolerance``, 0 on the same machine with the same versions, else TOLERANCE;
     ``difference``, the largest of any probability; ``stated`` and ``found`` probabilities by
     class; ``logits``, whether those agree; ``maps``, for each heatmap its method, whether it agrees
-    and by what share its raw maximum differs; ``changes``, what is another version or machine now.
+    and by what share its raw maximum differs; ``verdicts``, a sentence for prediction set and guard
+    each, if the manifest holds another; ``changes``, what is another version or machine now. The
+    spread under small changes is not made again.
     Raises ManifestError where it cannot be done: another file, other weights, pixels that are
     unpacked differently.
     """
@@ -58,19 +62,24 @@ def replay(
     _check_files(stated, files)
     checkpoint = _checkpoint(stated, root)
     opinion, maps = _examined(stated, checkpoint, files)
+    verdicts = _other_verdicts(stated, checkpoint, opinion)
     changes = _changes(stated, checkpoint)
     tolerance = TOLERANCE if changes else 0.0
     difference = float(np.abs(opinion.probabilities - np.array(stated.probabilities)).max())
     logits = _logits_agree(stated, opinion, exactly=not changes)
     compared = [_compare(one, found, exactly=not changes) for one, found in maps]
     return {
-        "agrees": difference <= tolerance and logits and all(one["agrees"] for one in compared),
+        "agrees": difference <= tolerance
+        and logits
+        and not verdicts
+        and all(one["agrees"] for one in compared),
         "tolerance": tolerance,
         "difference": difference,
         "stated": dict(zip(stated.classes, stated.probabilities, strict=True)),
         "found": dict(zip(opinion.classes, map(float, opinion.probabilities), strict=True)),
         "logits": logits,
         "maps": compared,
+        "verdicts": verdicts,
         "changes": changes,
     }
 
@@ -156,6 +165,28 @@ def _logits_agree(stated: Manifest, opinion: Opinion, exactly: bool) -> bool:
         return stated.logits == tuple(map(float, opinion.logits))
     implied = probabilities(np.array(stated.logits), stated.temperature)
     return bool(np.abs(implied - opinion.probabilities).max() <= TOLERANCE)
+
+
+def _other_verdicts(stated: Manifest, checkpoint: Checkpoint, opinion: Opinion) -> list[str]:
+    """What is said otherwise now of how far the answer goes, a sentence each."""
+    try:
+        told = list(_verdicts(stated, checkpoint, opinion))
+    except CheckpointError as error:
+        raise ManifestError(str(error)) from error
+    return [f"The {name} was '{was}' and is '{now}'." for name, was, now in told if was != now]
+
+
+def _verdicts(
+    stated: Manifest, checkpoint: Checkpoint, opinion: Opinion
+) -> Iterator[tuple[str, str, str]]:
+    """Each verdict of the manifest: its name, what it was and what it is."""
+    if stated.prediction_set:
+        sets = of_checkpoint(checkpoint, stated.prediction_set.coverage)
+        found = (stated.prediction_set.classes, sets.classes_in(opinion.probabilities))
+        yield "prediction set", *(", ".join(sorted(one)) for one in found)
+    if stated.guard:
+        guard = load_guard(checkpoint).judge(opinion.features, opinion.pixels)
+        yield "guard's verdict", stated.guard.level, guard.level
 
 
 def _compare(stated: Map, found: Map, exactly: bool) -> dict:

@@ -64,6 +64,11 @@ def modality_of(item: Item) -> str | None:
     return "US" if item.synthetic else scan_of(item.digest, item.read).modality
 
 
+def text_risk_of(item: Item) -> str | None:
+    """Why the picture may show a name, or None; a synthetic one is of nobody."""
+    return None if item.synthetic else scan_of(item.digest, item.read).text_risk
+
+
 def mismatch(item: Item, recipe: Recipe) -> str | None:
     """Why a system's answer on a scan means nothing, if the scan's file tells; else None.
 

@@ -26,7 +26,7 @@ from pages._maps import INSTANT, Aim, Question, answer
 from pages._originals import source_of
 from pages._region import Region, region_beside
 from pages._region_figures import accuracy_text
-from pages._scans import Item, scan_of
+from pages._scans import Item, scan_of, text_risk_of
 from pages._verdicts import Verdict
 from pages._views import View
 
@@ -86,7 +86,8 @@ def _show_files(view: View, region: Region | None, opinion: Opinion, found: Assu
         )
     with st.container(horizontal=True):
         show_buttons("take away", offers, view.key)
-    quiet(" ".join(filter(None, [KEPT_OUT, unfit])))
+    risk = text_risk_of(view.item)
+    quiet(" ".join(filter(None, [KEPT_OUT, risk and f"{risk.capitalize()}.", unfit])))
     hand_over("take away")
 
 
@@ -132,9 +133,10 @@ def findings_of(
         trust=trust_in(view, opinion, region, found) or _cost(view) or None,
         guard=found.guard.sentence,
         guard_level=found.guard.level,
+        guard_distance=found.guard.distance,
         warning=found.contradiction,
         abstention=found.abstention,
-        text_risk=scan.text_risk,
+        text_risk=text_risk_of(item),
         gap=scan.gap,
         synthetic=item.synthetic,
         spacing_mm=scan.spacing_mm,

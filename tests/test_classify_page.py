@@ -250,6 +250,15 @@ def test_a_sample_is_marked_synthetic_and_gives_way_to_an_upload(page, system):
     assert ":gray-badge[synthetic]" not in words(page)
 
 
+def test_files_to_take_away_come_with_a_word_of_names_in_pictures(page, system):
+    page.session_state["take away"] = True
+    upload(page, **{"a.tif": picture(200)})
+    assert not page.exception and "Exported pictures often carry burned-in text" in words(page)
+    page.selectbox(key="sample").select("Benign phantom 1").run()
+    assert "Text within the picture stays" in words(page)
+    assert "often carry burned-in text" not in words(page)
+
+
 def test_another_class_is_explained_once_and_without_evidence_says_so(page, system):
     upload(page, **{"a.tif": picture(40)})
     before = charts(page)[1]

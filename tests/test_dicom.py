@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from PIL import Image
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels import apply_color_lut, apply_modality_lut, convert_color_space
 from pydicom.uid import (
+    JPEG2000MC,
     MPEG2MPML,
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -27,6 +29,7 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEG2000MCLossless,
     JPEGBaseline8Bit,
     JPEGLSLossless,
     RLELossless,
@@ -42,6 +45,7 @@ pytestmark = pytest.mark.filterwarnings(r"ignore:::pydicom\..*")
 
 COLOURS = np.random.default_rng(3).integers(0, 256, (3, 40, 48, 3)).astype(np.uint8)
 PLAIN = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian)
+SPECTRAL, PROGRESSIVE = (UID(f"1.2.840.10008.1.2.4.{number}") for number in (53, 55))
 LOSSLESS = (*PLAIN, DeflatedExplicitVRLittleEndian, JPEG2000Lossless, RLELossless)
 
 
@@ -106,21 +110,39 @@ def test_one_bad_frame_among_many_is_told():
     refused(saved(made), "damaged")
 
 
-def test_jpeg_is_as_pillow_reads_it():
+@pytest.mark.parametrize("syntax", [JPEGBaseline8Bit, SPECTRAL, PROGRESSIVE], ids=str)
+@pytest.mark.parametrize("told", ["YBR_FULL_422", "YBR_FULL", "MONOCHROME2"])
+def test_jpeg_is_as_pillow_reads_it(syntax, told):
     smooth = cv2.GaussianBlur(COLOURS[0], (0, 0), 3)
-    frames, made = [], dataset(np.stack([smooth] * 2), "RGB")
+    smooth = smooth[..., 0] if told == "MONOCHROME2" else smooth
+    frames = []
+    made = dataset(np.stack([smooth] * 2), "MONOCHROME2" if smooth.ndim == 2 else "RGB")
     for picture in (smooth, smooth[::-1]):
         file = io.BytesIO()
-        Image.fromarray(picture).save(file, "JPEG", quality=95)
+        progressive = syntax != JPEGBaseline8Bit
+        Image.fromarray(picture).save(file, "JPEG", quality=95, progressive=progressive)
         frames.append(file.getvalue())
     made.PixelData = encapsulate(frames)
     made["PixelData"].VR = "OB"
-    made.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
-    made.PhotometricInterpretation = "YBR_FULL_422"
+    made.file_meta.TransferSyntaxUID = syntax
+    made.PhotometricInterpretation = told
     scan = read_scan(saved(made))
     for frame, data in zip(scan.pixels, frames, strict=True):
         other = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
         assert np.abs(frame.astype(int) - other).max() <= 2
+
+
+def test_jpeg_2000_part_2_that_needs_no_more_than_part_1():
+    """The same codestreams by another name; and one that says it does need more (A.5.1 of ISO/IEC
+    15444-2)."""
+    for samples, kind in ((NOISE, "MONOCHROME2"), (COLOURS[0], "RGB")):
+        made = dataset(np.stack([samples] * 2), kind, syntax=JPEG2000Lossless)
+        plain = read_scan(saved(made))
+        for syntax in (JPEG2000MCLossless, JPEG2000MC):
+            made.file_meta.TransferSyntaxUID = syntax
+            assert np.array_equal(read_scan(saved(made)).pixels, plain.pixels)
+        made.PixelData = re.sub(rb"(\xff\x4f\xff\x51..)\0\0", b"\\1\x81\0", made.PixelData)
+        refused(saved(made), "part 2, which cannot be read here")
 
 
 BY_GDCM = ("JPEGLosslessProcess14_1", "JPEGLSLossless", "JPEGExtendedProcess2_4")

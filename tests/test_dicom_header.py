@@ -6,7 +6,9 @@ import numpy as np
 import pydicom
 import pytest
 from dicoms import NOISE, add_overlay, dataset, dicom, items, saved
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
+from core.dicom.deidentify import deidentify
 from core.scans import read_scan
 
 # What pydicom warns of is silenced when core.dicom is imported, which pytest undoes.
@@ -209,6 +211,29 @@ def test_overlays_of_some_frames_join_those_of_all():
     made.add_new((0x601E, 0x0051), "US", 2)  # with the second frame of the picture
     found = np.argwhere(read_scan(saved(made)).overlay).tolist()
     assert found == [[0, 39, 47], [1, 0, 1], [1, 39, 47], [2, 2, 0], [2, 39, 47]]
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian], ids=str)
+@pytest.mark.parametrize(("highest", "bit"), [(11, 12), (11, 15), (15, 3)])
+def test_overlays_beside_the_values_of_words(syntax, highest, bit):
+    drawn = np.random.default_rng(2).random((2, *NOISE.shape)) < 0.1
+    values = np.stack([NOISE, NOISE[::-1]])
+    made = dataset(values, bits=12, HighBit=highest)
+    words = values << (highest - 11) | drawn.astype(np.uint16) << bit
+    order = ">" if syntax == ExplicitVRBigEndian else "<"
+    made.PixelData = words.astype(f"{order}u2").tobytes()
+    made["PixelData"].VR = "OW"
+    made.file_meta.TransferSyntaxUID = syntax
+    made.add_new((0x6000, 0x0050), "SS", [1, 1])
+    made.add_new((0x6000, 0x0100), "US", 16)
+    made.add_new((0x6000, 0x0102), "US", bit)
+    scan = read_scan(saved(made))
+    assert np.array_equal(scan.overlay, drawn)
+    assert np.array_equal(scan.grey.values, values)
+    (copy,) = deidentify([saved(made)])  # a drawing may hold a name
+    assert read_scan(copy).overlay is None
+    made[0x6000, 0x0102].value = highest  # a bit of the values
+    assert read_scan(saved(made)).overlay is None
 
 
 def test_overlays_are_kept_apart():

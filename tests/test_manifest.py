@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core import __version__
 from core.checkpoints import (
     CHECKPOINTS,
     MANIFEST,
@@ -18,9 +19,11 @@ from core.checkpoints import (
     sha256,
     update_checkpoint,
 )
+from core.conformal import of_checkpoint
 from core.datasets.phantoms import phantom
 from core.explain import METHODS
 from core.findings import EvidenceMap, Look
+from core.guard import LEVELS, load_guard
 from core.manifest import Manifest, ManifestError, manifest, read_manifest
 from core.predict import classify
 from core.preprocessing import to_batch
@@ -163,6 +166,14 @@ def test_on_another_machine_small_differences_are_allowed_and_what_changed_is_to
         assert found["changes"] == {"numpy": ("1.0.0", plain["versions"]["numpy"])}
 
 
+@pytest.mark.parametrize("was", ["0.9.0", "none"])
+def test_another_version_of_lesionlens_is_told_and_one_that_was_not_kept_too(plain, was):
+    others = {name: one for name, one in plain["versions"].items() if name != "lesionlens"}
+    versions = others if was == "none" else others | {"lesionlens": was}
+    found = replay(plain | {"versions": versions}, made.phantom_png())
+    assert found["agrees"] and found["changes"] == {"lesionlens": (was, __version__)}
+
+
 INSTANT = [name for name, method in METHODS.items() if method.cost == "instant"]
 
 
@@ -235,6 +246,52 @@ def test_a_heatmap_that_cannot_be_made_here_is_refused(mapped, other):
         replay(mapped | {"maps": [mapped["maps"][0] | other]}, made.phantom_png())
 
 
+@pytest.fixture(scope="module")
+def judged():
+    """With all that a report says of how far the answer goes."""
+    findings = made.examined(made.phantom_png())
+    checkpoint, opinion = made.opened()[0], findings.opinion
+    verdict = load_guard(checkpoint).judge(opinion.features, opinion.pixels)
+    more = {
+        "prediction_set": of_checkpoint(checkpoint).classes_in(opinion.probabilities),
+        "coverage": 0.9,
+        "guard_level": verdict.level,
+        "guard_distance": verdict.distance,
+        "spread": (0.25, 0.75),
+        "spread_note": "turned",
+    }
+    return stored(manifest(replace(findings, **more))), more
+
+
+def test_a_manifest_holds_set_guard_and_spread_and_a_replay_finds_them(judged):
+    stated, more = judged
+    held = {"classes": list(more["prediction_set"]), "coverage": 0.9}
+    assert stated["prediction_set"] == held
+    guard = {"level": more["guard_level"], "distance": more["guard_distance"]}
+    assert stated["guard"] == guard
+    assert stated["spread"] == {"low": 0.25, "high": 0.75, "changes": "turned"}
+    found = replay(stated, made.phantom_png())
+    assert found["agrees"] and found["verdicts"] == []
+
+
+def test_another_set_and_another_verdict_of_the_guard_do_not_agree(judged):
+    stated, more = judged
+    level = next(one for one in LEVELS if one != more["guard_level"])
+    others = {
+        "prediction_set": (stated["prediction_set"] | {"classes": ["x"]}, "The prediction set was"),
+        "guard": (stated["guard"] | {"level": level}, f"The guard's verdict was '{level}'"),
+    }
+    for name, (other, sentence) in others.items():
+        found = replay(stated | {name: other}, made.phantom_png())
+        (told,) = found["verdicts"]
+        assert told.startswith(sentence) and not found["agrees"] and found["difference"] == 0
+
+
+def test_a_manifest_from_before_it_held_them_is_replayed(plain):
+    older = {one: plain[one] for one in plain if one not in ("prediction_set", "guard", "spread")}
+    assert replay(older, made.phantom_png())["agrees"]
+
+
 def test_other_weights_are_refused(plain):
     other = plain | {"weights": plain["weights"] | {"sha256": "0" * 64}}
     with pytest.raises(ManifestError, match="The weights of .* here are others"):
@@ -277,6 +334,7 @@ def test_a_manifest_names_nobody(cine):
         {"target": 99},
         {"inputs": []},
         {"format": "another"},
+        {"prediction_set": {"classes": ["benign"], "coverage": 1.5}},
         {"unknown": 1},
         {"look": {"center": "x", "width": 1, "shape": "LINEAR", "inverted": False}},
     ],

@@ -366,6 +366,12 @@ def test_a_replay_that_finds_other_numbers_has_status_one(predicted, capsys):
     kept.write_text(json.dumps(stated))
     assert main(["--replay", str(kept)]) == 1
     assert "The logits differ." in capsys.readouterr().out
+    stated["logits"][0] -= 1e-3
+    was = stated["guard"]["level"]
+    stated["guard"]["level"] = other = "foreign" if was == "like" else "like"
+    kept.write_text(json.dumps(stated))
+    assert main(["--replay", str(kept)]) == 1
+    assert f"The guard's verdict was '{other}' and is '{was}'." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("option", ["--recipe", "--explain", "--manifest"])

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from pypdf import PdfReader
 
+from core import __version__
 from core.checkpoints import open_checkpoint
 from core.datasets.phantoms import phantom
 from core.explain.heatmap import NO_EVIDENCE, Heatmap
@@ -137,6 +138,7 @@ def test_the_record_says_what_was_examined(full):
     )
     record = dict(content_of(cine).record)
     assert record["Frame"] == "3 of 5, 256 × 200 pixels"
+    assert record["Made by"] == f"LesionLens {__version__}"
     assert record["Pixel"] == "0.2 × 0.1 mm (width × height)"
     assert record["Scan, sha256"] == "a" * 64 + ", first of 2 files"
     assert "Pixel" not in dict(content_of(replace(cine, spacing_mm=None)).record)

@@ -17,6 +17,7 @@ from matplotlib.path import Path as Path2D
 from pydicom import Dataset, dcmread
 from pydicom.uid import generate_uid
 
+from core import __version__
 from core.checkpoints import sha256
 from core.datasets.phantoms import phantom
 from core.dicom.deidentify import deidentify
@@ -116,6 +117,12 @@ def test_both_belong_to_the_study_in_a_series_of_their_own(out, source, kind):
     for keyword in ("SeriesInstanceUID", "SOPInstanceUID"):
         assert derived[keyword].value != original[keyword].value
     assert derived.file_meta.MediaStorageSOPInstanceUID == derived.SOPInstanceUID
+
+
+@pytest.mark.parametrize("kind", ["picture", "report"])
+def test_both_tell_the_version_that_made_them(out, kind):
+    told = list(read(out[kind]).SoftwareVersions)
+    assert told == [f"LesionLens {__version__}", f"highdicom {hd.__version__}"]
 
 
 def test_the_picture_comes_back_and_names_its_source(out, source, findings):

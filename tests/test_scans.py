@@ -616,6 +616,11 @@ def outcome(data: bytes) -> np.ndarray | None:
 
 
 @pytest.mark.parametrize("name", SAMPLES)
+def test_a_picture_may_show_a_name_of_which_its_file_does_not_tell(name):
+    assert "the file does not say" in read_scan(SAMPLES[name]).text_risk
+
+
+@pytest.mark.parametrize("name", SAMPLES)
 def test_a_truncated_file_is_refused_or_whole(name):
     data = SAMPLES[name]
     whole = outcome(data)

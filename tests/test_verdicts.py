@@ -17,9 +17,11 @@ from pydicom.uid import generate_uid
 from core.checkpoints import list_trained
 from core.datasets.phantoms import phantom
 from core.findings import NO_REGION, Look
+from core.manifest import manifest
 from core.mask_files import UNUSED
 from core.png import png
 from core.predict import classify
+from core.replay import replay
 from core.windowing import Window
 from core.wording import percent
 from pages import _assurance, _kept, _samples, _scans, _shared, _take_away, _verdicts, _views
@@ -164,6 +166,16 @@ def test_the_record_of_an_opinion_holds_what_the_page_told_of_it():
     assert nameless.guard == found.guard.sentence and nameless.guard_level == found.guard.level
 
 
+def test_a_record_of_the_page_is_replayed_with_what_was_told_of_it(items):
+    view = _views.View(items[0], 0, SYSTEM)
+    opinion = _kept.opinion(view)
+    found = _assurance.assess(view, opinion)
+    stated = manifest(_take_away.findings_of(view, opinion, found))
+    assert stated["guard"] == {"level": found.guard.level, "distance": found.guard.distance}
+    assert stated["prediction_set"]["classes"] == list(found.classes)
+    assert replay(stated, items[0].read())["agrees"]
+
+
 def test_dicom_of_a_series_names_the_slice_that_was_examined():
     files = slices(3, StudyInstanceUID=generate_uid())
     volume = _scans.Item("volume", "0", lambda: files, several=True)
@@ -195,6 +207,7 @@ def test_a_report_on_a_sample_says_that_it_is_synthetic(items):
         opinion = _kept.opinion(view)
         made = _take_away.findings_of(view, opinion, _assurance.assess(view, opinion))
         assert made.synthetic is synthetic
+        assert (made.text_risk is None) is synthetic  # it shows nobody's name
 
 
 def test_where_the_pass_fails_each_is_examined_alone(items, monkeypatch):

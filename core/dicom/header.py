@@ -140,23 +140,53 @@ def _mean_of_steps(times) -> float:
 
 
 def overlay(dataset: Dataset) -> np.ndarray | None:
-    """All overlay planes (C.9.2) of a file as one, bool (1 or frames, H, W), or None.
+    """All overlay planes (C.9.2) of a file as one, bool (1 or frames, H, W), or None; also those in
+    bits of the picture's words beside its values.
 
     A plane that cannot be read is left out: it is a drawing beside the picture.
     """
     frames = int(dataset.get("NumberOfFrames") or 1)
     found = []
     for group in range(0x6000, 0x601F, 2):
-        if (group, 0x3000) not in dataset:
-            continue
         try:
-            plane = np.atleast_3d(dataset.overlay_array(group).T).T.astype(bool)
+            plane = _plane(dataset, group, frames)
+            if plane is None:
+                continue
             origin = [int(one) - 1 for one in dataset[group, 0x0050].value or (1, 1)]
             first = int(dataset[group, 0x0051].value) - 1 if (group, 0x0051) in dataset else 0
             found.append(_placed(plane, origin, first, (frames, dataset.Rows, dataset.Columns)))
         except Exception:  # whatever is wrong with a drawing, the picture is still good
             continue
     return np.logical_or.reduce(np.broadcast_arrays(*found)) if found else None
+
+
+def _plane(dataset: Dataset, group: int, frames: int) -> np.ndarray | None:
+    """The overlay of a group as it is stored, bool (1 or frames, h, w), or None."""
+    if (group, 0x3000) in dataset:
+        return np.atleast_3d(dataset.overlay_array(group).T).T.astype(bool)
+    if (group, 0x0102) in dataset and _has_plain_words(dataset):
+        return _beside_values(dataset, int(dataset[group, 0x0102].value), frames)
+    return None
+
+
+def _has_plain_words(dataset: Dataset) -> bool:
+    """Whether the picture is stored as it is, in words of 16 bits that hold one value each."""
+    packed = dataset.file_meta.TransferSyntaxUID.is_encapsulated
+    kind = (dataset.get("BitsAllocated"), dataset.get("SamplesPerPixel"))
+    return "PixelData" in dataset and not packed and kind == (16, 1)
+
+
+def _beside_values(dataset: Dataset, bit: int, frames: int) -> np.ndarray | None:
+    """A drawing in a bit of the words that is none of their values, bool (frames, H, W), as the
+    standard allowed until 2004; None if it is one, or empty as in de-identified copies."""
+    highest = or_else(dataset.get("HighBit"), int(dataset.BitsStored) - 1)
+    if highest - int(dataset.BitsStored) < bit <= highest:
+        return None
+    shape = (frames, dataset.Rows, dataset.Columns)
+    order = "<" if little_endian(dataset) else ">"
+    words = np.frombuffer(dataset.PixelData, f"{order}u2", math.prod(shape))
+    drawn = (words >> bit & 1).astype(bool).reshape(shape)
+    return drawn if drawn.any() else None
 
 
 def _placed(plane: np.ndarray, origin: list[int], first: int, shape: tuple) -> np.ndarray:

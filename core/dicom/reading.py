@@ -1,4 +1,5 @@
-"""DICOM -> Scan: every transfer syntax that pydicom, gdcm, OpenJPEG and Pillow unpack.
+"""DICOM -> Scan: every transfer syntax that pydicom, gdcm, OpenJPEG and Pillow unpack; of JPEG 2000
+part 2 what needs no more than part 1.
 
 - Grey pictures run through Modality LUT, VOI LUT or first window, and polarity; without a window
   the smallest value is black and the largest white. ``Scan.grey`` keeps the values.

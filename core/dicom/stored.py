@@ -16,8 +16,9 @@ from pydicom.encaps import generate_frames
 from pydicom.pixels import convert_color_space, get_decoder, pixel_array
 from pydicom.pixels.utils import get_expected_length
 from pydicom.uid import (
+    JPEG2000MC,
     UID,
-    AllTransferSyntaxes,
+    JPEG2000MCLossless,
     JPEG2000TransferSyntaxes,
 )
 
@@ -31,10 +32,21 @@ config.settings.reading_validation_mode = config.IGNORE
 _DESCRIBING = ("SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated")
 _DESCRIBING_WHOLE_NUMBERS = ("BitsStored", "PixelRepresentation")
 _PLUGINS = ("pylibjpeg", "pillow", "gdcm")
+# JPEG by parts of its spectrum and progressive, both retired, and JPEG 2000 part 2.
+_BY_GDCM_ALONE = {
+    *(UID("1.2.840.10008.1.2.4.53"), UID("1.2.840.10008.1.2.4.55")),
+    *(JPEG2000MCLossless, JPEG2000MC),
+}
 _THREADS = min(4, os.cpu_count() or 1)
 _J2K_START = b"\xff\x4f\xff\x51"
+_PART_2 = 0x8000  # of what a codestream of JPEG 2000 asks its reader for
 # Start of frame, of every process; and that of JPEG-LS.
 _JPEG_SIZES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
+
+_PACKED = (
+    "The picture in this DICOM file is packed as {}, which cannot be read here. Export it without "
+    "compression, or single frames of it as PNG."
+)
 
 
 def check_size(dataset: Dataset) -> None:
@@ -47,11 +59,8 @@ def check_size(dataset: Dataset) -> None:
         raise ScanError(TOO_LARGE)
     syntax = UID(dataset.file_meta.TransferSyntaxUID)
     if not _readable(syntax):
-        name = syntax.name if syntax in AllTransferSyntaxes else "an unknown transfer syntax"
-        raise ScanError(
-            f"The picture in this DICOM file is packed as {name}, which cannot be read here. "
-            "Export it without compression, or single frames of it as PNG."
-        )
+        known = syntax.name != syntax  # of the standard: a file may say anything
+        raise ScanError(_PACKED.format(syntax.name if known else "an unknown transfer syntax"))
     _check_description(dataset)
     if "PixelData" in dataset and not syntax.is_encapsulated:
         there, needed = len(dataset.PixelData), get_expected_length(dataset)
@@ -97,7 +106,7 @@ def _number(dataset: Dataset, keyword: str) -> int:
 
 def _readable(syntax: UID) -> bool:
     try:
-        return get_decoder(syntax).is_available
+        return syntax in _BY_GDCM_ALONE or get_decoder(syntax).is_available
     except NotImplementedError:
         return False
 
@@ -121,6 +130,8 @@ def _plugin(dataset: Dataset, count: int) -> str:
     """What unpacks a compressed picture of so many frames. Pillow knows 8 bits only; OpenJPEG
     takes one frame after the other, gdcm several at a time."""
     syntax = dataset.file_meta.TransferSyntaxUID
+    if syntax in _BY_GDCM_ALONE:
+        return "gdcm"
     able = get_decoder(syntax).available_plugins
     if syntax in JPEG2000TransferSyntaxes and count > WORTH_A_PROCESS and "gdcm" in able:
         return "gdcm"
@@ -195,7 +206,8 @@ def _without_unused_bits(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
 
 def _checked_frames(dataset: Dataset, count: int) -> list[bytes]:
     """All compressed frames, if each has the size of the header: decoders reserve memory for what
-    the frame itself claims."""
+    the frame itself claims. Raises ScanError for what of JPEG 2000 no decoder here knows, which
+    may unpack it wrong."""
     size = (int(dataset.Rows), int(dataset.Columns))
     frames = list(generate_frames(dataset.PixelData, number_of_frames=count))
     if len(frames) != count:
@@ -204,7 +216,16 @@ def _checked_frames(dataset: Dataset, count: int) -> list[bytes]:
         claim = _codestream(frame)
         if claim and claim[1:] != size:
             raise ValueError("sizes disagree")
+        if _asks_for_part_2(frame):
+            raise ScanError(_PACKED.format("JPEG 2000 with extensions of its part 2"))
     return frames
+
+
+def _asks_for_part_2(frame: bytes) -> bool:
+    """Whether a JPEG 2000 frame is not to be understood without the standard's second part, such
+    as its transformations of components."""
+    start = frame.find(_J2K_START, 0, 4096)
+    return start >= 0 and bool(int.from_bytes(frame[start + 6 : start + 8]) & _PART_2)
 
 
 def _codestream(frame: bytes) -> tuple[int, int, int] | None:

@@ -1,4 +1,5 @@
-"""Frames that gdcm unpacks: JPEG lossless, JPEG-LS, 12 bits, and JPEG 2000 where they are many.
+"""Frames that gdcm unpacks: JPEG lossless, progressive and of 12 bits, JPEG-LS, JPEG 2000 by its
+part 2, and any JPEG 2000 where they are many.
 
 gdcm ends its process at some damaged files, and would take the server with it. So this file is
 also a program, run as a process of its own: a line of JSON and then the frames come in, pixels go

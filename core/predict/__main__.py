@@ -9,8 +9,8 @@ are one scan. Beside 1.png, 1_mask.png or masks/1.png outlines its lesion for sy
 probabilities, outlined, warning, error; of several frames the first is classified. The exit status
 is 1 if any file was refused; the others are still answered. What is saved in DIR replaces nothing
 there. A replay takes those of the files that the manifest names by their sha256, or the file at the
-manifest's path; its status is 0 if probabilities and heatmaps agree, 1 if they do not, 2 if it
-cannot be done.
+manifest's path; its status is 0 if probabilities, heatmaps, prediction set and guard agree, 1 if
+they do not, 2 if it cannot be done.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from core.classifiers.base import Classifier
 from core.doubt import doubt, told
 from core.findings import EvidenceMap, Findings, weights_of
 from core.gathering import File, Source, files_at, scan_in, sources_of
-from core.guard import Guard, load_guard
+from core.guard import Guard, GuardVerdict, load_guard
 from core.manifest import Manifest, ManifestError, manifest, read_manifest
 from core.mask_files import UNUSED, outline_in
 from core.picture_size import square
@@ -48,13 +48,14 @@ _STEM_BYTES = 150  # of the 255 that a file's name may have
 @dataclass(frozen=True, eq=False)
 class Answer:
     """What came of one scan: an opinion on its first frame, within ``outline`` bool (H, W) if the
-    system needs one and there is one, with a warning where it is not to be relied on or slices of
-    the scan are missing; or the error for which it was refused."""
+    system needs one and there is one, with the guard's verdict, and a warning where it is not to be
+    relied on or slices of the scan are missing; or the error for which it was refused."""
 
     source: Source
     opinion: Opinion | None = None
     scan: Scan | None = None
     outline: np.ndarray | None = None
+    likeness: GuardVerdict | None = None
     warning: str | None = None
     error: str | None = None
 
@@ -75,7 +76,7 @@ def answer_files(
             likeness = guard.judge(opinion.features, opinion.pixels) if guard else None
             outlined = outline is not None
             doubts = doubt(classifier.recipe, scan.modality, likeness, outlined, flaw)
-            yield Answer(source, opinion, scan, outline, told(scan.gap, doubts))
+            yield Answer(source, opinion, scan, outline, likeness, told(scan.gap, doubts))
 
 
 def _outline(source: Source, scan: Scan, recipe: Recipe) -> tuple[np.ndarray | None, str | None]:
@@ -177,7 +178,7 @@ def _save_overlay(folder: Path, number: int, answer: Answer) -> None:
 
 
 def _save_manifest(folder: Path, number: int, answer: Answer, checkpoint) -> None:
-    opinion = answer.opinion
+    opinion, likeness = answer.opinion, answer.likeness
     findings = Findings(
         opinion,
         checkpoint.recipe,
@@ -189,6 +190,8 @@ def _save_manifest(folder: Path, number: int, answer: Answer, checkpoint) -> Non
         region=answer.outline,
         region_source="uploaded" if answer.outline is not None else None,
         maps=(EvidenceMap("grad-cam", opinion.heatmap),),
+        guard_level=likeness and likeness.level,
+        guard_distance=likeness and likeness.distance,
     )
     folder.mkdir(parents=True, exist_ok=True)
     path = answer.source.path
@@ -283,6 +286,7 @@ def _judgement(compared: dict) -> str:
     ]
     told = "" if compared["logits"] else " The logits differ."
     told += f" Heatmaps: {', '.join(maps)}." if maps else ""
+    told = " ".join([told, *compared["verdicts"]])
     return f"{verdict} {needed} ({where}); largest difference {compared['difference']:.3g}.{told}"
 
 

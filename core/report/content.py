@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from core import __version__
 from core.card import INTENDED_USE, PROTOCOLS, SPLIT_TITLES, scaling
 from core.doubt import told
 from core.explain.registry import METHODS
@@ -281,6 +282,7 @@ def _record(findings: Findings) -> Iterator[tuple[str, str]]:
     yield "Trained on", recipe.trained_on
     yield "Heatmaps", "; ".join(map(_method, findings.maps)) or "none"
     yield "After", _source(recipe)
+    yield "Made by", f"LesionLens {__version__}"
 
 
 def window_told(findings: Findings) -> str:

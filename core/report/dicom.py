@@ -21,6 +21,7 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
+from core import __version__
 from core.card import INTENDED_USE
 from core.dicom.reading import parse
 from core.findings import Findings
@@ -213,7 +214,7 @@ def _new_instance(kind: str, description: str) -> dict:
         "manufacturer": MAKER,
         "manufacturer_model_name": MAKER,
         "series_description": f"{MAKER}: {description}"[:64],
-        "software_versions": f"highdicom {version('highdicom')}",
+        "software_versions": (f"{MAKER} {__version__}", f"highdicom {version('highdicom')}"),
     }
 
 
