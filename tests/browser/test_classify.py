@@ -251,9 +251,17 @@ def test_a_region_is_drawn_by_lasso(page, files):
     for right, down in ((side, 0), (side, side), (0, side), (0, 0)):
         page.mouse.move(x + right, y + down, steps=8)
     page.mouse.up()
-    expect(page.get_by_text(re.compile("The region covers .* of the picture"))).to_be_visible()
+    told = page.get_by_text(re.compile("The region covers .* of the picture"))
+    expect(told).to_be_visible()
     expect(page.get_by_role("alert").filter(has_text="figures do not hold")).to_have_count(0)
     expect(page.get_by_test_id("stMetricDelta").first).not_to_have_text(before)
+    size = told.inner_text()
+    for name in ("About", "Classify"):
+        page.get_by_role("link", name=name).first.click()
+        settled(page)
+    expect(told).to_have_text(size)
+    page.get_by_role("button", name="Take away what is drawn").click()
+    expect(told).to_have_count(0)
 
 
 def test_a_region_is_drawn_by_keyboard(page):
