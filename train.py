@@ -16,8 +16,10 @@ recipe, data and kind of start, and ends as if it had never stopped.
 
 --architecture trains another network by the recipe's method, for comparison. It leaves its
 checkpoint in runs/comparisons/RECIPE+NETWORK, --from-scratch leaves its own in
-runs/from-scratch/RECIPE, --epochs in runs/shortened/RECIPE: none touches a shipped system.
---figures-only throws the weights away and keeps the figures in checkpoints/figures/RECIPE. --tune
+runs/from-scratch/RECIPE, --epochs in runs/shortened/RECIPE: none touches a shipped system. Given
+together, each has its folder in that of another, as runs/shortened/from-scratch/RECIPE.
+--figures-only throws the weights away and keeps the figures in checkpoints/figures/RECIPE, or in
+the folder figures of those above; it is refused where a network's weights are. --tune
 searches N settings for those with the lowest loss on validation images and prints them as they go
 into a recipe; the test images are not read. The same command goes on with an interrupted search.
 """
@@ -149,19 +151,25 @@ def _flag(name: str) -> str:
 
 
 def _output(options: argparse.Namespace) -> Path:
-    if COMPARED in (options.recipe or "") and not options.epochs:
-        return COMPARISONS
-    whole = FROM_SCRATCH if options.from_scratch else CHECKPOINTS
-    folder = SHORTENED if options.epochs else whole
+    first, *others = _apart(options) or [CHECKPOINTS]
+    folder = first.joinpath(*(other.name for other in others))
     return folder / FIGURES_ONLY if options.figures_only else folder
 
 
 def _runs(options: argparse.Namespace) -> Path:
     """Where the state of a run is kept: one for a trial must not take the place of another, which
     may have cost an hour."""
-    if options.epochs:
-        return RUNS / SHORTENED.name
-    return RUNS / FROM_SCRATCH.name if options.from_scratch else RUNS
+    return RUNS.joinpath(*(folder.name for folder in _apart(options)))
+
+
+def _apart(options: argparse.Namespace) -> list[Path]:
+    """The folders of all that keeps a run apart from the shipped systems, the outermost first."""
+    asked = {
+        SHORTENED: options.epochs,
+        FROM_SCRATCH: options.from_scratch,
+        COMPARISONS: COMPARED in (options.recipe or ""),
+    }
+    return [folder for folder, given in asked.items() if given]
 
 
 def _whole(least: int, most: int | None = None) -> Callable[[str], int]:
