@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 
 from core.checkpoints import CHECKPOINTS, RUNS
-from core.datasets import DatasetError, fingerprint, load_table
-from core.datasets.splits import SPLITS, assign
+from core.datasets import fingerprint, load_table
+from core.datasets.splits import SPLITS, assign, too_few
 from core.recipe import Recipe
 from core.refusal import Refusal
 from core.training.images import balance, digest, read_images, subset
@@ -102,10 +102,7 @@ def read_table(recipe: Recipe, data: Path | None, protocol: str, seed: int) -> p
     }
     if any(lacking.values()):
         told = (f"{split} ({', '.join(labels)})" for split, labels in lacking.items() if labels)
-        raise DatasetError(
-            f"{len(table)} images in {table['group'].nunique()} groups are too few to split: none "
-            f"is left for {' and '.join(told)}. Give the whole data set."
-        )
+        raise too_few(table, f"none is left for {' and '.join(told)}")
     return table
 
 
