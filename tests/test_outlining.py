@@ -12,6 +12,7 @@ from sklearn.metrics import f1_score, jaccard_score
 
 from core.checkpoints import CHECKPOINTS
 from core.datasets import DatasetError
+from core.outlining import __main__ as outlining
 from core.outlining import images
 from core.outlining.card import render
 from core.outlining.evaluation import figures
@@ -255,6 +256,24 @@ class TestRegions:
         assert result["regions"]["proposed"]["sensitivity_malignant"]["value"] == 0.5
         assert result["change"]["proposed"]["value"] == -0.25
         assert result["change"]["none"]["value"] == -0.5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("train --shipped", "train goes without --shipped; leave it out"),
+        ("train --figures-only --output x", "train goes without --figures-only, --output"),
+        ("evaluate --resume", "evaluate goes without --resume"),
+        ("evaluate --from-scratch", "evaluate goes without --from-scratch"),
+        ("evaluate --shipped --seed 1 --runs x", "--shipped goes without --seed, --runs"),
+        ("evaluate --shipped --figures-only", "--shipped goes without --figures-only"),
+        ("train --seed -1", "argument --seed: give a whole number from 0 to 4000000"),
+    ],
+)
+def test_what_the_command_has_no_use_for_is_told(arguments, message, capsys):
+    with pytest.raises(SystemExit):
+        outlining.main(arguments.split())
+    assert message in " ".join(capsys.readouterr().err.split())
 
 
 class TestSplit:
