@@ -16,8 +16,10 @@ recipe, data and kind of start, and ends as if it had never stopped.
 
 --architecture trains another network by the recipe's method, for comparison. It leaves its
 checkpoint in runs/comparisons/RECIPE+NETWORK, --from-scratch leaves its own in
-runs/from-scratch/RECIPE, --epochs in runs/shortened/RECIPE: none touches a shipped system.
---figures-only throws the weights away and keeps the figures in checkpoints/figures/RECIPE. --tune
+runs/from-scratch/RECIPE, --epochs in runs/shortened/RECIPE: none touches a shipped system. Given
+together, each has its folder in that of another, as runs/shortened/from-scratch/RECIPE.
+--figures-only throws the weights away and keeps the figures in checkpoints/figures/RECIPE, or in
+the folder figures of those above; it is refused where a network's weights are. --tune
 searches N settings for those with the lowest loss on validation images and prints them as they go
 into a recipe; the test images are not read. The same command goes on with an interrupted search.
 """
@@ -27,7 +29,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -59,7 +61,6 @@ _GOES_WITHOUT = {
     "tune": ("resume", "figures_only", "output"),
 }
 """Options that have no say beside another. They are refused, lest one thinks they had."""
-MAX_SEED = 4_000_000  # the search takes a thousandfold, and NumPy no more than 2**32
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -101,9 +102,11 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="list the recipes and exit")
     parser.add_argument("--data", type=Path, help="folder of the data set")
     parser.add_argument("--protocol", choices=("published", "grouped"), default="grouped")
-    parser.add_argument("--epochs", type=_whole(1), help="at most this many epochs in each phase")
     parser.add_argument(
-        "--seed", type=_whole(0, MAX_SEED), default=0, help="seed of split, order and weights"
+        "--epochs", type=command.whole(1), help="at most this many epochs in each phase"
+    )
+    parser.add_argument(
+        "--seed", type=command.seed, default=0, help="seed of split, order and weights"
     )
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     parser.add_argument(
@@ -120,7 +123,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--figures-only", action="store_true", help="keep figures, not weights")
     parser.add_argument(
         "--tune",
-        type=_whole(1),
+        type=command.whole(1),
         metavar="N",
         help="try N settings on validation images, show the best",
     )
@@ -139,45 +142,30 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
     if not options.list and not options.recipe:
         parser.error("name a recipe, or use --list")
     for chosen, others in _GOES_WITHOUT.items():
-        idle = [name for name in others if getattr(options, name) != parser.get_default(name)]
-        if getattr(options, chosen) and idle:
-            parser.error(f"--{chosen} goes without {', '.join(map(_flag, idle))}; leave it out")
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+        if getattr(options, chosen):
+            command.refuse_idle(parser, options, f"--{chosen}", others)
 
 
 def _output(options: argparse.Namespace) -> Path:
-    if COMPARED in (options.recipe or "") and not options.epochs:
-        return COMPARISONS
-    whole = FROM_SCRATCH if options.from_scratch else CHECKPOINTS
-    folder = SHORTENED if options.epochs else whole
+    first, *others = _apart(options) or [CHECKPOINTS]
+    folder = first.joinpath(*(other.name for other in others))
     return folder / FIGURES_ONLY if options.figures_only else folder
 
 
 def _runs(options: argparse.Namespace) -> Path:
     """Where the state of a run is kept: one for a trial must not take the place of another, which
     may have cost an hour."""
-    if options.epochs:
-        return RUNS / SHORTENED.name
-    return RUNS / FROM_SCRATCH.name if options.from_scratch else RUNS
+    return RUNS.joinpath(*(folder.name for folder in _apart(options)))
 
 
-def _whole(least: int, most: int | None = None) -> Callable[[str], int]:
-    """What reads a whole number within these bounds from an argument's text."""
-    bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
-
-    def read(text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            number = least - 1
-        if number < least or (most is not None and number > most):
-            raise argparse.ArgumentTypeError(f"give a whole number {bounds}")
-        return number
-
-    return read
+def _apart(options: argparse.Namespace) -> list[Path]:
+    """The folders of all that keeps a run apart from the shipped systems, the outermost first."""
+    asked = {
+        SHORTENED: options.epochs,
+        FROM_SCRATCH: options.from_scratch,
+        COMPARISONS: COMPARED in (options.recipe or ""),
+    }
+    return [folder for folder, given in asked.items() if given]
 
 
 def _networks_help() -> str:

@@ -49,7 +49,8 @@ COMPARISONS = CHECKPOINTS.parent / RUNS / "comparisons"
 FROM_SCRATCH = CHECKPOINTS.parent / RUNS / "from-scratch"
 """Where ``train.py RECIPE --from-scratch`` leaves its checkpoints."""
 SHORTENED = CHECKPOINTS.parent / RUNS / "shortened"
-"""Where ``train.py RECIPE --epochs N`` leaves its checkpoints."""
+"""Where ``train.py RECIPE --epochs N`` leaves its checkpoints. Options given together have folders
+one in another, by the names of these three."""
 REMEMBERED = 1000
 """Most training images whose predictions and features a checkpoint keeps."""
 MANIFEST = "manifest.json"

@@ -1,10 +1,11 @@
-"""Training speed: a fine-tuning step in bfloat16 against float32, and minutes a recipe.
+"""Training speed: a fine-tuning step in bfloat16 against float32, and minutes of epochs a recipe.
 
     python -m tests.bench_training
 
 ``make bench`` prints the same. Images a second are those of one optimiser step on all layers, a
 median of three after one to warm up; trust the ratio, on an idle machine. Minutes are those that
-the shipped systems took, as their histories tell.
+the shipped systems' epochs took, training steps and validation, as their histories tell: reading
+and resampling images, building the network and predicting with it come on top.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from tests.networks import recipes_by_network
 BATCH, STEPS = 16, 3
 PHASE = Phase(trainable="all", epochs=1, learning_rate=1e-5)
 LONGEST = 60
-"""No recipe is to need more minutes on two cores."""
+"""No recipe's epochs are to need more minutes on two cores."""
 
 
 def tables() -> Iterator[Table]:
@@ -46,8 +47,9 @@ def tables() -> Iterator[Table]:
         side = f"{recipe.preprocessing.size[0]}"
         speed.add_row(name, side, f"{slow:.1f}", f"{fast:.1f}", f"{fast / slow:.2f}")
     yield speed
-    times = Table("System", "Protocol", "Minutes", f"At most {LONGEST}", title="Training runs")
-    for recipe_id, protocol, minutes in minutes_a_run():
+    title = "Epochs of the longest run: training steps and validation"
+    times = Table("System", "Protocol", "Minutes", f"At most {LONGEST}", title=title)
+    for recipe_id, protocol, minutes in minutes_of_epochs():
         met = "yes" if minutes <= LONGEST else "NO"
         times.add_row(recipe_id, protocol, f"{minutes:.0f}", met)
     yield times
@@ -69,8 +71,9 @@ def images_a_second(recipe: Recipe, bfloat16: bool) -> float:
     return BATCH / statistics.median(times[1:])
 
 
-def minutes_a_run() -> Iterator[tuple[str, str, float]]:
-    """Shipped system, protocol, and minutes of its longest run, from ``history.csv``."""
+def minutes_of_epochs() -> Iterator[tuple[str, str, float]]:
+    """Shipped system, protocol, and minutes that the epochs of its longest run took, from
+    ``history.csv``: not those before the first and after the last."""
     for recipe_id in list_trained():
         seconds = open_checkpoint(recipe_id).history().groupby(["protocol", "seed"])["seconds"]
         for protocol, total in seconds.sum().groupby("protocol").max().items():

@@ -16,9 +16,9 @@ SIZE = (64, 64)
 FUSION = "us9016-vgg19-efficientnetb0"
 
 
-def recipe():
+def recipe(size: tuple[int, int] = SIZE):
     found = load_recipe(FUSION)
-    preprocessing = found.preprocessing.model_copy(update={"size": SIZE})
+    preprocessing = found.preprocessing.model_copy(update={"size": size})
     return found.model_copy(update={"preprocessing": preprocessing})
 
 
@@ -85,6 +85,26 @@ def test_the_branches_give_what_keras_own_networks_give(network, keras_models):
     assert ours.shape == (2, 2, 2, 512 + 1280)
     for part, whole in zip(np.split(ours, [512], axis=-1), theirs, strict=True):
         assert np.abs(part - whole).max() < 1e-3 * np.abs(whole).max()
+
+
+@pytest.mark.parametrize(
+    ("size", "grid"), [((150, 150), (5, 5)), ((299, 299), (10, 10)), ((64, 90), (2, 3))]
+)
+def test_both_grids_agree_where_32_does_not_divide_the_side(size, grid):
+    network = build(recipe(size))
+    assert network.model.get_layer("concatenation").output.shape == (None, *grid, 512 + 1280)
+    padding = network.model.get_layer("vgg19_padding")
+    assert padding.output.shape[1:3] == tuple(32 * cells for cells in grid)
+    scaled = np.ones((1, *size, 3), np.float32)
+    padded = np.asarray(padding(scaled))
+    np.testing.assert_array_equal(padded[:, : size[0], : size[1]], scaled)
+    assert padded.sum() == scaled.sum()
+
+
+@pytest.mark.parametrize("side", [64, 224])
+def test_nothing_is_padded_where_32_divides_the_side(side):
+    names = [layer.name for layer in build(recipe((side, side))).model.layers]
+    assert "vgg19_scaling" in names and "vgg19_padding" not in names
 
 
 def test_two_logits_say_what_the_sigmoid_unit_says(network):

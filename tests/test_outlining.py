@@ -11,13 +11,17 @@ from scipy import ndimage
 from sklearn.metrics import f1_score, jaccard_score
 
 from core.checkpoints import CHECKPOINTS
+from core.datasets import DatasetError
+from core.outlining import __main__ as outlining
+from core.outlining import images
 from core.outlining.card import render
 from core.outlining.evaluation import figures
-from core.outlining.images import split_table, training_batches
+from core.outlining.images import read_table, split_table, training_batches
 from core.outlining.outline import VIEWS, Rule, kept, outline_of, parts_of
 from core.outlining.proposal import proposal_of
 from core.outlining.recipe import load_outline_recipe
-from core.outlining.regions import REGIONS, _unseen_by_both, region_figures
+from core.outlining.regions import REGIONS, _unseen_by_both, answers, region_figures
+from core.outlining.result import metrics_of
 from core.outlining.selection import choose
 from core.outlining.splits import over_splits, with_split
 from core.training.images import ImageSet
@@ -213,6 +217,22 @@ class TestRegions:
         found = _unseen_by_both(table, system, ("benign", "malignant"))
         assert found["image_id"].tolist() == ["a"]
 
+    def test_without_an_image_to_ask_about_there_are_columns_and_no_figures(self):
+        table = pd.DataFrame({"image_id": ["a"], "label": ["benign"], "split": ["train"]})
+        recipe = load_outline_recipe()
+        system = SimpleNamespace(
+            shipped_run=lambda _: table,
+            load=lambda: None,
+            recipe=SimpleNamespace(classes=("benign", "malignant")),
+        )
+        rows = answers(system, SimpleNamespace(recipe=recipe), table)
+        assert len(rows) == 0 and {"recipe", "region", "benign", "malignant"} <= {*rows.columns}
+        tested = predictions().assign(split="test")
+        both = pd.concat([tested, tested.assign(split="validation")])
+        assert (
+            metrics_of(both, rows, recipe, {"a-system": ("benign", "malignant")})["regions"] == {}
+        )
+
     def test_figures_by_hand(self):
         """Four images: right with the drawn outline on all, with the proposed on three."""
         labels = ["benign", "benign", "malignant", "malignant"]
@@ -236,6 +256,24 @@ class TestRegions:
         assert result["regions"]["proposed"]["sensitivity_malignant"]["value"] == 0.5
         assert result["change"]["proposed"]["value"] == -0.25
         assert result["change"]["none"]["value"] == -0.5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("train --shipped", "train goes without --shipped; leave it out"),
+        ("train --figures-only --output x", "train goes without --figures-only, --output"),
+        ("evaluate --resume", "evaluate goes without --resume"),
+        ("evaluate --from-scratch", "evaluate goes without --from-scratch"),
+        ("evaluate --shipped --seed 1 --runs x", "--shipped goes without --seed, --runs"),
+        ("evaluate --shipped --figures-only", "--shipped goes without --figures-only"),
+        ("train --seed -1", "argument --seed: give a whole number from 0 to 4000000"),
+    ],
+)
+def test_what_the_command_has_no_use_for_is_told(arguments, message, capsys):
+    with pytest.raises(SystemExit):
+        outlining.main(arguments.split())
+    assert message in " ".join(capsys.readouterr().err.split())
 
 
 class TestSplit:
@@ -272,6 +310,27 @@ class TestSplit:
         for split in ("validation", "test"):
             lesions = outlined[(outlined["split"] == split) & (outlined["label"] != "normal")]
             assert set(lesions["image_id"]) == set(system["image_id"][system["split"] == split])
+
+
+class TestTooFew:
+    def read(self, monkeypatch, lesions: int, others: int = 0):
+        """The table of so many images with a lesion and without one, each a group of its own."""
+        labels = ["benign"] * lesions + ["normal"] * others
+        ids = [f"{label}/{i}" for i, label in enumerate(labels)]
+        table = pd.DataFrame({"image_id": ids, "label": labels, "group": ids})
+        monkeypatch.setattr(images, "load_table", lambda *_: table)
+        return read_table(load_outline_recipe(), None, 0)
+
+    def test_every_part_needs_a_lesion(self, monkeypatch):
+        sentence = "41 images in 41 groups are too few to split: none with a lesion is left for val"
+        with pytest.raises(DatasetError, match=sentence):
+            self.read(monkeypatch, 1, 40)
+
+    def test_training_needs_a_whole_batch(self, monkeypatch):
+        """Of 10 images at 70/15/15, 2 validate and 1 tests; of 12, 2 and 2."""
+        with pytest.raises(DatasetError, match="too few to split: train has 7 of .* takes 8. Give"):
+            self.read(monkeypatch, 10)
+        assert (self.read(monkeypatch, 12)["split"] == "train").sum() == 8
 
 
 class TestBatches:

@@ -29,6 +29,7 @@ from core.outlining.training import (
 )
 from core.torch_compat import import_timm
 from core.training.images import ImageSet, read_images
+from core.training.loop import DivergedError
 from core.training.norms import fold_norms
 from core.training.outline_loss import outline_loss
 from core.training.run import START, ResumeError, check_interrupted, start_anew
@@ -249,6 +250,16 @@ class TestTraining:
             check_interrupted(run, {"method": small(epochs=3).method()})
         with pytest.raises(ResumeError, match="images, masks, labels or their split"):
             check_interrupted(run, {"method": small().method(), "data": "y"})
+
+    def test_a_network_that_has_diverged_is_told(self, tmp_path):
+        recipe = small()
+        (phase,) = recipe.training.phases
+        steep = phase.model_copy(update={"learning_rate": 1e30})
+        training = recipe.training.model_copy(update={"phases": (steep,)})
+        recipe = recipe.model_copy(update={"training": training})
+        learner = OutlineLearner(recipe, seed=0, pretrained=False)
+        with pytest.raises(DivergedError, match="diverged. Lower the learning rate"):
+            train(learner, recipe, phantoms(8), phantoms(4), RunFolder(tmp_path), 0)
 
     def test_validation_counts_lesions_and_others_apart(self):
         """A learner that marks the left half of each image; the lesion is the left quarter."""

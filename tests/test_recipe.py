@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from core import recipes
 from core.datasets import READERS
 from core.networks import networks
-from core.recipe import RecipeError
-from core.recipes import list_recipes, load_recipe, parse_recipe, recipe_file
+from core.recipe import TORCH_ALONE, RecipeError
+from core.recipes import comparison, list_recipes, load_recipe, parse_recipe, recipe_file
 
 SHIPPED = sorted(path.stem for path in recipes.RECIPES.glob("*.toml"))
 WITH_CONFUSION = [recipe.id for recipe in list_recipes() if recipe.published_confusion]
@@ -184,7 +184,9 @@ def test_a_comparison_changes_the_network_and_nothing_else_of_the_method():
     assert theirs["preprocessing"].pop("value_range") == "imagenet"
     assert ours["preprocessing"].pop("value_range") == "signed"
     assert {key for key in ours if ours[key] != theirs[key]} == {"architecture"}
-    assert "VGG16" in compared.title and "VGG16" in compared.departures[-1]
+    assert all("VGG16" in told for told in (compared.title, compared.summary))
+    (only,) = compared.departures
+    assert "VGG16" in only and "`busi-mobilenetv2`" in only
 
 
 def test_layers_of_the_papers_own_network_are_not_asked_of_another():
@@ -194,6 +196,36 @@ def test_layers_of_the_papers_own_network_are_not_asked_of_another():
     assert [phase.trainable for phase in compared.training.phases] == ["all", "all", "head"]
     rates = [phase.learning_rate for phase in recipe.training.phases]
     assert [phase.learning_rate for phase in compared.training.phases] == rates
+
+
+@pytest.mark.parametrize(
+    ("recipe_id", "told"),
+    [
+        (
+            "busi-multitask+mobilenetv2",
+            ["Left out of its training: the second task, averaging of weights, label smoothing, "
+             "class weights, batch norms that keep ImageNet's statistics, lower rates of earlier "
+             "stages."],
+        ),
+        (
+            "busi-multitask+vgg16",
+            ["Left out of its training: the second task, batch norms that keep ImageNet's "
+             "statistics."],
+        ),
+        (
+            "us9016-vgg19-efficientnetb0+vgg16",
+            ["Phase 1 trains all layers: those that the recipe names are its own network's."],
+        ),
+        ("histology-dalaresnet50+vgg16", []),
+    ],
+)  # fmt: skip
+def test_a_comparison_tells_what_its_training_does_without(recipe_id: str, told: list[str]):
+    """And nothing that its recipe tells of its own network: no decoder, no frozen networks."""
+    assert list(load_recipe(recipe_id).departures[1:]) == told
+
+
+def test_every_setting_that_a_comparison_may_lose_has_a_name():
+    assert comparison._TOLD.keys() == TORCH_ALONE.keys()
 
 
 def test_comparisons_are_no_recipes_of_their_own():

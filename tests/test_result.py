@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.checkpoints import MANIFEST, Checkpoint, open_checkpoint
+from core.checkpoints import MANIFEST, Checkpoint, CheckpointError, open_checkpoint
 from core.recipes import load_recipe
-from core.training.result import Result, add_to_checkpoint, refresh
+from core.training.result import Result, add_to_checkpoint, check_kept, refresh
 from core.training.run import shorten
 
 RECIPE = load_recipe("busi-mobilenetv2")
@@ -127,3 +127,21 @@ def test_a_method_that_has_changed_is_not_refreshed(folder):
     add_to_checkpoint(result(), folder, DATA)
     with pytest.raises(ValueError, match="has changed since: train it again"):
         refresh(Checkpoint(folder), shorten(RECIPE, 1))
+
+
+@pytest.mark.parametrize("name", [MANIFEST, "history.csv", "recipe.toml", "weights.safetensors"])
+def test_what_is_damaged_is_told_before_a_run_that_would_join_it(folder, name):
+    check_kept(folder)
+    add_to_checkpoint(result("published"), folder, DATA)
+    check_kept(folder)
+    (folder / name).write_bytes(b"{")
+    with pytest.raises(CheckpointError, match=f"{name}.* Restore it or .* move the folder .* away"):
+        check_kept(folder)
+
+
+def test_figures_alone_join_figures_and_no_weights(folder):
+    add_to_checkpoint(result("published"), folder, DATA, figures_only=True)
+    check_kept(folder, figures_only=True)
+    add_to_checkpoint(result(), folder, DATA)
+    with pytest.raises(CheckpointError, match="which --figures-only would throw away"):
+        check_kept(folder, figures_only=True)

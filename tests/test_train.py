@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from core.torch_compat import import_timm
 from core.training.run import shorten
 
 RECIPE = "breakhis-40-dalaresnet50"
+WITH_WEIGHTS = "busi-mobilenetv2"
 
 
 @pytest.fixture
@@ -39,7 +42,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_comparison_run_stays_away_from_the_shipped_systems(data, monkeypatch, tmp_path):
     small(monkeypatch)
     root = tmp_path / "comparisons"
-    monkeypatch.setattr(train, "COMPARISONS", root)
+    monkeypatch.setattr(train, "FROM_SCRATCH", tmp_path)
     shipped = {path: path.stat().st_mtime_ns for path in CHECKPOINTS.rglob("*")}
     options = ["--data", str(data), "--from-scratch"]
     assert train.main([RECIPE, "--architecture", "googlenet", *options]) == 0
@@ -51,6 +54,7 @@ def test_a_comparison_run_stays_away_from_the_shipped_systems(data, monkeypatch,
     assert checkpoint.load().layers[-1] == "inception5"
     # Rewriting its card finds it in the same place.
     recipe = [RECIPE, "--architecture", "googlenet"]
+    monkeypatch.setattr(train, "COMPARISONS", root)
     assert train.main([*recipe, "--refresh"]) == 0
 
 
@@ -67,8 +71,30 @@ def test_a_histology_recipe_trains_on_the_published_layout(data, monkeypatch, tm
 @pytest.mark.parametrize("more", [[], ["--from-scratch"], ["--architecture", "googlenet"]])
 def test_a_shortened_run_stays_away_from_the_shipped_systems(more):
     options = train._parse([RECIPE, "--epochs", "1", *more])
-    assert options.output == SHORTENED and CHECKPOINTS not in SHORTENED.parents
+    assert SHORTENED in (options.output, *options.output.parents)
+    assert CHECKPOINTS not in SHORTENED.parents
     assert train._parse([RECIPE, "--epochs", "1", *more, "--output", "x"]).output == Path("x")
+
+
+def test_no_two_kinds_of_run_share_a_folder():
+    """Else figures alone, or random weights, would take the place of a network that took hours."""
+    kinds = (["--epochs", "1"], ["--from-scratch"], ["--architecture", "vgg16"])
+    asked = [sum(chosen, []) for n in range(4) for chosen in combinations(kinds, n)]
+    runs = [train._parse([RECIPE, *more]) for more in asked]
+    figures = [train._parse([RECIPE, *more, "--figures-only"]) for more in asked]
+    assert len({one.output for one in (*runs, *figures)}) == 16
+    assert len({train._runs(one) for one in runs}) == 8
+    assert figures[0].output == CHECKPOINTS / "figures"
+
+
+def test_figures_alone_never_take_the_place_of_weights(monkeypatch, tmp_path, capsys):
+    """Told before anything is read: there is no such data set."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(CHECKPOINTS / WITH_WEIGHTS, tmp_path / "mine" / WITH_WEIGHTS)
+    options = ["--data", "nowhere", "--figures-only", "--output", "mine"]
+    assert train.main([WITH_WEIGHTS, *options]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "which --figures-only would throw away" in said and "--output" in said
 
 
 def test_the_state_of_a_trial_is_kept_apart_from_that_of_a_whole_run():

@@ -1,9 +1,9 @@
 """VGG19 and EfficientNet-B0 side by side, their feature maps concatenated (Zourhri et al.).
 
 Input (N, H, W, 3) in the range 0..255; each branch scales it as it was trained (the paper divides
-by 255 for both). The one stage, ``concatenation``, gives (N, H/32, W/32, 512 + 1280); either
-branch's share of it can be explained alone. The single sigmoid unit z arrives as the two logits
-(-z/2, z/2), whose softmax is (1 - sigmoid(z), sigmoid(z)).
+by 255 for both). The one stage, ``concatenation``, gives (N, H/32, W/32, 512 + 1280), rounded up;
+either branch's share of it can be explained alone. The single sigmoid unit z arrives as the two
+logits (-z/2, z/2), whose softmax is (1 - sigmoid(z), sigmoid(z)).
 """
 
 from __future__ import annotations
@@ -53,9 +53,11 @@ def _one_unit(x):
 
 
 def _vgg19(image, pretrained: bool):
-    """Features (N, H/32, W/32, 512). VGG19 takes BGR; here its first kernel is turned to RGB."""
+    """Features (N, H/32, W/32, 512), rounded up. VGG19 takes BGR; here its first kernel is turned
+    to RGB."""
     offset = [-mean for mean in _CAFFE_MEAN_RGB]
     scaled = layers.Rescaling(1.0, offset, name="vgg19_scaling", dtype="float32")(image)
+    scaled = _to_whole_cells(scaled)
 
     def create(weights: str | None) -> keras.Model:
         return keras.applications.VGG19(input_tensor=scaled, include_top=False, weights=weights)
@@ -68,8 +70,18 @@ def _vgg19(image, pretrained: bool):
     return branch.output
 
 
+def _to_whole_cells(scaled):
+    """The image with zeros, the mean colour, at its right and bottom, up to multiples of 32: VGG19
+    rounds each halving down and EfficientNet-B0 up, and their grids must agree."""
+    lacking = [-side % 32 for side in scaled.shape[1:3]]
+    if not any(lacking):
+        return scaled
+    padding = [(0, pixels) for pixels in lacking]
+    return layers.ZeroPadding2D(padding, name="vgg19_padding", dtype="float32")(scaled)
+
+
 def _efficientnetb0(image, pretrained: bool):
-    """Features (N, H/32, W/32, 1280).
+    """Features (N, H/32, W/32, 1280), rounded up.
 
     The image is standardised before it enters, so that the network's own normalisation, whose
     statistics would be ImageNet's, has nothing left to do.

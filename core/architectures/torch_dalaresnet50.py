@@ -2,6 +2,11 @@
 
 Input (N, 3, H, W) in the range -1..1. The last stage gives the attended features
 (N, 2048, H/32, W/32).
+
+The ImageNet arrays hold of the last stage one 1 x 1 convolution. They are of ResNet50 v1, which
+strides in the first 1 x 1 convolution of a stage; here the 3 x 3 one does. On scans the features of
+the first three stages correlate with Keras' ResNet50 at 0.999, 0.91 and 0.82. The hub's weights are
+whole, and of this network.
 """
 
 from __future__ import annotations

@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
+from core.datasets.base import DatasetError
+
 SPLITS = ("train", "validation", "test")
 _TOLERANCE = 1e-6  # 0.15 * 210 is meant to be 31.5 exactly, whatever binary fractions make of it
 
@@ -42,6 +44,14 @@ def counts(n: int, fractions: Sequence[float]) -> tuple[int, int, int]:
     validation = math.floor(n * fractions[1] + 0.5 + _TOLERANCE)
     test = math.ceil(n * fractions[2] - 0.5 - _TOLERANCE)
     return n - validation - test, validation, test
+
+
+def too_few(table: pd.DataFrame, lacking: str) -> DatasetError:
+    """The refusal of a table whose split lacks something: ``lacking`` follows a colon."""
+    return DatasetError(
+        f"{len(table)} images in {table['group'].nunique()} groups are too few to split: "
+        f"{lacking}. Give the whole data set."
+    )
 
 
 def _check(fractions: Sequence[float]) -> None:

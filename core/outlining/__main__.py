@@ -31,6 +31,12 @@ from core.checkpoints import CHECKPOINTS, FROM_SCRATCH, RUNS
 from core.outlining.recipe import load_outline_recipe
 
 console = Console()
+_GOES_WITHOUT = {
+    "train": ("shipped", "figures_only", "output"),
+    "evaluate": ("resume", "from_scratch"),
+    "--shipped": ("seed", "figures_only", "runs"),
+}
+"""Options that have no say in an action, or beside another."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -113,7 +119,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("action", choices=("train", "evaluate"))
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of the data set")
-    parser.add_argument("--seed", type=int, default=0, help="seed of split, order and weights")
+    parser.add_argument(
+        "--seed", type=command.seed, default=0, help="seed of split, order and weights"
+    )
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     parser.add_argument("--from-scratch", action="store_true", help="start from random weights")
     parser.add_argument("--shipped", action="store_true", help="judge the shipped weights anew")
@@ -122,7 +130,10 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--runs", type=Path, default=RUNS, help="folder of runs")
     parser.add_argument("--output", type=Path, default=CHECKPOINTS, help="folder of checkpoints")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    for chosen in (options.action, "--shipped") if options.shipped else (options.action,):
+        command.refuse_idle(parser, options, chosen, _GOES_WITHOUT[chosen])
+    return options
 
 
 if __name__ == "__main__":

@@ -11,14 +11,23 @@ import pandas as pd
 from core import preprocessing
 from core.augmentation import augment_with_mask
 from core.datasets import load_table
-from core.datasets.splits import assign
+from core.datasets.splits import SPLITS, assign, too_few
 from core.outlining.recipe import OutlineRecipe
 from core.training.images import ImageSet
 
 
 def read_table(recipe: OutlineRecipe, data: Path | None, seed: int) -> pd.DataFrame:
-    """The data set's images with their split, grouped. Raises DatasetError."""
-    return split_table(load_table(recipe.data.dataset, data), recipe, seed)
+    """The data set's images with their split, grouped. Raises DatasetError, also where they are too
+    few to learn from, to choose by or to test with, which would show after the training only."""
+    table = split_table(load_table(recipe.data.dataset, data), recipe, seed)
+    with_lesion = {*table["split"][table["label"].isin(recipe.lesion_classes)]}
+    lacking = [split for split in SPLITS if split not in with_lesion]
+    if lacking:
+        raise too_few(table, f"none with a lesion is left for {' and '.join(lacking)}")
+    learned, batch = (table["split"] == "train").sum(), recipe.training.batch_size
+    if learned < batch:
+        raise too_few(table, f"train has {learned} of them, and a batch takes {batch}")
+    return table
 
 
 def split_table(table: pd.DataFrame, recipe: OutlineRecipe, seed: int) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from core.outlining.proposal import Outliner
 from core.preprocessing import to_batch
 
 REGIONS = ("true", "proposed", "none")
+_COLUMNS = ("recipe", "region", "image_id", "label", "group", "outlined")
 FIGURES = ("accuracy", "macro_auc", "sensitivity_malignant", "specificity_malignant")
 
 
@@ -36,8 +37,9 @@ def answers(checkpoint: Checkpoint, outliner: Outliner, table: pd.DataFrame) -> 
 
     ``table`` holds images with their outlining split; those of them are taken that are test
     images of both and show a lesion. One row an image and region: recipe, region, image_id,
-    label, group, ``outlined`` (whether an outline was at hand), and a column a class. Where none
-    is proposed, the system is given the whole image, as on the page.
+    label, group, ``outlined`` (whether an outline was at hand), and a column a class; these
+    columns are there without any row, too. Where none is proposed, the system is given the whole
+    image, as on the page.
     """
     table = _unseen_by_both(table, checkpoint, outliner.recipe.lesion_classes)
     classifier = checkpoint.load()
@@ -59,7 +61,7 @@ def answers(checkpoint: Checkpoint, outliner: Outliner, table: pd.DataFrame) -> 
             }
             for (region, mask), share in zip(masks.items(), shares, strict=True)
         ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=[*_COLUMNS, *checkpoint.recipe.classes])
 
 
 def region_figures(rows: pd.DataFrame, classes: tuple[str, ...]) -> dict:

@@ -150,13 +150,11 @@ def metrics_of(
     ``further`` as of ``further_splits``."""
     by_split = dict(list(predictions.groupby("split")))
     spread = over_splits(by_split["test"], further, recipe.lesion_classes)
+    groups = regions.groupby("recipe", sort=False)
     return ({"over_splits": spread} if spread else {}) | {
         "validation": figures(by_split["validation"], recipe.lesion_classes),
         "test": figures(by_split["test"], recipe.lesion_classes),
-        "regions": {
-            name: region_figures(regions[regions["recipe"] == name], classes)
-            for name, classes in systems.items()
-        },
+        "regions": {name: region_figures(rows, systems[name]) for name, rows in groups},
     }
 
 
@@ -218,7 +216,8 @@ def _measured(
     recipe = outliner.recipe
     predictions = judge(outliner, table[table["split"] != "train"])
     systems = systems_with_region(CHECKPOINTS, recipe.data.dataset)
-    regions = [answers(system, outliner, table) for system in systems]
+    # Columns without a row have no type, and would take that of the others away.
+    regions = [rows for one in systems if len(rows := answers(one, outliner, table))]
     regions = pd.concat(regions, ignore_index=True) if regions else pd.DataFrame({"recipe": []})
     classes = {system.recipe.id: system.recipe.classes for system in systems}
     metrics = metrics_of(predictions, regions, recipe, classes, further) | {

@@ -14,8 +14,8 @@ from core.outlining.images import training_batches
 from core.outlining.learner import OutlineLearner
 from core.outlining.recipe import OutlineRecipe
 from core.training import schedule
-from core.training.images import ImageSet, digest, evaluation_batches
-from core.training.loop import Report
+from core.training.images import ImageSet, digest
+from core.training.loop import Report, answers
 from core.training.state import Progress, RunFolder
 
 
@@ -44,8 +44,8 @@ def train(
 ) -> list[dict]:
     """Train all epochs and leave the weights with the highest validation Dice in the learner.
 
-    Continues where the run folder left off. Returns the history, one record an epoch: epoch,
-    learning_rate, loss, val_dice, val_false, seconds.
+    Continues where the run folder left off. Raises DivergedError. Returns the history, one record
+    an epoch: epoch, learning_rate, loss, val_dice, val_false, seconds.
     """
     progress = _resume(learner, run)
     while progress.epoch < epochs_of(recipe):
@@ -79,9 +79,8 @@ def learning_rate(recipe: OutlineRecipe, epoch: int, share: float) -> float:
 
 def validate(learner: OutlineLearner, recipe: OutlineRecipe, images: ImageSet) -> dict[str, float]:
     """Mean Dice over the images with a lesion, and the share of the others in which more than
-    0.5 % of the pixels are marked; at the network's size, from p = 0.5 on."""
-    logits = np.concatenate([learner.logits(b)[:, 0] for b in evaluation_batches(images, recipe)])
-    marked = (logits > 0).astype(np.float32)
+    0.5 % of the pixels are marked; at the network's size, from p = 0.5 on. Raises DivergedError."""
+    marked = (answers(learner, recipe, images)[:, 0] > 0).astype(np.float32)
     with_lesion = images.masks.any(axis=(1, 2))
     pairs = zip(marked[with_lesion], images.masks[with_lesion], strict=True)
     false = marked[~with_lesion].mean(axis=(1, 2)) > 0.005

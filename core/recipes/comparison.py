@@ -16,6 +16,16 @@ from core.recipe import (
 )
 
 COMPARED = "+"  # "<recipe>+<network>" is a comparison run
+_TOLD = {
+    "second_task": "the second task",
+    "averaging": "averaging of weights",
+    "label_smoothing": "label smoothing",
+    "class_weights": "class weights",
+    "kept_norms": "batch norms that keep ImageNet's statistics",
+    "stage_rate": "lower rates of earlier stages",
+    "stage_decay": "lower rates of earlier stages",
+}
+"""Settings that another network may have to do without -> what the card calls them."""
 
 
 def compare(recipe: Recipe, network: str) -> Recipe:
@@ -24,8 +34,8 @@ def compare(recipe: Recipe, network: str) -> Recipe:
     The network gets pixels in the range its ImageNet weights were made for and its default
     settings, but for the recipe's dropout; where the recipe trains layers of its own network by
     name, all layers train; a second task and kept norms, which name stages, are left out, and in
-    Keras whatever PyTorch alone can do. The paper's figures are left out: they belong to its own
-    network.
+    Keras whatever PyTorch alone can do. The paper's figures and the recipe's prose are left out:
+    they belong to its own network. What the training had to do without is among the departures.
     Raises RecipeError for an unknown network.
     """
     if network not in networks():
@@ -34,19 +44,23 @@ def compare(recipe: Recipe, network: str) -> Recipe:
     other = networks()[network]
     kept = {k: v for k, v in recipe.architecture.parameters.items() if k == "dropout"}
     architecture = Architecture(framework=other.framework, name=network, parameters=kept)
+    training = _training_of(recipe, other.framework)
     preprocessing = recipe.preprocessing.model_copy(update={"value_range": other.value_range})
     changes = {
         "id": f"{recipe.id}{COMPARED}{network}",
         "title": f"{other.title} in place of {recipe.title}",
+        "summary": f"A comparison run: {other.title} on the images of {recipe.title}, and trained "
+        "like it as far as another network can be.",
         "departures": (
-            *recipe.departures,
-            f"A comparison run: {other.title} in place of the paper's network, trained alike.",
+            f"{other.title} is in place of the network of `{recipe.id}`, whose own departures are "
+            "told there.",
+            *_set_back(recipe.training, training),
         ),
         "published": {},
         "published_confusion": None,
         "preprocessing": preprocessing,
         "architecture": architecture,
-        "training": _training_of(recipe, other.framework),
+        "training": training,
     }
     return recipe.model_copy(update=changes)
 
@@ -62,6 +76,23 @@ def _training_of(recipe: Recipe, framework: str) -> Training:
         for phase in recipe.training.phases
     )
     return _without(recipe.training, dropped).model_copy(update={"phases": phases})
+
+
+def _set_back(own: Training, others: Training) -> list[str]:
+    """What the other network's training does without, in sentences."""
+    phases = list(zip(own.phases, others.phases, strict=True))
+    pairs = [(own, others), *phases]
+    left = {_TOLD[name]: None for name in _TOLD if any(_differ(name, *pair) for pair in pairs)}
+    named = [n for n, pair in enumerate(phases, 1) if _differ("trainable", *pair)]
+    told = [f"Left out of its training: {', '.join(left)}."] if left else []
+    return told + [
+        f"Phase {n} trains all layers: those that the recipe names are its own network's."
+        for n in named
+    ]
+
+
+def _differ(name: str, one: Record, other: Record) -> bool:
+    return getattr(one, name, None) != getattr(other, name, None)
 
 
 def _without(record: Record, settings: Iterable[str]) -> Record:

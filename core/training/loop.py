@@ -102,12 +102,7 @@ def _epoch(
 
 def validate(learner: Learner, recipe: Recipe, images: ImageSet) -> dict[str, float]:
     """Loss, accuracy and macro precision and recall on unchanged images. Raises DivergedError."""
-    logits = np.concatenate([learner.logits(b) for b in evaluation_batches(images, recipe)])
-    if not np.isfinite(logits).all():
-        raise DivergedError(
-            "The network's answers are no numbers any more: the training has diverged. Lower the "
-            "learning rate in the recipe, and start anew."
-        )
+    logits = answers(learner, recipe, images)
     classes = np.arange(len(recipe.classes))
     predicted = logits.argmax(axis=1)
     macro = {"labels": classes, "average": "macro", "zero_division": 0}
@@ -117,6 +112,17 @@ def validate(learner: Learner, recipe: Recipe, images: ImageSet) -> dict[str, fl
         "val_precision": float(precision_score(images.labels, predicted, **macro)),
         "val_recall": float(recall_score(images.labels, predicted, **macro)),
     }
+
+
+def answers(learner: Learner, recipe: Recipe, images: ImageSet) -> np.ndarray:
+    """The learner's logits for unchanged images, (N, ...). Raises DivergedError."""
+    logits = np.concatenate([learner.logits(b) for b in evaluation_batches(images, recipe)])
+    if not np.isfinite(logits).all():
+        raise DivergedError(
+            "The network's answers are no numbers any more: the training has diverged. Lower the "
+            "learning rate in the recipe, and start anew."
+        )
+    return logits
 
 
 def _note_gain(progress: Progress, loss: float, learner: Learner, run: RunFolder) -> None:

@@ -23,6 +23,7 @@ from core.checkpoints import (
     SCORE_CAM_AGREEMENT,
     WEIGHTS,
     Checkpoint,
+    CheckpointError,
     parquet,
     update_checkpoint,
     write_checkpoint,
@@ -127,6 +128,28 @@ def _chosen(table: pd.DataFrame, seed: int) -> np.ndarray:
         True
     )
     return chosen
+
+
+def check_kept(folder: Path, figures_only: bool = False) -> None:
+    """Before the training: raise CheckpointError if no run can join what a checkpoint folder holds,
+    since a file of it is damaged, or weights are there and ``figures_only`` keeps none."""
+    if not (folder / MANIFEST).is_file():
+        return
+    kept = Checkpoint(folder)
+    try:
+        for name in kept.manifest["files"]:
+            kept.verified(name)
+        title = kept.recipe.title
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{error} To train it again, move the folder {folder} away first: a new run would join "
+            "what is there."
+        ) from error
+    if figures_only and kept.has_weights:
+        raise CheckpointError(
+            f"The folder {folder} holds the weights of {title}, which --figures-only would throw "
+            "away. Leave that out, or name another folder with --output."
+        )
 
 
 def add_to_checkpoint(

@@ -10,14 +10,14 @@ from pathlib import Path
 import pandas as pd
 
 from core.checkpoints import CHECKPOINTS, RUNS
-from core.datasets import DatasetError, fingerprint, load_table
-from core.datasets.splits import SPLITS, assign
+from core.datasets import fingerprint, load_table
+from core.datasets.splits import SPLITS, assign, too_few
 from core.recipe import Recipe
 from core.refusal import Refusal
 from core.training.images import balance, digest, read_images, subset
 from core.training.learner import create_learner
 from core.training.loop import Report, train
-from core.training.result import add_to_checkpoint, make_result
+from core.training.result import add_to_checkpoint, check_kept, make_result
 from core.training.state import RunFolder
 
 START = "start.json"
@@ -60,10 +60,12 @@ def train_recipe(
 
     ``data`` is the data set's folder (None: found by its setting, or generated); ``pretrained``
     starts from ImageNet weights; ``figures_only`` keeps no weights. Returns the checkpoint folder.
-    Raises DatasetError, ResumeError or DivergedError; after a KeyboardInterrupt the state of the
-    last full epoch is in ``runs``. An earlier run is forgotten only when everything is there to
-    train anew.
+    Raises CheckpointError, DatasetError, ResumeError or DivergedError; after a KeyboardInterrupt
+    the state of the last full epoch is in ``runs``. An earlier run is forgotten only when
+    everything is there to train anew.
     """
+    folder = output / recipe.id
+    check_kept(folder, figures_only)
     run = RunFolder(runs / f"{recipe.id}-{protocol}-{seed}")
     start = {"method": recipe.method(), "pretrained": pretrained}
     if resume:
@@ -80,7 +82,6 @@ def train_recipe(
     history = train(learner, recipe, training, validation, run, seed, listener.step, listener.epoch)
     listener.message("Predicting every image with the best weights")
     result = make_result(learner.trained(), recipe, protocol, seed, history, table, images)
-    folder = output / recipe.id
     add_to_checkpoint(result, folder, fingerprint(table), figures_only, pretrained)
     return folder
 
@@ -101,10 +102,7 @@ def read_table(recipe: Recipe, data: Path | None, protocol: str, seed: int) -> p
     }
     if any(lacking.values()):
         told = (f"{split} ({', '.join(labels)})" for split, labels in lacking.items() if labels)
-        raise DatasetError(
-            f"{len(table)} images in {table['group'].nunique()} groups are too few to split: none "
-            f"is left for {' and '.join(told)}. Give the whole data set."
-        )
+        raise too_few(table, f"none is left for {' and '.join(told)}")
     return table
 
 
