@@ -21,6 +21,7 @@ from core.checkpoints import open_checkpoint
 from core.datasets.phantoms import phantom
 from core.explain.heatmap import NO_EVIDENCE, Heatmap
 from core.findings import NO_DECISION, NO_REGION, EvidenceMap, Look, Refused
+from core.pictures import UNTOLD_TEXT
 from core.report import report_html, report_pdf, reports_zip
 from core.report.content import NOTICE, OWN_WINDOW, PROPOSED, SYNTHETIC, content_of
 from core.report.pdf import _Sheet
@@ -174,6 +175,7 @@ def test_the_calibrated_error_is_not_that_of_the_table(full):
         ({"guard_level": "unusual"}, "Unusual for this system", "caution"),
         ({"guard_level": "like"}, "Like the training images", "plain"),
         ({"text_risk": "the file says so"}, "Text in the picture", "caution"),
+        ({"text_risk": UNTOLD_TEXT}, "Text in the picture", "plain"),
         ({"gap": "Slice 2 of 3 is left out."}, "Slices that are missing", "caution"),
         ({}, "Outline", "plain"),
     ],

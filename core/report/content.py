@@ -11,6 +11,7 @@ from core.doubt import told
 from core.explain.registry import METHODS
 from core.figures.opinion import malignant_legend
 from core.findings import NO_DECISION, NO_REGION, Findings
+from core.pictures import UNTOLD_TEXT
 from core.report.pictures import Picture, pictures_of
 from core.results.tables import CLASS_TITLES, TITLES
 from core.wording import percent, signed, with_interval
@@ -159,7 +160,8 @@ def _notes(findings: Findings) -> Iterator[Note]:
     if findings.needs_region and findings.region_source == "proposed":
         yield Note("Proposed outline", PROPOSED, "caution")
     if findings.text_risk:
-        yield Note("Text in the picture", f"{findings.text_risk.capitalize()}. {LOOK}", "caution")
+        level = "plain" if findings.text_risk == UNTOLD_TEXT else "caution"
+        yield Note("Text in the picture", f"{findings.text_risk.capitalize()}. {LOOK}", level)
     if findings.gap:
         yield Note("Slices that are missing", findings.gap, "caution")
     if findings.region is not None and not findings.needs_region:
