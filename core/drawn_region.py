@@ -30,6 +30,14 @@ class Shapes(NamedTuple):
 
 
 NOTHING = Shapes([], [])
+
+
+def is_sound(shape: Shape) -> bool:
+    """Whether a shape has at least two points, all of them numbers."""
+    points = np.array([shape["x"], shape["y"]], float)
+    return points.shape[1] > 1 and bool(np.isfinite(points).all())
+
+
 DRAWING_CONFIG = {
     "displaylogo": False,
     "displayModeBar": True,

@@ -156,8 +156,7 @@ def _stay_with_scan(digests: list[str]) -> None:
         state["shown"], state["shown of"] = row, digests
         _list_chosen()
     elif "shown" not in state:  # forgotten with the page
-        last = current.recalled()
-        state["shown"] = digests.index(last.digest) if last and last.digest in digests else 0
+        state["shown"] = current.row()
         _list_chosen()
 
 

@@ -16,6 +16,7 @@ from core.drawn_region import (
     Shapes,
     drawing_figure,
     drawn_mask,
+    is_sound,
 )
 from core.scans import Scan
 from pages._frame import quiet, themed
@@ -25,7 +26,6 @@ BY_KEYBOARD = (
     "Tab goes from one of its edges to the next, the arrow keys move an edge, Page Up and Page "
     "Down move it in leaps."
 )
-_DRAWN = "drawn by hand"
 
 
 def drawing_of(item: Item, frame: int) -> str:
@@ -67,18 +67,19 @@ def draw(
 
 
 def _drawn(key: str) -> Shapes:
-    return st.session_state.setdefault(_DRAWN, {}).get(key, NOTHING)
+    return st.session_state.get(f"shapes {key}", NOTHING)
 
 
 def _forget(key: str) -> None:
-    st.session_state[_DRAWN].pop(key)
+    st.session_state.pop(f"shapes {key}", None)
 
 
 def _keep(key: str) -> None:
     """All that is drawn now. Of a double-click, which hides it, Streamlit does not tell: there is
     a button, and the border of the region stands until it is pressed."""
     found = st.session_state[key]["selection"]
-    st.session_state[_DRAWN][key] = Shapes(*(list(map(dict, found[way])) for way in Shapes._fields))
+    sound = (list(map(dict, filter(is_sound, found[way]))) for way in Shapes._fields)
+    st.session_state[f"shapes {key}"] = Shapes(*sound)
 
 
 def choose_box(key: str, width: int, height: int) -> Shape | None:

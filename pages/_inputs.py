@@ -54,9 +54,10 @@ def choose_scan(page: str, systems: tuple[str, ...]) -> tuple[Item, Outline | No
         rows = held_out(tester)
         name = st.selectbox("Test image", list(rows), key=f"{page} test {tester}")
         return as_item(rows[name], load_recipe(tester).data.dataset)
-    before = current.recalled()
-    if before and not is_sample(before) and _wants(page, before):
-        item = _choose_among(page, before)
+    before, held = current.recalled(), current.held()
+    last = held[current.row()] if held and (before is None or is_sample(before)) else before
+    if last and not is_sample(last) and _wants(page, last, last is before):
+        item = _choose_among(page, last)
         return item, _choose_outline(page, item)
     name = _choose_sample(page, before)
     item = sample(name)
@@ -83,22 +84,22 @@ def _choose_data(page: str, testers: list[str]) -> str:
     return chosen
 
 
-def _wants(page: str, before: Item) -> bool:
-    """Whether the scan that was looked at before is to be explained, as it is to start with."""
+def _wants(page: str, before: Item, first: bool) -> bool:
+    """Whether the scan that was looked at before is to be explained; ``first``: to start with."""
     key = f"{page} before {before.digest}"
-    return st.toggle("The scan from before", value=True, key=key)
+    return st.toggle("The scan from before", value=first, key=key)
 
 
 def _choose_among(page: str, before: Item) -> Item:
     """The scan that was looked at before, or another of those that came with it."""
-    items = current.beside(before)
-    if len(items) == 1:
+    items, place = current.held(), current.place_of(before)
+    if len(items) < 2 or place is None:
         st.text(before.name)
         return before
     row = st.selectbox(
         "Scan to explain",
         range(len(items)),
-        index=[one.key for one in items].index(before.key),
+        index=place,
         format_func=lambda row: f"Scan {row + 1}: {items[row].name}",
         key=f"{page} among",
         label_visibility="collapsed",

@@ -84,6 +84,32 @@ def test_all_scans_are_there_on_return_and_the_same_is_looked_at(several):
     assert "What does a trained system see" in titles(several)
 
 
+def test_of_two_files_of_the_same_bytes_that_is_looked_at_which_was(app):
+    uploader, (pixels, mask) = app.file_uploader(key="uploads"), phantom("malignant", 77)
+    white = np.repeat(255 * mask[..., None].astype(np.uint8), 3, axis=-1)
+    uploader.upload(NAME, png(pixels)).upload("mine_mask.png", png(white))
+    uploader.upload("copy.png", png(pixels)).run()
+    app.selectbox(key="shown").select(1).run()
+    to(app, "learn")
+    assert app.selectbox(key="learn among").value == 1
+    to(app, "classify")
+    assert app.selectbox(key="shown").value == 1
+    assert "copy.png" in texts(app)
+
+
+def test_what_was_chosen_for_a_scan_goes_with_it(looked_at):
+    def region():
+        return next(o for o in looked_at.segmented_control if o.label == "Region of interest")
+
+    region().set_value("Draw").run()
+    to(to(looked_at, "about"), "classify")
+    assert region().value == "Draw"
+    looked_at.button(key="forget scan").click().run()
+    data = png(phantom("benign", 77)[0])
+    looked_at.file_uploader(key="uploads").upload("again.png", data).run()
+    assert region().value == "Whole image"
+
+
 @pytest.mark.parametrize("page", ["compare", "learn"])
 def test_each_of_several_scans_can_be_explained(several, page):
     to(several, page)
@@ -99,9 +125,15 @@ def test_each_of_several_scans_can_be_explained(several, page):
 
 def test_a_sample_does_not_take_their_place(several):
     several.selectbox(key="sample").select("Benign phantom 2").run()
-    to(to(several, "learn"), "classify")
+    to(several, "learn")
+    (toggle,) = (one for one in several.toggle if one.label == "The scan from before")
+    assert not toggle.value, "the sample was looked at last"
+    toggle.set_value(True).run()
+    assert several.selectbox(key="learn among").value == 1
+    to(several, "classify")
     several.selectbox(key="sample").select(None).run()
     assert "From before: 3 scans" in texts(several)
+    assert several.selectbox(key="shown").value == 1
     several.file_uploader(key="uploads").upload("other.png", png(phantom("normal", 5)[0])).run()
     to(to(several, "compare"), "classify")
     assert "From before: other.png" in texts(several)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.borders import border_trace, draw_border
-from core.drawn_region import Shapes, drawing_figure, drawn_mask
+from core.drawn_region import Shapes, drawing_figure, drawn_mask, is_sound
 
 
 def test_a_box_holds_the_pixels_whose_centres_it_holds():
@@ -77,6 +77,12 @@ def test_the_figure_is_drawn_on_in_pixels_of_the_scan():
     assert list(figure.layout.xaxis.range) == [-0.5, 59.5]
     assert list(figure.layout.yaxis.range) == [39.5, -0.5]
     assert any(trace.type == "scatter" for trace in figure.data), "what Plotly can select"
+
+
+@pytest.mark.parametrize("x", [[1], [1, None], [1, float("nan")]])
+def test_shapes_without_points_or_with_places_that_are_none_are_not_sound(x):
+    assert not is_sound({"x": x, "y": [2] * len(x)})
+    assert is_sound({"x": [1, 2], "y": [0, 4]})
 
 
 def test_what_was_drawn_before_is_there_again():
