@@ -236,6 +236,18 @@ def test_overlays_beside_the_values_of_words(syntax, highest, bit):
     assert read_scan(saved(made)).overlay is None
 
 
+def test_the_repeated_sign_of_values_is_no_overlay():
+    values = NOISE.astype(np.int16) - 2048
+    made = dataset(values, bits=12)
+    made.PixelRepresentation = 1
+    made.PixelData = values.astype("<i2").tobytes()  # bits 12 to 15 are those of bit 11
+    made["PixelData"].VR = "OW"
+    made.add_new((0x6000, 0x0050), "SS", [1, 1])
+    made.add_new((0x6000, 0x0102), "US", 12)
+    assert (values < 0).any()
+    assert read_scan(saved(made)).overlay is None
+
+
 def test_overlays_are_kept_apart():
     made = dataset(NOISE, bits=12)
     add_overlay(made, 0x6000, [39, 46], (1, 2))

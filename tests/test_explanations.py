@@ -262,6 +262,8 @@ def test_which_method_is_best_is_said_over_all_systems():
     assert "holds by IoU on 2 of 3" in said
     assert said in section({"a": one, "b": other, "c": one})
     assert overall({"a": table_of({"grad-cam": {"iou": [0.1, 0.2]}}, "ab")}) == ""
+    two = {"grad-cam": {"iou": [0.1, 0.2]}, "eigen-cam": {"iou": [0.2, 0.3]}}
+    assert "paper" not in overall({"a": table_of(two, "ab")}), "it was not all measured"
 
 
 def _stress(method: str, whole: float, head: float):

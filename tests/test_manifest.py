@@ -287,6 +287,16 @@ def test_another_set_and_another_verdict_of_the_guard_do_not_agree(judged):
         assert told.startswith(sentence) and not found["agrees"] and found["difference"] == 0
 
 
+def test_elsewhere_a_verdict_may_lie_beyond_its_threshold_if_the_numbers_are_near(judged):
+    stated, more = judged
+    elsewhere = stated | {"versions": stated["versions"] | {"numpy": "0.1"}}
+    level = next(one for one in LEVELS if one != more["guard_level"])
+    near = {"level": level, "distance": more["guard_distance"] * (1 + 1e-4)}
+    assert replay(elsewhere | {"guard": near}, made.phantom_png())["agrees"]
+    far = {"level": level, "distance": more["guard_distance"] * 1.01}
+    assert not replay(elsewhere | {"guard": far}, made.phantom_png())["agrees"]
+
+
 def test_a_manifest_from_before_it_held_them_is_replayed(plain):
     older = {one: plain[one] for one in plain if one not in ("prediction_set", "guard", "spread")}
     assert replay(older, made.phantom_png())["agrees"]

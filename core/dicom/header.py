@@ -178,15 +178,17 @@ def _has_plain_words(dataset: Dataset) -> bool:
 
 def _beside_values(dataset: Dataset, bit: int, frames: int) -> np.ndarray | None:
     """A drawing in a bit of the words that is none of their values, bool (frames, H, W), as the
-    standard allowed until 2004; None if it is one, or empty as in de-identified copies."""
+    standard allowed until 2004; None if it is one, repeats the sign of theirs, or is empty as in
+    de-identified copies."""
     highest = or_else(dataset.get("HighBit"), int(dataset.BitsStored) - 1)
     if highest - int(dataset.BitsStored) < bit <= highest:
         return None
     shape = (frames, dataset.Rows, dataset.Columns)
     order = "<" if little_endian(dataset) else ">"
     words = np.frombuffer(dataset.PixelData, f"{order}u2", math.prod(shape))
-    drawn = (words >> bit & 1).astype(bool).reshape(shape)
-    return drawn if drawn.any() else None
+    drawn, sign = ((words >> one & 1).astype(bool) for one in (bit, highest))
+    repeated = bit > highest and dataset.get("PixelRepresentation") == 1 and (drawn == sign).all()
+    return drawn.reshape(shape) if drawn.any() and not repeated else None
 
 
 def _placed(plane: np.ndarray, origin: list[int], first: int, shape: tuple) -> np.ndarray:

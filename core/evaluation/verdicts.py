@@ -45,13 +45,14 @@ def overall(tables: Mapping[str, pd.DataFrame]) -> str:
             told = [f"{_name(one)} on {' and '.join(where)}" for one, where in leads.items()]
             parts.append(f"By {name} it is {', '.join(told)}.")
         held = [_as_printed(_means(one, metric)[0]) for one in tables.values() if _ranked(one)]
-        kept.append(f"by {name} on {sum(held)} of {len(held)}")
+        if held:
+            kept.append(f"by {name} on {sum(held)} of {len(held)}")
     if not parts:
         return ""
+    order = f" The order of the DALAResNet50 paper holds {', '.join(kept)} systems." if kept else ""
     return (
-        f"Which method lies best on the lesion depends on the system and on the figure. "
-        f"{' '.join(parts)} How far ahead each is, if at all, stands with its system. The order "
-        f"of the DALAResNet50 paper holds {', '.join(kept)} systems."
+        f"Which method lies best on the lesion, by system and figure: {' '.join(parts)} How far "
+        f"ahead each is, if at all, stands with its system.{order}"
     )
 
 

@@ -68,10 +68,15 @@ def _mean(scene: Scene, steps: dict[str, np.ndarray]) -> Step:
         ),
     )
     last = steps["weights"][-1] / steps["weights"][0]
+    told = (
+        f"Weights fall from 1 for the first copy to {last:g} for the last"
+        if last < 1
+        else "All copies weigh the same"
+    )
     return Step(
         "The maps are averaged",
-        f"Weights fall from 1 for the first copy to {last:g} for the last. Beside the mean, how "
-        "much the copies differ: where that is much a single Grad-CAM is not to be trusted.",
+        f"{told}. Beside the mean, how much the copies differ: where that is much a single "
+        "Grad-CAM is not to be trusted.",
         pictures,
     )
 
