@@ -205,14 +205,21 @@ TORCH_ALONE = {
 
 
 class Recipe(Record):
-    """One system: data, preprocessing, network, training, published figures and source."""
+    """One system: data, preprocessing, network, training, published figures and source.
+
+    ``own_limits`` are those of its network and how that was trained: no other network on the same
+    data has them. Its file calls the others ``limits``.
+    """
+
+    model_config = ConfigDict(serialize_by_alias=True)
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*(\+[a-z0-9_-]+)?$")
     title: str
     summary: str
     modality: str
     trained_on: str
-    limits: tuple[str, ...] = ()
+    own_limits: tuple[str, ...] = ()
+    other_limits: tuple[str, ...] = Field((), alias="limits")
     departures: tuple[str, ...] = ()
     classes: tuple[str, ...] = Field(min_length=2)
     malignant_classes: tuple[str, ...]
@@ -251,6 +258,11 @@ class Recipe(Record):
         if asked and self.architecture.framework != "torch":
             raise ValueError(f"{', '.join(sorted(asked))}: not for networks of Keras; leave it out")
         return self
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """All that limits its answers, in sentences."""
+        return self.own_limits + self.other_limits
 
     def method(self) -> dict:
         """What decides the result of a training; the prose and the published figures do not."""

@@ -189,6 +189,19 @@ def test_a_comparison_changes_the_network_and_nothing_else_of_the_method():
     assert "VGG16" in only and "`busi-mobilenetv2`" in only
 
 
+def test_limits_of_the_data_hold_for_any_network_and_those_of_a_training_do_not():
+    recipe, compared = (
+        load_recipe(f"mammography-dalaresnet50{more}") for more in ("", "+densenet121")
+    )
+    assert "Two other schedules were judged" in " ".join(recipe.limits)
+    assert set(compared.limits) < set(recipe.limits)
+    assert any("microcalcifications" in limit for limit in compared.limits)
+    of_trainings = ("Not trained here", "weights were not kept", "schedules", "see its figures")
+    for one in list_recipes():
+        told = " ".join(load_recipe(f"{one.id}+vgg16").limits)
+        assert told and not any(words in told for words in of_trainings)
+
+
 def test_layers_of_the_papers_own_network_are_not_asked_of_another():
     recipe = load_recipe("us9016-vgg19-efficientnetb0")
     assert any(isinstance(phase.trainable, tuple) for phase in recipe.training.phases)
