@@ -208,7 +208,8 @@ class Recipe(Record):
     """One system: data, preprocessing, network, training, published figures and source.
 
     ``own_limits`` are those of its network and how that was trained: no other network on the same
-    data has them. Its file calls the others ``limits``.
+    data has them. Its file calls the others ``limits``. ``published_images`` counts the paper's
+    test images where it tells them and prints no confusion matrix.
     """
 
     model_config = ConfigDict(serialize_by_alias=True)
@@ -225,6 +226,7 @@ class Recipe(Record):
     malignant_classes: tuple[str, ...]
     source: Source
     published: dict[str, float] = {}
+    published_images: Count | None = None
     published_confusion: tuple[tuple[int, ...], ...] | None = None
     data: Data
     preprocessing: Preprocessing

@@ -172,7 +172,8 @@ def test_any_recipe_takes_any_network(network: str):
         assert compared.architecture.name == network
         assert compared.architecture.framework == networks()[network].framework
         assert compared.preprocessing.value_range == networks()[network].value_range
-        assert compared.published == {} and compared.published_confusion is None
+        assert compared.published == {}
+        assert compared.published_images is None and compared.published_confusion is None
         text = tomli_w.dumps(compared.model_dump(mode="json", exclude_none=True))
         assert parse_recipe(text) == compared
 

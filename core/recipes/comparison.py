@@ -58,6 +58,7 @@ def compare(recipe: Recipe, network: str) -> Recipe:
         ),
         "own_limits": (),
         "published": {},
+        "published_images": None,
         "published_confusion": None,
         "preprocessing": preprocessing,
         "architecture": architecture,

@@ -214,7 +214,7 @@ def _matrix(row: Row) -> str:
 
 def _images(row: Row) -> str:
     if row.n is None:
-        return "not printed" if row.status == "paper" else row.status
+        return MISSING if row.status == "paper" else row.status
     return f"{row.n}" if row.n_groups is None else f"{row.n} ({row.n_groups})"
 
 
