@@ -17,7 +17,9 @@ recipe, data and kind of start, and ends as if it had never stopped.
 --architecture trains another network by the recipe's method, for comparison. It leaves its
 checkpoint in runs/comparisons/RECIPE+NETWORK, --from-scratch leaves its own in
 runs/from-scratch/RECIPE, --epochs in runs/shortened/RECIPE: none touches a shipped system. Given
-together, each has its folder in that of another, as runs/shortened/from-scratch/RECIPE.
+together, each has its folder in that of another, as runs/shortened/from-scratch/RECIPE; --refresh
+takes the same options to find it. The Systems page lists runs/comparisons alone, not what is in
+runs/from-scratch or runs/shortened.
 --figures-only throws the weights away and keeps the figures in checkpoints/figures/RECIPE, or in
 the folder figures of those above; it is refused where a network's weights are. --tune
 searches N settings for those with the lowest loss on validation images and prints them as they go
@@ -57,7 +59,7 @@ from core.recipes.comparison import COMPARED
 
 console = Console()
 _GOES_WITHOUT = {
-    "refresh": ("tune", "data", "protocol", "seed", "resume", "from_scratch"),
+    "refresh": ("tune", "data", "protocol", "seed", "resume"),
     "tune": ("resume", "figures_only", "output"),
 }
 """Options that have no say beside another. They are refused, lest one thinks they had."""

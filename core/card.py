@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.markdown import bullets, markdown_table, sentence_case
 from core.recipe import Recipe
-from core.wording import with_interval
+from core.wording import kind_of_runs, over_runs, with_interval
 
 INTENDED_USE = (
     "Research and teaching. Not a medical device: its output is no medical finding and must not "
@@ -84,11 +84,11 @@ def _spread(protocol: str, metrics: dict, names: dict[str, str]) -> str:
     spread = metrics.get("over_seeds")
     if not spread:
         return ""
-    found = {title: spread["values"].get(name) for name, title in names.items()}
-    parts = [f"{title} {one['mean']:.3f} ± {one['sd']:.3f}" for title, one in found.items() if one]
+    known = {name: title for name, title in names.items() if name in spread["values"]}
+    parts = [f"{title} {over_runs(spread, name)}" for name, title in known.items()]
     return (
         f"\n\nOver {len(spread['seeds'])} trainings under `{protocol}`, each with a split of its "
-        f"own (mean ± standard deviation): {', '.join(parts)}. The table is that of seed "
+        f"own ({kind_of_runs(spread)}): {', '.join(parts)}. The table is that of seed "
         f"{metrics['seed']}."
     )
 

@@ -205,19 +205,28 @@ TORCH_ALONE = {
 
 
 class Recipe(Record):
-    """One system: data, preprocessing, network, training, published figures and source."""
+    """One system: data, preprocessing, network, training, published figures and source.
+
+    ``own_limits`` are those of its network and how that was trained: no other network on the same
+    data has them. Its file calls the others ``limits``. ``published_images`` counts the paper's
+    test images where it tells them and prints no confusion matrix.
+    """
+
+    model_config = ConfigDict(serialize_by_alias=True)
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*(\+[a-z0-9_-]+)?$")
     title: str
     summary: str
     modality: str
     trained_on: str
-    limits: tuple[str, ...] = ()
+    own_limits: tuple[str, ...] = ()
+    other_limits: tuple[str, ...] = Field((), alias="limits")
     departures: tuple[str, ...] = ()
     classes: tuple[str, ...] = Field(min_length=2)
     malignant_classes: tuple[str, ...]
     source: Source
     published: dict[str, float] = {}
+    published_images: Count | None = None
     published_confusion: tuple[tuple[int, ...], ...] | None = None
     data: Data
     preprocessing: Preprocessing
@@ -251,6 +260,11 @@ class Recipe(Record):
         if asked and self.architecture.framework != "torch":
             raise ValueError(f"{', '.join(sorted(asked))}: not for networks of Keras; leave it out")
         return self
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """All that limits its answers, in sentences."""
+        return self.own_limits + self.other_limits
 
     def method(self) -> dict:
         """What decides the result of a training; the prose and the published figures do not."""

@@ -70,6 +70,29 @@ def usable(low: float, high: float, told: str) -> str:
     return told if high > low else "no usable interval"
 
 
+def over_runs(over_seeds: dict, name: str) -> str:
+    """A figure of an entry's ``over_seeds``, as ``kind_of_runs`` says.
+
+    >>> few = {"seeds": [0, 1], "values": {"mcc": {"seed 0": 0.95, "seed 1": 0.876}}}
+    >>> over_runs(few, "mcc"), kind_of_runs(few)
+    ('0.950 and 0.876', 'seed 0 and seed 1')
+    >>> many = {"seeds": [0, 1, 2], "values": {"mcc": {"mean": 0.629, "sd": 0.0791}}}
+    >>> over_runs(many, "mcc"), kind_of_runs(many)
+    ('0.629 ± 0.079', 'mean ± standard deviation')
+    """
+    figure = over_seeds["values"][name]
+    if "sd" in figure:
+        return f"{figure['mean']:.3f} ± {figure['sd']:.3f}"
+    return " and ".join(f"{figure[f'seed {n}']:.3f}" for n in over_seeds["seeds"])
+
+
+def kind_of_runs(over_seeds: dict) -> str:
+    """What ``over_runs`` writes: a mean with its spread, or the figure of each of a few runs."""
+    if any("sd" in figure for figure in over_seeds["values"].values()):
+        return "mean ± standard deviation"
+    return " and ".join(f"seed {n}" for n in over_seeds["seeds"])
+
+
 def counted(number: int, noun: str) -> str:
     """A number of things.
 

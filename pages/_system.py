@@ -98,16 +98,22 @@ def _show_figure(title: str, one: dict) -> None:
 
 
 def _other_splits(grouped: dict) -> str:
-    """How accurate the system was on average over several splits, or that this is not known."""
+    """How accurate the system was on several splits, or that this is not known."""
     spread = grouped.get("over_seeds")
     if not spread:
         return " This is one training on one split; how far others would differ is not known."
-    accuracy = spread["values"]["accuracy"]
     return (
         f" With {len(spread['seeds'])} different splits, and a training for each, its accuracy was "
-        f"{percent(accuracy['mean'])} on average (SD {percent(accuracy['sd'])}); the split shown "
-        "here is one of them."
+        f"{_accuracies(spread)}; the split shown here is one of them."
     )
+
+
+def _accuracies(spread: dict) -> str:
+    """The accuracy over several runs, or of each where they are too few for that."""
+    accuracy = spread["values"]["accuracy"]
+    if "sd" in accuracy:
+        return f"{percent(accuracy['mean'])} on average (SD {percent(accuracy['sd'])})"
+    return " and ".join(percent(accuracy[f"seed {n}"]) for n in spread["seeds"])
 
 
 def _measured(metrics: dict, protocol: str, name: str) -> dict | None:

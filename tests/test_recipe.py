@@ -172,7 +172,8 @@ def test_any_recipe_takes_any_network(network: str):
         assert compared.architecture.name == network
         assert compared.architecture.framework == networks()[network].framework
         assert compared.preprocessing.value_range == networks()[network].value_range
-        assert compared.published == {} and compared.published_confusion is None
+        assert compared.published == {}
+        assert compared.published_images is None and compared.published_confusion is None
         text = tomli_w.dumps(compared.model_dump(mode="json", exclude_none=True))
         assert parse_recipe(text) == compared
 
@@ -187,6 +188,19 @@ def test_a_comparison_changes_the_network_and_nothing_else_of_the_method():
     assert all("VGG16" in told for told in (compared.title, compared.summary))
     (only,) = compared.departures
     assert "VGG16" in only and "`busi-mobilenetv2`" in only
+
+
+def test_limits_of_the_data_hold_for_any_network_and_those_of_a_training_do_not():
+    recipe, compared = (
+        load_recipe(f"mammography-dalaresnet50{more}") for more in ("", "+densenet121")
+    )
+    assert "Two other schedules were judged" in " ".join(recipe.limits)
+    assert set(compared.limits) < set(recipe.limits)
+    assert any("microcalcifications" in limit for limit in compared.limits)
+    of_trainings = ("Not trained here", "weights were not kept", "schedules", "see its figures")
+    for one in list_recipes():
+        told = " ".join(load_recipe(f"{one.id}+vgg16").limits)
+        assert told and not any(words in told for words in of_trainings)
 
 
 def test_layers_of_the_papers_own_network_are_not_asked_of_another():

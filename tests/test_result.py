@@ -9,7 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.checkpoints import MANIFEST, Checkpoint, CheckpointError, open_checkpoint
+from core.checkpoints import (
+    EXPLANATIONS,
+    MANIFEST,
+    Checkpoint,
+    CheckpointError,
+    open_checkpoint,
+    update_checkpoint,
+)
 from core.recipes import load_recipe
 from core.training.result import Result, add_to_checkpoint, check_kept, refresh
 from core.training.run import shorten
@@ -129,19 +136,50 @@ def test_a_method_that_has_changed_is_not_refreshed(folder):
         refresh(Checkpoint(folder), shorten(RECIPE, 1))
 
 
-@pytest.mark.parametrize("name", [MANIFEST, "history.csv", "recipe.toml", "weights.safetensors"])
+@pytest.mark.parametrize(
+    "name",
+    [MANIFEST, "history.csv", "predictions.parquet", "recipe.toml", "weights.safetensors",
+     EXPLANATIONS],
+)  # fmt: skip
 def test_what_is_damaged_is_told_before_a_run_that_would_join_it(folder, name):
-    check_kept(folder)
+    later = result("published", 1)
+    check_kept(folder, RECIPE, "published", 1)
     add_to_checkpoint(result("published"), folder, DATA)
-    check_kept(folder)
+    update_checkpoint(Checkpoint(folder), {EXPLANATIONS: b"measured"})
+    check_kept(folder, RECIPE, "published", 1)
     (folder / name).write_bytes(b"{")
     with pytest.raises(CheckpointError, match=f"{name}.* Restore it or .* move the folder .* away"):
-        check_kept(folder)
+        check_kept(folder, RECIPE, "published", 1)
+    with pytest.raises(CheckpointError, match=name):
+        add_to_checkpoint(later, folder, DATA)
+
+
+@pytest.mark.parametrize(
+    ("name", "later", "pretrained"),
+    [
+        ("card.md", result("published", 1), True),
+        ("metrics.json", result("published", 1), True),
+        ("weights.safetensors", result("grouped"), True),
+        (EXPLANATIONS, result("grouped"), True),
+        ("history.csv", result("published", 1, shorten(RECIPE, 1)), True),
+        ("history.csv", result("published", 1), False),
+    ],
+    ids=["card", "metrics", "weights", "explanations", "method", "start"],
+)
+def test_what_a_run_makes_anew_or_drops_may_be_damaged(folder, name, later, pretrained):
+    add_to_checkpoint(result("published"), folder, DATA)
+    update_checkpoint(Checkpoint(folder), {EXPLANATIONS: b"measured"})
+    (folder / name).write_bytes(b"{")
+    check_kept(folder, later.recipe, later.protocol, later.seed, pretrained)
+    add_to_checkpoint(later, folder, DATA, pretrained=pretrained)
+    whole = Checkpoint(folder)
+    assert all(whole.verified(one) for one in whole.manifest["files"])
 
 
 def test_figures_alone_join_figures_and_no_weights(folder):
     add_to_checkpoint(result("published"), folder, DATA, figures_only=True)
-    check_kept(folder, figures_only=True)
+    check_kept(folder, RECIPE, "grouped", 0, figures_only=True)
     add_to_checkpoint(result(), folder, DATA)
-    with pytest.raises(CheckpointError, match="which --figures-only would throw away"):
-        check_kept(folder, figures_only=True)
+    for recipe in (RECIPE, shorten(RECIPE, 1)):
+        with pytest.raises(CheckpointError, match="which --figures-only would throw away"):
+            check_kept(folder, recipe, "grouped", 1, figures_only=True)

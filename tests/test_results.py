@@ -226,7 +226,9 @@ def test_the_terminal_table_fits_120_columns_and_cuts_nothing(metrics):
 
 def test_published_figures_keep_their_digits():
     text = on_screen(rows_of(load_recipe("busi-efficientnet-b0"), {}))
-    assert re.search(r"paper +not printed +0\.99 +– +– +– +0\.96 +0\.96", text)
+    assert re.search(r"paper +117 +0\.99 +– +– +– +0\.96 +0\.96", text)
+    untold = on_screen(rows_of(load_recipe("bach-dalaresnet50"), {}))
+    assert re.search(r"paper +– +0\.891 ", untold)
     page = tables.page(rows_of(load_recipe("busi-efficientnet-b0"), {}))
     assert markdown_cells(page, "| MSE, class index")[1] == "0.0513"
     assert markdown_cells(page, "| Precision (PPV), benign")[1] == "1.00"

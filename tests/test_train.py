@@ -53,9 +53,10 @@ def test_a_comparison_run_stays_away_from_the_shipped_systems(data, monkeypatch,
     assert len(checkpoint.predictions()) == PATIENTS * FIELDS
     assert checkpoint.load().layers[-1] == "inception5"
     # Rewriting its card finds it in the same place.
-    recipe = [RECIPE, "--architecture", "googlenet"]
-    monkeypatch.setattr(train, "COMPARISONS", root)
-    assert train.main([*recipe, "--refresh"]) == 0
+    card = checkpoint.folder / "card.md"
+    card.unlink()
+    refresh = [RECIPE, "--architecture", "googlenet", "--refresh"]
+    assert train.main([*refresh, "--from-scratch"]) == 0 and card.is_file()
 
 
 def test_a_histology_recipe_trains_on_the_published_layout(data, monkeypatch, tmp_path):
@@ -228,7 +229,6 @@ def test_what_is_no_number_is_told_in_a_sentence(option, text, message, capsys):
     [
         (["--refresh", "--data", "x", "--seed", "1"], "--refresh goes without --data, --seed"),
         (["--refresh", "--tune", "3"], "--refresh goes without --tune"),
-        (["--refresh", "--from-scratch"], "--refresh goes without --from-scratch"),
         (["--refresh", "--resume"], "--refresh goes without --resume"),
         (["--refresh", "--protocol", "published"], "--refresh goes without --protocol"),
         (["--tune", "3", "--resume"], "--tune goes without --resume"),

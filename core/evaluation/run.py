@@ -12,7 +12,7 @@ from core.recipe import Recipe
 
 def evaluate_run(rows: pd.DataFrame, recipe: Recipe) -> dict:
     """Test figures of a protocol's first seed, with the calibration found on validation images,
-    and mean and spread over all its seeds, if there are several.
+    and what all its seeds say together, if there are several.
 
     ``rows`` are the predictions of all images and seeds. Raises EvaluationError, or ValueError
     without malignant validation images where the recipe has such a class.

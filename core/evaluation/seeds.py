@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
 from core.evaluation import evaluate
 
 FEW = 2
-"""Runs that say nothing of a spread: two that happen to agree would have none."""
+"""Runs that say nothing of a spread: two that happen to agree would have none. Each is told."""
 
 
 def over_seeds(test: pd.DataFrame, classes: Sequence[str]) -> dict | None:
-    """Mean and spread of every figure over the seeds of one protocol; None for too FEW of them.
+    """Every figure over the seeds of one protocol; None for one seed.
 
     ``test`` holds the test images of all seeds, with the columns that ``evaluate`` takes and
     ``seed``. The result holds ``seeds``, and ``values``: metric -> ``mean`` and ``sd``, the sample
-    standard deviation; a figure that is not defined in every run is left out. The runs share
-    images, so that ``sd / sqrt(n)`` is no standard error.
+    standard deviation, or where the runs are too FEW, ``seed 0`` and so on; a figure that is not
+    defined in every run is left out. The runs share images, so that ``sd / sqrt(n)`` is no standard
+    error.
     """
-    if test["seed"].nunique() <= FEW:
+    if test["seed"].nunique() == 1:
         return None
-    runs = {seed: evaluate(rows, classes, resamples=1) for seed, rows in test.groupby("seed")}
-    return spread(
-        {seed: {k: v["value"] for k, v in r["values"].items()} for seed, r in runs.items()}
-    )
-
-
-def spread(runs: Mapping[int, Mapping[str, float | None]]) -> dict:
-    """The result of ``over_seeds`` of the figures of each seed."""
-    figures = pd.DataFrame(list(runs.values())).astype(float).dropna(axis=1)
-    found = zip(figures.columns, figures.mean(), figures.std(ddof=1), strict=True)
+    runs = {int(n): evaluate(rows, classes, resamples=1) for n, rows in test.groupby("seed")}
+    found = {n: {k: v["value"] for k, v in run["values"].items()} for n, run in runs.items()}
+    figures = pd.DataFrame(found).T.astype(float).dropna(axis=1)
     return {
-        "seeds": [int(seed) for seed in runs],
-        "values": {name: {"mean": float(mean), "sd": float(sd)} for name, mean, sd in found},
+        "seeds": list(runs),
+        "values": {name: _together(column) for name, column in figures.items()},
     }
+
+
+def _together(runs: pd.Series) -> dict[str, float]:
+    """What one figure, by seed, says of all runs."""
+    if len(runs) <= FEW:
+        return {f"seed {n}": float(value) for n, value in runs.items()}
+    return {"mean": float(runs.mean()), "sd": float(runs.std(ddof=1))}

@@ -34,9 +34,9 @@ def compare(recipe: Recipe, network: str) -> Recipe:
     The network gets pixels in the range its ImageNet weights were made for and its default
     settings, but for the recipe's dropout; where the recipe trains layers of its own network by
     name, all layers train; a second task and kept norms, which name stages, are left out, and in
-    Keras whatever PyTorch alone can do. The paper's figures and the recipe's prose are left out:
-    they belong to its own network. What the training had to do without is among the departures.
-    Raises RecipeError for an unknown network.
+    Keras whatever PyTorch alone can do. The paper's figures, the recipe's prose and its own limits
+    are left out: they belong to its own network. What the training had to do without is among the
+    departures. Raises RecipeError for an unknown network.
     """
     if network not in networks():
         known = ", ".join(sorted(networks()))
@@ -56,7 +56,9 @@ def compare(recipe: Recipe, network: str) -> Recipe:
             "told there.",
             *_set_back(recipe.training, training),
         ),
+        "own_limits": (),
         "published": {},
+        "published_images": None,
         "published_confusion": None,
         "preprocessing": preprocessing,
         "architecture": architecture,

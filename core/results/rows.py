@@ -57,7 +57,7 @@ def all_rows(root: Path = CHECKPOINTS) -> list[Row]:
 def _paper_row(recipe: Recipe) -> Row:
     confusion = recipe.published_confusion
     values = {name: {"value": x, "low": None, "high": None} for name, x in recipe.published.items()}
-    images = None if confusion is None else sum(map(sum, confusion))
+    images = recipe.published_images if confusion is None else sum(map(sum, confusion))
     return Row(recipe, PAPER, n=images, confusion=confusion, values=values)
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from core.card import PROTOCOLS
 from core.markdown import markdown_table
-from core.wording import with_interval
+from core.wording import kind_of_runs, over_runs, with_interval
 
 if TYPE_CHECKING:
     from core.results.rows import Row
@@ -182,17 +182,16 @@ def _details(rows: list[Row]) -> list[str]:
 
 
 def _spread(row: Row) -> str:
-    """Mean and standard deviation of the summary's figures over several seeds."""
+    """The summary's figures over several seeds."""
+    spread = row.over_seeds
     names = [name for metric in SUMMARY.values() for name in _names(row, metric)]
-    found = {name: row.over_seeds["values"].get(name) for name in names}
     parts = [
-        f"{metric_title(name, row.recipe.classes)} {figure['mean']:.3f} ± {figure['sd']:.3f}"
-        for name, figure in found.items()
-        if figure
+        f"{metric_title(name, row.recipe.classes)} {over_runs(spread, name)}"
+        for name in names
+        if name in spread["values"]
     ]
-    runs = len(row.over_seeds["seeds"])
-    head = f"{NAMES[row.figures]}, mean ± standard deviation over {runs} seeds, each its own split"
-    return f"{head}: {'; '.join(parts)}."
+    head = f"{NAMES[row.figures]}, {len(spread['seeds'])} seeds, each its own split"
+    return f"{head} ({kind_of_runs(spread)}): {'; '.join(parts)}."
 
 
 def _class_titles(classes: Sequence[str]) -> list[str]:
@@ -215,7 +214,7 @@ def _matrix(row: Row) -> str:
 
 def _images(row: Row) -> str:
     if row.n is None:
-        return "not printed" if row.status == "paper" else row.status
+        return MISSING if row.status == "paper" else row.status
     return f"{row.n}" if row.n_groups is None else f"{row.n} ({row.n_groups})"
 
 

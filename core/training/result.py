@@ -41,6 +41,10 @@ SHIPPED = "grouped"  # the protocol whose weights are kept
 _LIBRARIES = {"torch": ("torch", "timm"), "keras": ("tensorflow", "keras")}
 _ALWAYS = ("numpy", "opencv-python-headless", "pandas", "scikit-learn", "imbalanced-learn")
 _RUN = ["protocol", "seed"]
+_GUARD = "guard.safetensors"
+_HISTORY, _PREDICTIONS = "history.csv", "predictions.parquet"
+_TABLES = (_HISTORY, _PREDICTIONS, RELATIVES)
+"""Of all runs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,25 +134,30 @@ def _chosen(table: pd.DataFrame, seed: int) -> np.ndarray:
     return chosen
 
 
-def check_kept(folder: Path, figures_only: bool = False) -> None:
-    """Before the training: raise CheckpointError if no run can join what a checkpoint folder holds,
-    since a file of it is damaged, or weights are there and ``figures_only`` keeps none."""
-    if not (folder / MANIFEST).is_file():
-        return
-    kept = Checkpoint(folder)
+def check_kept(
+    folder: Path,
+    recipe: Recipe,
+    protocol: str,
+    seed: int,
+    pretrained: bool = True,
+    figures_only: bool = False,
+) -> None:
+    """Before the training: raise CheckpointError if the run could not be added to a folder, since a
+    file that it would join is damaged, or weights are there and ``figures_only`` keeps none. That
+    the data are others, which drops what is there, is not known yet."""
     try:
-        for name in kept.manifest["files"]:
-            kept.verified(name)
-        title = kept.recipe.title
+        old = _existing(folder, recipe, pretrained)
+        for name in _joined(old, protocol, seed) if old else ():
+            old.verified(name)
     except CheckpointError as error:
         raise CheckpointError(
             f"{error} To train it again, move the folder {folder} away first: a new run would join "
             "what is there."
         ) from error
-    if figures_only and kept.has_weights:
+    if figures_only and (folder / MANIFEST).is_file() and Checkpoint(folder).has_weights:
         raise CheckpointError(
-            f"The folder {folder} holds the weights of {title}, which --figures-only would throw "
-            "away. Leave that out, or name another folder with --output."
+            f"The folder {folder} holds the weights of {recipe.title}, which --figures-only would "
+            "throw away. Leave that out, or name another folder with --output."
         )
 
 
@@ -167,7 +176,7 @@ def add_to_checkpoint(
     with ``figures_only`` none are kept, and their number stands in the manifest.
     """
     recipe = result.recipe
-    old = _existing(folder, recipe, fingerprint, pretrained)
+    old = _existing(folder, recipe, pretrained, fingerprint)
     if figures_only:
         shapes = {name: array.shape for name, array in result.weights.items()}
         kept, facts = {}, {"parameters": learned(shapes)}
@@ -178,8 +187,8 @@ def add_to_checkpoint(
     relatives = _merge(result, result.relatives, old and old.relatives())
     kept |= {RELATIVES: parquet(relatives)} if len(relatives) else {}
     kept |= {
-        "history.csv": history.to_csv(index=False).encode(),
-        "predictions.parquet": parquet(predictions),
+        _HISTORY: history.to_csv(index=False).encode(),
+        _PREDICTIONS: parquet(predictions),
     }
     manifest = {
         "format": 1,
@@ -194,14 +203,27 @@ def add_to_checkpoint(
 
 def _with_weights(result: Result, old: Checkpoint | None) -> tuple[dict[str, bytes], dict]:
     """The weights that are kept, with the files that belong to them, and which run's they are."""
-    arrays = {WEIGHTS: result.weights, "guard.safetensors": result.guard}
-    if old is None or not old.has_weights or _outranks(result, old.manifest["weights"]):
-        kept = {name: save(array) for name, array in arrays.items()}
-        return kept, {"weights": {"protocol": result.protocol, "seed": result.seed}}
-    measured = (EXPLANATIONS, SCORE_CAM_AGREEMENT, GUARD_FIGURES)
-    of_weights = [n for n in (*arrays, *measured) if n in old.manifest["files"]]
-    kept = {name: old.verified(name) for name in of_weights}
-    return kept, {"weights": old.manifest["weights"]}
+    names = _of_weights(old, result.protocol, result.seed) if old else []
+    if names:
+        kept = {name: old.verified(name) for name in names}
+        return kept, {"weights": old.manifest["weights"]}
+    arrays = {WEIGHTS: result.weights, _GUARD: result.guard}
+    kept = {name: save(array) for name, array in arrays.items()}
+    return kept, {"weights": {"protocol": result.protocol, "seed": result.seed}}
+
+
+def _of_weights(old: Checkpoint, protocol: str, seed: int) -> list[str]:
+    """The weights of a folder and what was measured with them; none if a run replaces them."""
+    if not old.has_weights or _outranks(protocol, seed, old.manifest["weights"]):
+        return []
+    names = (WEIGHTS, _GUARD, EXPLANATIONS, SCORE_CAM_AGREEMENT, GUARD_FIGURES)
+    return [name for name in names if name in old.manifest["files"]]
+
+
+def _joined(old: Checkpoint, protocol: str, seed: int) -> list[str]:
+    """The files of a folder that a run would add to or keep: the others are made anew."""
+    tables = [name for name in _TABLES if name in old.manifest["files"]]
+    return tables + _of_weights(old, protocol, seed)
 
 
 def refresh(checkpoint: Checkpoint, recipe: Recipe) -> None:
@@ -225,26 +247,21 @@ def _derived(recipe: Recipe, predictions: pd.DataFrame, pretrained: bool) -> dic
     }
 
 
-def _outranks(result: Result, shipped: dict) -> bool:
+def _outranks(protocol: str, seed: int, shipped: dict) -> bool:
     """Whether a run's weights replace the shipped ones: grouped first, then the lowest seed."""
-    new, old = (
-        (protocol != SHIPPED, seed)
-        for protocol, seed in (
-            (result.protocol, result.seed),
-            (shipped["protocol"], shipped["seed"]),
-        )
-    )
-    return new <= old
+    return (protocol != SHIPPED, seed) <= (shipped["protocol"] != SHIPPED, shipped["seed"])
 
 
 def _existing(
-    folder: Path, recipe: Recipe, fingerprint: str, pretrained: bool
+    folder: Path, recipe: Recipe, pretrained: bool, fingerprint: str | None = None
 ) -> Checkpoint | None:
+    """The runs of a folder that a new one joins; ``fingerprint`` None before the data are read."""
     if not (folder / MANIFEST).is_file():
         return None
     old = Checkpoint(folder)
-    theirs = old.manifest["data"]["fingerprint"], old.pretrained, old.recipe.method()
-    return old if theirs == (fingerprint, pretrained, recipe.method()) else None
+    same_data = fingerprint in (None, old.manifest["data"]["fingerprint"])
+    same_system = (old.pretrained, old.recipe.method()) == (pretrained, recipe.method())
+    return old if same_data and same_system else None
 
 
 def _merge(result: Result, new: pd.DataFrame, old: pd.DataFrame | None) -> pd.DataFrame:

@@ -65,7 +65,7 @@ def train_recipe(
     everything is there to train anew.
     """
     folder = output / recipe.id
-    check_kept(folder, figures_only)
+    check_kept(folder, recipe, protocol, seed, pretrained, figures_only)
     run = RunFolder(runs / f"{recipe.id}-{protocol}-{seed}")
     start = {"method": recipe.method(), "pretrained": pretrained}
     if resume:
