@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -24,8 +24,12 @@ def over_seeds(test: pd.DataFrame, classes: Sequence[str]) -> dict | None:
     if test["seed"].nunique() == 1:
         return None
     runs = {int(n): evaluate(rows, classes, resamples=1) for n, rows in test.groupby("seed")}
-    found = {n: {k: v["value"] for k, v in run["values"].items()} for n, run in runs.items()}
-    figures = pd.DataFrame(found).T.astype(float).dropna(axis=1)
+    return spread({n: {k: v["value"] for k, v in run["values"].items()} for n, run in runs.items()})
+
+
+def spread(runs: Mapping[int, Mapping[str, float | None]]) -> dict:
+    """The result of ``over_seeds`` of the figures of each seed."""
+    figures = pd.DataFrame(runs).T.astype(float).dropna(axis=1)
     return {
         "seeds": list(runs),
         "values": {name: _together(column) for name, column in figures.items()},
