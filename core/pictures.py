@@ -48,7 +48,9 @@ UNEQUAL = (
     "Save the page you need as a file of its own."
 )
 
-UNTOLD_TEXT = "exported pictures often carry burned-in text, and the file does not say if it does"
+UNTOLD_TEXT = (
+    "exported pictures often carry burned-in text, and the file does not say whether this one does"
+)
 """``Scan.text_risk`` of every picture: none of these formats tells."""
 
 # What the libraries have to say about a bad file reaches the user as a ScanError.

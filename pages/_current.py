@@ -35,6 +35,14 @@ def recalled() -> Item | None:
     return st.session_state.get(_ONE)
 
 
+def last_upload() -> Item | None:
+    """The scan that was looked at last, samples left aside."""
+    item = recalled()
+    if item is not None and not is_sample(item):
+        return item
+    return held()[row()] if held() else None
+
+
 def held() -> list[Item]:
     """The uploads that are there, in their order."""
     return st.session_state.get(_ALL, [])

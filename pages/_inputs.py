@@ -54,9 +54,8 @@ def choose_scan(page: str, systems: tuple[str, ...]) -> tuple[Item, Outline | No
         rows = held_out(tester)
         name = st.selectbox("Test image", list(rows), key=f"{page} test {tester}")
         return as_item(rows[name], load_recipe(tester).data.dataset)
-    before, held = current.recalled(), current.held()
-    last = held[current.row()] if held and (before is None or is_sample(before)) else before
-    if last and not is_sample(last) and _wants(page, last, last is before):
+    before, last = current.recalled(), current.last_upload()
+    if last and _wants(page, last, last is before):
         item = _choose_among(page, last)
         return item, _choose_outline(page, item)
     name = _choose_sample(page, before)

@@ -10,9 +10,9 @@ from networks import FRAMEWORKS, random_tiny_arrays, recipe_for, tiny_classifier
 
 from core.classifiers.base import Classifier
 from core.evaluation.faithfulness import (
-    deletion_curve,
+    deleted,
     faithfulness,
-    insertion_curve,
+    inserted,
     ranks,
     scores,
 )
@@ -57,16 +57,16 @@ def area(curve):
 def test_deletion_of_a_linear_classifier_takes_one_pixel_after_the_other():
     weights = np.arange(16, dtype=float).reshape(4, 4) / 20
     image = np.ones((4, 4, 3), np.float32)
-    curve = deletion_curve(Linear(weights), image, ranks(weights, image), 0, levels=16)
+    curve = scores(Linear(weights), deleted(image, ranks(weights, image), 16), 0)
     left = np.cumsum(np.r_[0, np.arange(16)])[::-1] / 20  # 15 goes first, then 14, ...
     assert curve == pytest.approx(sigmoid(left), abs=1e-6)
 
 
 def test_the_right_map_of_one_quadrant():
     place = ranks(QUADRANT, WHITE)
-    deleted = deletion_curve(LOOKS_AT_QUADRANT, WHITE, place, 0, levels=4)
-    assert deleted == pytest.approx(sigmoid([4, 0, 0, 0, 0]), abs=1e-6)
-    half_way = deletion_curve(LOOKS_AT_QUADRANT, WHITE, place, 0, levels=8)
+    quarters = scores(LOOKS_AT_QUADRANT, deleted(WHITE, place, 4), 0)
+    assert quarters == pytest.approx(sigmoid([4, 0, 0, 0, 0]), abs=1e-6)
+    half_way = scores(LOOKS_AT_QUADRANT, deleted(WHITE, place, 8), 0)
     assert half_way[:3] == pytest.approx(sigmoid([4, 2, 0]), abs=1e-6)
     found = faithfulness(LOOKS_AT_QUADRANT, WHITE, QUADRANT, 0, levels=4)
     assert found.deletion == pytest.approx(area(sigmoid([4, 0, 0, 0, 0])), abs=1e-6)
@@ -91,7 +91,7 @@ def test_insertion_starts_blurred_and_ends_sharp():
     image[20, 20] = 1
     at_peak = np.zeros((40, 40))
     at_peak[20, 20] = 1
-    curve = insertion_curve(Linear(at_peak * 3), image, ranks(at_peak, image), 0, levels=4)
+    curve = scores(Linear(at_peak * 3), inserted(image, ranks(at_peak, image), 4), 0)
     # A Gaussian of 2 pixels, 40 / 20, has 1 / (2 pi 4) of its mass in the middle.
     assert curve == pytest.approx(sigmoid([3 / (8 * np.pi), 3, 3, 3, 3]), abs=5e-3)
 
@@ -116,8 +116,8 @@ def test_it_tells_how_far_it_is_and_can_be_stopped():
     found = faithfulness(LOOKS_AT_QUADRANT, WHITE, QUADRANT, 0, levels=8, progress=told.append)
     assert told == pytest.approx([0, 8 / 20, 16 / 20]), "2 + 9 + 9 predictions, 8 at a time"
     place = ranks(QUADRANT, WHITE)
-    for name, curve in (("deletion", deletion_curve), ("insertion", insertion_curve)):
-        apart = curve(LOOKS_AT_QUADRANT, WHITE, place, 0, levels=8)
+    for name, changed in (("deletion", deleted), ("insertion", inserted)):
+        apart = scores(LOOKS_AT_QUADRANT, changed(WHITE, place, 8), 0)
         assert getattr(found, name) == pytest.approx(area(apart)), name
 
     def stop(share: float) -> None:

@@ -6,13 +6,13 @@ recipe's value range, as in Score-CAM and occlusion: mid-grey where the range is
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from core.classifiers.base import Classifier, probabilities
+from core.explain.method import Progress
 from core.statistics.ratio import ratio
 
 LEVELS = 16
@@ -45,7 +45,7 @@ def faithfulness(
     values: np.ndarray,
     target: int,
     levels: int = LEVELS,
-    progress: Callable[[float], None] = lambda share: None,
+    progress: Progress = lambda share: None,
 ) -> Faithfulness:
     """Judge a map, float (H, W) in [0, 1], of ``image``, float32 (H, W, 3), for one class.
 
@@ -70,30 +70,17 @@ def faithfulness(
     )
 
 
-def deletion_curve(
-    classifier: Classifier, image: np.ndarray, place: np.ndarray, target: int, levels: int = LEVELS
-) -> np.ndarray:
-    """Scores (levels + 1,) with the first 0, 1 / levels, ... 1 of the pixels hidden.
+def deleted(image: np.ndarray, place: np.ndarray, levels: int = LEVELS) -> np.ndarray:
+    """The image with the first 0, 1 / levels, ... 1 of its pixels hidden: float32
+    (levels + 1, H, W, 3).
 
     ``place`` int (H, W): each pixel's place in the order of removal, as ``ranks`` gives it.
     """
-    return scores(classifier, deleted(image, place, levels), target)
-
-
-def insertion_curve(
-    classifier: Classifier, image: np.ndarray, place: np.ndarray, target: int, levels: int = LEVELS
-) -> np.ndarray:
-    """Scores (levels + 1,) with the first 0, 1 / levels, ... 1 of the pixels sharp."""
-    return scores(classifier, inserted(image, place, levels), target)
-
-
-def deleted(image: np.ndarray, place: np.ndarray, levels: int = LEVELS) -> np.ndarray:
-    """The images of ``deletion_curve``, float32 (levels + 1, H, W, 3)."""
     return np.where(_first(place, levels), np.float32(0), image)
 
 
 def inserted(image: np.ndarray, place: np.ndarray, levels: int = LEVELS) -> np.ndarray:
-    """The images of ``insertion_curve``, float32 (levels + 1, H, W, 3)."""
+    """The same with the first of them sharp and the others blurred."""
     blurred = cv2.GaussianBlur(image, (0, 0), BLUR * image.shape[1])
     return np.where(_first(place, levels), image, blurred)
 
@@ -116,7 +103,7 @@ def scores(
     classifier: Classifier,
     images: np.ndarray,
     target: int,
-    progress: Callable[[float], None] = lambda share: None,
+    progress: Progress = lambda share: None,
 ) -> np.ndarray:
     """Calibrated probability of the class, float64 (N,), of images (N, H, W, 3)."""
     logits = []

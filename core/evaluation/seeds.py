@@ -23,21 +23,26 @@ def over_seeds(test: pd.DataFrame, classes: Sequence[str]) -> dict | None:
     """
     if test["seed"].nunique() == 1:
         return None
-    runs = {int(n): evaluate(rows, classes, resamples=1) for n, rows in test.groupby("seed")}
-    return spread({n: {k: v["value"] for k, v in run["values"].items()} for n, run in runs.items()})
+    judged = {int(n): evaluate(rows, classes, resamples=1) for n, rows in test.groupby("seed")}
+    runs = {n: {k: v["value"] for k, v in one["values"].items()} for n, one in judged.items()}
+    return {"seeds": list(runs), "values": _each(runs) if len(runs) <= FEW else spread(runs)}
 
 
-def spread(runs: Mapping[int, Mapping[str, float | None]]) -> dict:
-    """The result of ``over_seeds`` of the figures of each seed."""
-    figures = pd.DataFrame(runs).T.astype(float).dropna(axis=1)
+def spread(runs: Mapping[int, Mapping[str, float | None]]) -> dict[str, dict[str, float]]:
+    """Mean and standard deviation of each figure over the runs, by seed, where all define it."""
     return {
-        "seeds": list(runs),
-        "values": {name: _together(column) for name, column in figures.items()},
+        name: {"mean": float(column.mean()), "sd": float(column.std(ddof=1))}
+        for name, column in _figures(runs).items()
     }
 
 
-def _together(runs: pd.Series) -> dict[str, float]:
-    """What one figure, by seed, says of all runs."""
-    if len(runs) <= FEW:
-        return {f"seed {n}": float(value) for n, value in runs.items()}
-    return {"mean": float(runs.mean()), "sd": float(runs.std(ddof=1))}
+def _each(runs: Mapping[int, Mapping[str, float | None]]) -> dict[str, dict[str, float]]:
+    return {
+        name: {f"seed {n}": float(value) for n, value in column.items()}
+        for name, column in _figures(runs).items()
+    }
+
+
+def _figures(runs: Mapping[int, Mapping[str, float | None]]) -> pd.DataFrame:
+    """A row a run and a column a figure that all runs define."""
+    return pd.DataFrame(runs).T.astype(float).dropna(axis=1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.classifiers.base import Classifier
-from core.evaluation.faithfulness import deletion_curve, ranks
+from core.evaluation.faithfulness import deleted, ranks, scores
 from core.explain.heatmap import Heatmap
 from core.lessons.step import Picture, nothing
 
@@ -86,7 +86,7 @@ def trial(
         return OUTSIDE
 
     def curve(map_: np.ndarray) -> np.ndarray:
-        return deletion_curve(classifier, image, _places(map_, image, box), target, LEVELS)
+        return scores(classifier, deleted(image, _places(map_, image, box), LEVELS), target)
 
     others = (values[:, ::-1], values[::-1], values[::-1, ::-1])
     mirrored = [curve(one) for one in others]

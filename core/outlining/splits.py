@@ -39,7 +39,7 @@ def over_splits(
         return None
     tables = [test, *(rows for _, rows in further.groupby("seed"))]
     runs = [_values(figures(rows, lesion_classes)) for rows in tables]
-    spreads = spread(dict(enumerate(runs)))["values"]
+    spreads = spread(dict(enumerate(runs)))
     return {"n": len(runs), "dice": [run["dice"] for run in runs], "values": spreads}
 
 
