@@ -250,7 +250,8 @@ def _panel(one: Entry) -> Panel:
     lines = [f"score {percent(one.score)} · {_duration(found.seconds)}"]
     if place := one.located:
         lines.append(f"IoU {place.iou:.2f} · Dice {place.dice:.2f}")
-        lines.append(f"recall {place.recall:.2f} · energy {_figure(place.energy_inside)}")
+        lines.append(f"recall {place.recall:.2f}")
+        lines.append(f"energy inside {_figure(place.energy_inside)}")
     if one.judged:
         lines.append(f"deletion {one.judged.deletion:.2f}")
         lines.append(f"insertion {one.judged.insertion:.2f}")

@@ -209,7 +209,7 @@ def test_a_phantom_is_measured_against_its_lesion(page):
     assert row["score"] == pytest.approx(70)
     for name in ("iou", "dice", "recall", "energy_inside"):
         assert row[name] == pytest.approx(getattr(known, name))
-    last = f"recall {known.recall:.2f} · energy {known.energy_inside:.2f}"
+    last = f"recall {known.recall:.2f} energy inside {known.energy_inside:.2f}"
     told = f"IoU {known.iou:.2f} · Dice {known.dice:.2f} {last}"
     assert any(text.startswith("score 70") and text.endswith(told) for text in upon(page))
     assert any(trace.get("mode") == "lines" for trace in figure(page)["data"])
