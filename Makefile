@@ -1,5 +1,6 @@
 # make run    set up on first use, then serve the dashboard on localhost
-# make test   set up on first use, then run all tests
+# make test   set up on first use, then run the tests, but for the slow ones
+# make test-slow   those: every network, whole data sets, more of the browser
 # make lint   style checks
 # make bench  speed, as ratios against named peers
 # make results   rewrite docs/results.md from the shipped checkpoints
@@ -10,7 +11,7 @@ PORT   ?= 8501
 BIN    := $(VENV)/bin
 ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1
 
-.PHONY: run test bench lint results
+.PHONY: run test test-slow bench lint results
 
 run: $(VENV)/.installed
 	$(BIN)/streamlit run app.py --server.port $(PORT)
@@ -20,10 +21,12 @@ run: $(VENV)/.installed
 # pytest-xdist would leave those of few and long tests for last, and one process without work.
 # A page can be caught between two drawings: a browser test that fails is tried again, which
 # pytest reports, and a fault of ours fails every time.
-test: $(VENV)/.installed-dev
-	$(ONE_THREAD) $(BIN)/python -m pytest --ignore tests/browser \
+test: WHICH = not slow
+test-slow: WHICH = slow
+test test-slow: $(VENV)/.installed-dev
+	$(ONE_THREAD) $(BIN)/python -m pytest --ignore tests/browser -m "$(WHICH)" \
 		--numprocesses 2 --dist loadfile --no-loadscope-reorder
-	$(BIN)/python -m pytest tests/browser --reruns 2
+	$(BIN)/python -m pytest tests/browser -m "$(WHICH)" --reruns 2
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.bench

@@ -7,12 +7,14 @@ dense. It takes arrays with Keras' names, so both frameworks can be given the sa
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from functools import cache
 
 import numpy as np
+import pytest
 
 from core.architectures import build
-from core.checkpoints import Checkpoint, open_checkpoint
+from core.checkpoints import Checkpoint, list_trained, open_checkpoint
 from core.classifiers import Classifier, wrap
 from core.recipe import Architecture, Recipe
 from core.recipes import list_recipes, load_recipe
@@ -21,6 +23,10 @@ FRAMEWORKS = ("torch", "keras")
 SIDE = 64  # pixels: what is tested on random weights does not depend on the size of the images
 TINY_CLASSES = ("one", "two", "three")
 EPSILON = 1e-3
+LARGE = frozenset(
+    ("dalaresnet50", "dinov2", "efficientnetv2b0", "vgg16", "vgg19", "vgg19_efficientnetb0", "vit")
+)
+"""Networks that take most of the time of a test that is made with every network."""
 _load = Checkpoint.load  # as it is, whatever a test puts in its place
 
 # first: A0 = relu(red), A1 = relu(green). second: B0 = relu(A0 - A1), B1 = relu(2 A1).
@@ -54,6 +60,26 @@ def recipes_by_network() -> tuple[Recipe, ...]:
     for recipe in list_recipes():
         first.setdefault(recipe.architecture.name, recipe)
     return tuple(first.values())
+
+
+def network_cases(networks: Iterable[str]) -> list:
+    """A test's parameters, one a network; the large ones wait for ``make test-slow``."""
+    return [pytest.param(one, id=one, marks=_waits(one)) for one in networks]
+
+
+def recipe_cases(recipes: Iterable[Recipe]) -> list:
+    """As ``network_cases``, one a recipe."""
+    return [pytest.param(one, id=one.id, marks=_waits(one.architecture.name)) for one in recipes]
+
+
+def system_cases() -> list:
+    """As ``network_cases``, one an id of a trained system."""
+    networks = {one: load_recipe(one).architecture.name for one in list_trained()}
+    return [pytest.param(one, id=one, marks=_waits(name)) for one, name in networks.items()]
+
+
+def _waits(network: str) -> tuple:
+    return (pytest.mark.slow,) if network in LARGE else ()
 
 
 def on_small_images(recipe: Recipe, side: int = SIDE) -> Recipe:

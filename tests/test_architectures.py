@@ -16,6 +16,7 @@ from networks import (
     on_small_images,
     random_arrays,
     random_tiny_arrays,
+    recipe_cases,
     recipes_by_network,
     shipped_network,
     whole,
@@ -33,7 +34,7 @@ from core.networks import networks
 from core.recipe import Recipe
 from core.recipes import list_recipes
 
-RECIPES = [pytest.param(on_small_images(one), id=one.id) for one in recipes_by_network()]
+RECIPES = recipe_cases(on_small_images(one) for one in recipes_by_network())
 
 
 def recipe_with(framework: str, name: str) -> Recipe:

@@ -313,6 +313,7 @@ def present(tables):
     return read
 
 
+@pytest.mark.slow
 def test_busi_has_the_groups_of_its_reader_and_the_published_conflicts(present):
     table = present("busi")
     found = audit(table, read_pixels)
@@ -342,6 +343,7 @@ def test_a_random_split_of_slides_leaks_and_a_grouped_one_does_not(present):
     assert rows.loc["grouped 60/10/30", ["crossing", "leaked"]].tolist() == [0, 0]
 
 
+@pytest.mark.slow
 def test_thermograms_have_42_exact_groups_and_no_pair_of_two_women(present):
     """Of all exact copies and every fifth image of the rest; the whole set takes half a minute."""
     table = present("thermograms")
@@ -356,6 +358,7 @@ def test_thermograms_have_42_exact_groups_and_no_pair_of_two_women(present):
     assert (woman[found.pairs["a"]].to_numpy() == woman[found.pairs["b"]].to_numpy()).all()
 
 
+@pytest.mark.slow
 def test_sources_of_the_9016_set_are_found_without_their_names(present):
     """A sixth of the sources with all their copies; the whole set takes a minute."""
     table = present("ultrasound-9016")

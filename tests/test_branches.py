@@ -65,6 +65,7 @@ def test_the_whole_is_the_sum_of_its_branches(classifier):
     np.testing.assert_allclose(raw[0] + raw[1], raw[2], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_fusions_branches_are_its_two_networks():
     import keras
 

@@ -14,6 +14,7 @@ from networks import (
     HAND_LOGITS,
     noise_batch,
     random_tiny_arrays,
+    recipe_cases,
     recipes_by_network,
     shipped_classifier,
     shipped_network,
@@ -26,7 +27,7 @@ from core.classifiers.base import target_weights
 from core.explain import grad_cam
 from core.recipe import Recipe
 
-RECIPES = [pytest.param(recipe, id=recipe.id) for recipe in recipes_by_network()]
+RECIPES = recipe_cases(recipes_by_network())
 TORCH_RECIPES = [case for case in RECIPES if case.values[0].architecture.framework == "torch"]
 LAYERS = tuple(HAND_FEATURES)
 

@@ -7,6 +7,7 @@ import gc
 import numpy as np
 import pytest
 import torch
+from networks import network_cases
 
 from core.architectures import backbones, build, torch_sliced
 from core.architectures.torch_sliced import NETWORKS, slice_up
@@ -61,7 +62,7 @@ def uninitialised(name: str, size: tuple[int, int]) -> torch.nn.Module:
         return NETWORKS[name].begin(False, size)
 
 
-@pytest.fixture(scope="module", params=sorted(NETWORKS))
+@pytest.fixture(scope="module", params=network_cases(sorted(NETWORKS)))
 def whole(request: pytest.FixtureRequest):
     """A network's name, and the network as its library makes it."""
     name = request.param

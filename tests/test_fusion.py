@@ -180,6 +180,7 @@ def test_features_of_the_frozen_part_are_computed_once_an_image():
     np.testing.assert_array_equal(again[1][[2, 0]], first[1])
 
 
+@pytest.mark.slow
 def test_a_frozen_phase_moves_its_layers_alone_and_learns():
     from core.training.keras_learner import KerasLearner
 

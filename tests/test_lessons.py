@@ -14,6 +14,7 @@ from networks import (
     TINY_CLASSES,
     noise_batch,
     random_tiny_arrays,
+    recipe_cases,
     shipped_classifier,
     tiny_classifier,
 )
@@ -35,6 +36,7 @@ from core.lessons.trial import OUTSIDE, box_of
 from core.picture_size import shrunk, square
 from core.preprocessing import scale, to_batch, to_pixels
 from core.recipe import Preprocessing
+from core.recipes import load_recipe
 from core.scan_types import MAX_PIXELS
 
 SYSTEMS = ("busi-efficientnet-b0", "us9016-vgg19-efficientnetb0")
@@ -51,9 +53,9 @@ def by_hand(target: Target) -> Scene:
     return scene_of(tiny_classifier("torch"), HAND_IMAGE, target)
 
 
-@pytest.fixture(params=SYSTEMS)
+@pytest.fixture(params=recipe_cases(map(load_recipe, SYSTEMS)))
 def system(request) -> Classifier:
-    return shipped_classifier(request.param)
+    return shipped_classifier(request.param.id)
 
 
 @pytest.mark.parametrize("method_id", LESSONS)

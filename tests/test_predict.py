@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from networks import trained_classifier
+from networks import system_cases, trained_classifier
 
 from core.archives import pack
 from core.checkpoints import list_trained, open_checkpoint
@@ -30,7 +30,7 @@ OUTLINED = "busi-efficientnetv2b0"
 
 
 pytestmark = pytest.mark.usefixtures("loaded_once")
-trained = pytest.mark.parametrize("recipe_id", list_trained())
+trained = pytest.mark.parametrize("recipe_id", system_cases())
 
 
 @pytest.fixture(scope="module")

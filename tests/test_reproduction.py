@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from networks import trained_classifier
+from networks import system_cases, trained_classifier
 
-from core.checkpoints import list_trained, open_checkpoint
+from core.checkpoints import open_checkpoint
 from core.classifiers import probabilities
 from core.datasets import read_mask
 from core.predict import classify
@@ -16,7 +16,7 @@ from core.scans import read_scan_file
 A_CLASS = 5
 
 
-@pytest.mark.parametrize("recipe_id", list_trained())
+@pytest.mark.parametrize("recipe_id", system_cases())
 def test_test_images_get_the_shipped_probabilities(recipe_id, tables):
     """A few of each class, from the first to the last."""
     checkpoint = open_checkpoint(recipe_id)

@@ -12,8 +12,10 @@ from networks import (
     HAND_LOGITS,
     noise_batch,
     random_tiny_arrays,
+    recipe_cases,
     recipes_by_network,
     shipped_network,
+    system_cases,
     tiny_classifier,
     trained_classifier,
 )
@@ -65,9 +67,7 @@ def test_bfloat16_is_right_to_two_digits(framework: str, arrays: dict):
     assert np.abs(low.logits(batch) - expected).max() > 0, "it is of less precision"
 
 
-@pytest.mark.parametrize(
-    "recipe", recipes_by_network(), ids=lambda recipe: recipe.architecture.name
-)
+@pytest.mark.parametrize("recipe", recipe_cases(recipes_by_network()))
 def test_batch_norms_are_folded_exactly(recipe: Recipe):
     framework = recipe.architecture.framework
     network = shipped_network(recipe.id)
@@ -91,7 +91,7 @@ class Exactly:
         return getattr(self._inner, name)
 
 
-@pytest.mark.parametrize("recipe_id", list_trained())
+@pytest.mark.parametrize("recipe_id", system_cases())
 def test_dt_grad_cam_is_that_of_the_exact_network(recipe_id: str):
     classifier = trained_classifier(recipe_id)
     # Few copies, for the time; more of them only average errors out. Systems of other modalities
