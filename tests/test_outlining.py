@@ -24,6 +24,7 @@ from core.outlining.regions import REGIONS, _unseen_by_both, answers, region_fig
 from core.outlining.result import metrics_of
 from core.outlining.selection import choose
 from core.outlining.splits import over_splits, with_split
+from core.outlining.training import run_folder
 from core.training.images import ImageSet
 
 # Two parts: a ring of 8 pixels around a hole on the left, one pixel on the right.
@@ -274,6 +275,12 @@ def test_what_the_command_has_no_use_for_is_told(arguments, message, capsys):
     with pytest.raises(SystemExit):
         outlining.main(arguments.split())
     assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_second_training_is_told_of_the_first(tmp_path, capsys):
+    with run_folder(load_outline_recipe(), 0, tmp_path).held():
+        assert outlining.main(["train", "--runs", str(tmp_path), "--data", "nowhere"]) == 2
+    assert "Another training is using" in " ".join(capsys.readouterr().err.split())
 
 
 class TestSplit:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +31,7 @@ from core.training.run import (
     start_anew,
     train_recipe,
 )
-from core.training.state import Progress, RunFolder
+from core.training.state import BusyError, Progress, RunFolder
 
 SMALL = 64
 OF_TORCH, OF_KERAS = "busi-efficientnet-b0", "busi-mobilenetv2"
@@ -253,6 +255,31 @@ def test_a_mistyped_folder_leaves_an_interrupted_run_as_it_was(tmp_path):
         train_recipe(recipe, tmp_path / "mistyped", runs=tmp_path)
     check_interrupted(run, start)
     assert run.load()[0].epoch == 3
+
+
+def test_a_second_training_leaves_the_state_of_the_first_alone(tmp_path):
+    """Else the first would end with the second's weights. The lock goes with its process."""
+    recipe = load_recipe("busi-mobilenetv2")
+    run = RunFolder(tmp_path / f"{recipe.id}-grouped-0")
+    start_anew(run, {"data": "of the first"})
+    run.save_best({"w": np.zeros(1, np.float32)})
+    before = {path.name: path.read_bytes() for path in run.folder.iterdir()}
+    holds = (
+        "import sys, time; from pathlib import Path; from core.training.state import RunFolder\n"
+        "with RunFolder(Path(sys.argv[1])).held(): print('held', flush=True); time.sleep(600)"
+    )
+    command = [sys.executable, "-c", holds, str(run.folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[1]) as first:
+        assert first.stdout.readline().strip() == b"held"
+        for resume in (False, True):
+            with pytest.raises(BusyError, match=r"Another training is using .*-grouped-0 .* Wait"):
+                train_recipe(recipe, tmp_path / "mistyped", resume=resume, runs=tmp_path)
+        with pytest.raises(DatasetError):  # another run goes ahead
+            train_recipe(recipe, tmp_path / "mistyped", seed=1, runs=tmp_path)
+        first.kill()
+    assert {name: (run.folder / name).read_bytes() for name in before} == before
+    with pytest.raises(DatasetError):
+        train_recipe(recipe, tmp_path / "mistyped", runs=tmp_path)
 
 
 def test_other_data_are_not_taken_for_those_of_the_interrupted_run(tmp_path):

@@ -28,7 +28,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from core import command
 from core.checkpoints import CHECKPOINTS, FROM_SCRATCH, RUNS
-from core.outlining.recipe import load_outline_recipe
+from core.outlining.recipe import OutlineRecipe, load_outline_recipe
+from core.training.state import RunFolder
 
 console = Console()
 _GOES_WITHOUT = {
@@ -50,16 +51,24 @@ def main(arguments: list[str] | None = None) -> int:
 def _train(options: argparse.Namespace) -> None:
     import torch
 
-    from core.outlining.images import read_table
-    from core.outlining.learner import OutlineLearner
-    from core.outlining.training import epochs_of, run_folder, start_of, train
-    from core.training.images import read_images
-    from core.training.run import begin, check_interrupted
+    from core.outlining.training import run_folder
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())))
     recipe = load_outline_recipe()
     runs = options.runs / FROM_SCRATCH.name if options.from_scratch else options.runs
     run = run_folder(recipe, options.seed, runs)
+    with run.held():
+        _train_in(run, recipe, options)
+    console.print(f"Best weights: {run.folder.name}. Go on with: python -m core.outlining evaluate")
+
+
+def _train_in(run: RunFolder, recipe: OutlineRecipe, options: argparse.Namespace) -> None:
+    from core.outlining.images import read_table
+    from core.outlining.learner import OutlineLearner
+    from core.outlining.training import epochs_of, start_of, train
+    from core.training.images import read_images
+    from core.training.run import begin, check_interrupted
+
     pretrained = not options.from_scratch
     if options.resume:
         check_interrupted(run, {"method": recipe.method(), "pretrained": pretrained})
@@ -81,7 +90,6 @@ def _train(options: argparse.Namespace) -> None:
             console.print(_epoch_line(record, epochs), highlight=False)
 
         train(learner, recipe, training, validation, run, options.seed, on_step, on_epoch)
-    console.print(f"Best weights: {run.folder.name}. Go on with: python -m core.outlining evaluate")
 
 
 def _bars() -> Progress:

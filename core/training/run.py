@@ -60,29 +60,32 @@ def train_recipe(
 
     ``data`` is the data set's folder (None: found by its setting, or generated); ``pretrained``
     starts from ImageNet weights; ``figures_only`` keeps no weights. Returns the checkpoint folder.
-    Raises CheckpointError, DatasetError, ResumeError or DivergedError; after a KeyboardInterrupt
-    the state of the last full epoch is in ``runs``. An earlier run is forgotten only when
-    everything is there to train anew.
+    Raises CheckpointError, DatasetError, BusyError, ResumeError or DivergedError; after a
+    KeyboardInterrupt the state of the last full epoch is in ``runs``. An earlier run is forgotten
+    only when everything is there to train anew.
     """
     folder = output / recipe.id
     check_kept(folder, recipe, protocol, seed, pretrained, figures_only)
     run = RunFolder(runs / f"{recipe.id}-{protocol}-{seed}")
-    start = {"method": recipe.method(), "pretrained": pretrained}
-    if resume:
-        check_interrupted(run, start)
-    listener.message(f"Reading {recipe.data.dataset}")
-    table = read_table(recipe, data, protocol, seed)
-    images = read_images(table, recipe)
-    split = table["split"].to_numpy()
-    listener.message(_describe(table))
-    training = balance(subset(images, split == "train"), recipe, seed)
-    validation = subset(images, split == "validation")
-    learner = create_learner(recipe, seed, pretrained)
-    begin(run, start | {"data": digest(training, validation)}, resume)
-    history = train(learner, recipe, training, validation, run, seed, listener.step, listener.epoch)
-    listener.message("Predicting every image with the best weights")
-    result = make_result(learner.trained(), recipe, protocol, seed, history, table, images)
-    add_to_checkpoint(result, folder, fingerprint(table), figures_only, pretrained)
+    with run.held():
+        start = {"method": recipe.method(), "pretrained": pretrained}
+        if resume:
+            check_interrupted(run, start)
+        listener.message(f"Reading {recipe.data.dataset}")
+        table = read_table(recipe, data, protocol, seed)
+        images = read_images(table, recipe)
+        split = table["split"].to_numpy()
+        listener.message(_describe(table))
+        training = balance(subset(images, split == "train"), recipe, seed)
+        validation = subset(images, split == "validation")
+        learner = create_learner(recipe, seed, pretrained)
+        begin(run, start | {"data": digest(training, validation)}, resume)
+        history = train(
+            learner, recipe, training, validation, run, seed, listener.step, listener.epoch
+        )
+        listener.message("Predicting every image with the best weights")
+        result = make_result(learner.trained(), recipe, protocol, seed, history, table, images)
+        add_to_checkpoint(result, folder, fingerprint(table), figures_only, pretrained)
     return folder
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -10,7 +13,13 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
-LAST, BEST = "last.safetensors", "best.safetensors"
+from core.refusal import Refusal
+
+LAST, BEST, LOCK = "last.safetensors", "best.safetensors", "lock"
+
+
+class BusyError(Refusal):
+    """Another training is using the folder of a run."""
 
 
 @dataclass
@@ -33,6 +42,21 @@ class RunFolder:
     def __init__(self, folder: Path):
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep the folder for one training, which would else go on with another's weights. Raises
+        BusyError if there is one already, of this process or another."""
+        with closing(sqlite3.connect(self.folder / LOCK, timeout=0)) as lock:
+            try:
+                # SQLite's lock, since it is the same on every system, and gone with its process.
+                lock.execute("BEGIN EXCLUSIVE")
+            except sqlite3.OperationalError as error:
+                raise BusyError(
+                    f"Another training is using the folder {self.folder} ({error}). Wait until it "
+                    "has ended, or give another --seed."
+                ) from error
+            yield
 
     def save(self, progress: Progress, weights: dict, optimizer: dict) -> None:
         """Keep the state after an epoch."""
