@@ -210,3 +210,11 @@ def test_other_data_drop_the_figures_that_stood_in_the_way(folder):
     add_to_checkpoint(result(seed=1), folder, "other data")
     checkpoint = Checkpoint(folder)
     assert checkpoint.manifest["weights"]["seed"] == checkpoint.shipped_figures["seed"] == 1
+
+
+def test_a_run_joins_what_an_interrupted_write_left(folder):
+    """As a computer that went down between two renames leaves it."""
+    add_to_checkpoint(result("published"), folder, DATA)
+    folder.rename(folder.with_name(f".{folder.name}.old"))
+    add_to_checkpoint(result(), folder, DATA)
+    assert set(runs(folder)) == {("published", 0), ("grouped", 0)}

@@ -25,6 +25,7 @@ from core.checkpoints import (
     Checkpoint,
     CheckpointError,
     parquet,
+    settle,
     update_checkpoint,
     write_checkpoint,
 )
@@ -278,6 +279,7 @@ def _existing(
     folder: Path, recipe: Recipe, pretrained: bool, fingerprint: str | None = None
 ) -> Checkpoint | None:
     """The runs of a folder that a new one joins; ``fingerprint`` None before the data are read."""
+    settle(folder)
     if not (folder / MANIFEST).is_file():
         return None
     old = Checkpoint(folder)
