@@ -29,6 +29,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 import pandas as pd
@@ -267,6 +268,20 @@ def write_checkpoint(folder: Path, files: dict[str, bytes], manifest: dict) -> N
     with suppress(FileNotFoundError):  # a reader may have settled it in between
         part.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def check_writable(folder: Path) -> None:
+    """Before a long computation: raise CheckpointError if no checkpoint folder could be written
+    here."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder.parent):
+            pass
+    except OSError as error:
+        raise CheckpointError(
+            f"Nothing can be written to {folder.parent}: {error.strerror or error}. Name another "
+            "folder with --output."
+        ) from error
 
 
 def settle(folder: Path) -> None:

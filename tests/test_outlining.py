@@ -283,6 +283,13 @@ def test_a_second_training_is_told_of_the_first(tmp_path, capsys):
     assert "Another training is using" in " ".join(capsys.readouterr().err.split())
 
 
+def test_a_folder_that_cannot_be_written_to_is_told_first(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    command = ["evaluate", "--data", "nowhere", "--output", str(tmp_path / "file")]
+    assert outlining.main(command) == 2
+    assert "Nothing can be written to" in " ".join(capsys.readouterr().err.split())
+
+
 class TestSplit:
     def table(self) -> pd.DataFrame:
         rng = np.random.default_rng(0)

@@ -218,3 +218,12 @@ def test_a_run_joins_what_an_interrupted_write_left(folder):
     folder.rename(folder.with_name(f".{folder.name}.old"))
     add_to_checkpoint(result(), folder, DATA)
     assert set(runs(folder)) == {("published", 0), ("grouped", 0)}
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_before_the_training(tmp_path):
+    (tmp_path / "file").write_text("")
+    for output in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(CheckpointError, match=r"Nothing can be written to .*file.* --output"):
+            check_kept(output / RECIPE.id, RECIPE, "grouped", 0)
+    check_kept(tmp_path / "new" / "below" / RECIPE.id, RECIPE, "grouped", 0)
+    assert list((tmp_path / "new" / "below").iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from histology import write_breakhis
 from networks import on_small_images
 
-from core.checkpoints import open_checkpoint
+from core.checkpoints import CheckpointError, open_checkpoint
 from core.datasets import DatasetError
 from core.recipe import Recipe
 from core.recipes import load_recipe
@@ -392,6 +393,34 @@ def test_one_command_goes_from_phantoms_to_a_checkpoint(tmp_path, few_phantoms):
     assert checkpoint.manifest["weights"] == {"protocol": "grouped", "seed": 0}
     assert set(checkpoint.history().protocol) == {"grouped", "published"}
     assert checkpoint.load().logits(np.zeros((1, SMALL, SMALL, 3), np.float32)).shape == (1, 3)
+
+
+def test_a_result_that_could_not_be_written_is_written_elsewhere_without_training(
+    tmp_path, few_phantoms, monkeypatch
+):
+    recipe = small(OF_TORCH, {"epochs": 1})
+    data = recipe.data.model_copy(update={"dataset": "phantoms"})
+    recipe = recipe.model_copy(update={"data": data})
+    options = {"pretrained": False, "runs": tmp_path}
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched, pytest.raises(CheckpointError) as refused:
+        patched.setattr("core.training.run.add_to_checkpoint", full)
+        train_recipe(recipe, None, output=tmp_path / "full", **options)
+    said = "No space left on device. The training is kept: give --resume .* another --output"
+    assert re.search(said, str(refused.value))
+    trained = []
+    train_recipe(
+        recipe,
+        None,
+        output=tmp_path / "elsewhere",
+        resume=True,
+        listener=Listener(epoch=trained.append),
+        **options,
+    )
+    assert trained == [] and len(open_checkpoint(recipe.id, tmp_path / "elsewhere").history()) == 1
 
 
 def test_an_epoch_takes_no_more_steps_than_the_phase_allows(tmp_path):

@@ -24,6 +24,7 @@ from core.checkpoints import (
     WEIGHTS,
     Checkpoint,
     CheckpointError,
+    check_writable,
     parquet,
     settle,
     update_checkpoint,
@@ -145,8 +146,8 @@ def check_kept(
 ) -> None:
     """Before the training: raise CheckpointError if the run could not be added to a folder, since a
     file that it would join is damaged, or weights are there and ``figures_only`` keeps none, or its
-    weights would be shipped with an earlier seed's figures. That the data are others, which drops
-    what is there, is not known yet."""
+    weights would be shipped with an earlier seed's figures, or nothing can be written there. That
+    the data are others, which drops what is there, is not known yet."""
     try:
         old = _existing(folder, recipe, pretrained)
         for name in _joined(old, protocol, seed) if old else ():
@@ -163,6 +164,7 @@ def check_kept(
         )
     if not figures_only:
         _check_figures(folder, old, protocol, seed)
+    check_writable(folder)
 
 
 def _check_figures(folder: Path, old: Checkpoint | None, protocol: str, seed: int) -> None:

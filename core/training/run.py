@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from core.checkpoints import CHECKPOINTS, RUNS
+from core.checkpoints import CHECKPOINTS, RUNS, CheckpointError
 from core.datasets import fingerprint, load_table
 from core.datasets.splits import SPLITS, assign, too_few
 from core.recipe import Recipe
@@ -85,8 +86,21 @@ def train_recipe(
         )
         listener.message("Predicting every image with the best weights")
         result = make_result(learner.trained(), recipe, protocol, seed, history, table, images)
-        add_to_checkpoint(result, folder, fingerprint(table), figures_only, pretrained)
+        with _kept_if_unwritten(folder):
+            add_to_checkpoint(result, folder, fingerprint(table), figures_only, pretrained)
     return folder
+
+
+@contextmanager
+def _kept_if_unwritten(folder: Path) -> Iterator[None]:
+    """Tell whoever trained for hours that only the last step has to be done again."""
+    try:
+        yield
+    except OSError as error:
+        raise CheckpointError(
+            f"The result could not be written to {folder}: {error.strerror or error}. The training "
+            "is kept: give --resume to write it there after all, with another --output elsewhere."
+        ) from error
 
 
 def read_table(recipe: Recipe, data: Path | None, protocol: str, seed: int) -> pd.DataFrame:
