@@ -290,6 +290,27 @@ def test_a_folder_that_cannot_be_written_to_is_told_first(tmp_path, capsys):
     assert "Nothing can be written to" in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.parametrize(
+    ("arguments", "stopped_in", "said"),
+    [
+        ("evaluate", "result.write_result", "No file is half written; give the same command"),
+        ("evaluate --shipped", "result.judge_again", "No file is half written; give the same"),
+        ("train", "images.read_table", "nothing of this run is kept"),
+    ],
+)
+def test_ctrl_c_promises_no_more_than_is_kept(
+    arguments, stopped_in, said, tmp_path, monkeypatch, capsys
+):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(f"core.outlining.{stopped_in}", stop)
+    assert outlining.main(arguments.split()) == 130
+    told = " ".join(capsys.readouterr().err.split())
+    assert said in told and "--resume" not in told
+
+
 class TestSplit:
     def table(self) -> pd.DataFrame:
         rng = np.random.default_rng(0)

@@ -43,8 +43,7 @@ _GOES_WITHOUT = {
 def main(arguments: list[str] | None = None) -> int:
     """Command line; the exit status."""
     options = _parse(arguments)
-    action = {"train": _train, "evaluate": _evaluate}[options.action]
-    stopped = "Interrupted. The last full epoch is kept; go on with --resume."
+    action, stopped = _ACTIONS[options.action]
     return command.run(lambda: action(options), stopped)
 
 
@@ -117,6 +116,13 @@ def _evaluate(options: argparse.Namespace) -> None:
             load_outline_recipe(), options.data, options.seed, options.runs, options.output
         )
     console.print(f"Checkpoint written: {folder.name}")
+
+
+_ACTIONS = {
+    "train": (_train, "Interrupted before the training began."),
+    "evaluate": (_evaluate, "Interrupted. No file is half written; give the same command again."),
+}
+"""What is done, and what is said after Ctrl-C unless the training itself says what it left."""
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:

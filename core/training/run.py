@@ -142,6 +142,7 @@ def check_interrupted(run: RunFolder, start: dict) -> None:
     for name, value in start.items():
         if began.get(name) != value:
             raise ResumeError(f"{_CHANGED[name]} Or start anew, without --resume.")
+    run.ours = True
 
 
 def begin(run: RunFolder, start: dict, resume: bool) -> None:
