@@ -146,6 +146,11 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
     """End with a sentence where the options do not go together."""
     if not options.list and not options.recipe:
         parser.error("name a recipe, or use --list")
+    if options.architecture and COMPARED in (options.recipe or ""):
+        parser.error(
+            f"'{options.recipe}' names its network already; leave --architecture out, or name the "
+            "recipe alone"
+        )
     for chosen, others in _GOES_WITHOUT.items():
         if getattr(options, chosen):
             command.refuse_idle(parser, options, f"--{chosen}", others)

@@ -287,6 +287,13 @@ def test_options_that_have_no_say_are_refused(arguments, message, capsys):
     assert message in " ".join(capsys.readouterr().err.split())
 
 
+def test_no_recipe_gets_two_other_networks(capsys):
+    with pytest.raises(SystemExit):
+        train.main(["busi-mobilenetv2+vgg16", "--architecture", "vgg19"])
+    said = " ".join(capsys.readouterr().err.split())
+    assert "'busi-mobilenetv2+vgg16' names its network already; leave --architecture out" in said
+
+
 def test_a_network_beside_the_list_does_no_harm(capsys):
     assert train.main(["--list", "--architecture", "vgg16"]) == 0
     assert "busi-mobilenetv2" in capsys.readouterr().out
