@@ -91,9 +91,12 @@ def _act(options: argparse.Namespace) -> None:
 
 
 def _interrupted(options: argparse.Namespace) -> str:
+    """What is said where the training itself, which knows what it left, does not say it."""
     if options.tune:
-        return "Interrupted. The trials are kept; the same command goes on."
-    return "Interrupted. The last full epoch is kept; go on with --resume."
+        return "Interrupted. The finished trials are kept; the same command goes on."
+    if options.refresh:
+        return "Interrupted. No file is half written; give the same command again."
+    return "Interrupted before the training began."
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -143,6 +146,11 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
     """End with a sentence where the options do not go together."""
     if not options.list and not options.recipe:
         parser.error("name a recipe, or use --list")
+    if options.architecture and COMPARED in (options.recipe or ""):
+        parser.error(
+            f"'{options.recipe}' names its network already; leave --architecture out, or name the "
+            "recipe alone"
+        )
     for chosen, others in _GOES_WITHOUT.items():
         if getattr(options, chosen):
             command.refuse_idle(parser, options, f"--{chosen}", others)

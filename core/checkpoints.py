@@ -25,9 +25,11 @@ import hashlib
 import io
 import json
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 import pandas as pd
@@ -67,7 +69,11 @@ class CheckpointError(Refusal):
 
 def list_trained(root: Path = CHECKPOINTS) -> tuple[str, ...]:
     """Ids of the recipes trained in ``root``: DEFAULT first, the others sorted."""
-    return tuple(sorted((path.parent.name for path in root.glob(f"*/{MANIFEST}")), key=offered))
+    for left in root.glob(".*.old"):
+        settle(root / left.name.removeprefix(".").removesuffix(".old"))
+    names = (path.parent.name for path in root.glob(f"*/{MANIFEST}"))
+    # A name with a dot is what an interrupted write left.
+    return tuple(sorted((name for name in names if not name.startswith(".")), key=offered))
 
 
 def offered(recipe_id: str) -> tuple[bool, str]:
@@ -250,7 +256,8 @@ def write_checkpoint(folder: Path, files: dict[str, bytes], manifest: dict) -> N
     """Replace a checkpoint folder as a whole by ``files`` and a manifest with their hashes."""
     manifest = manifest | {"files": {name: sha256(data) for name, data in sorted(files.items())}}
     manifest_text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
-    part, old = folder.with_name(f".{folder.name}.part"), folder.with_name(f".{folder.name}.old")
+    settle(folder)
+    part, old = _beside(folder)
     for leftover in (part, old):
         shutil.rmtree(leftover, ignore_errors=True)
     part.mkdir(parents=True)
@@ -258,8 +265,38 @@ def write_checkpoint(folder: Path, files: dict[str, bytes], manifest: dict) -> N
         (part / name).write_bytes(data)
     if folder.exists():
         folder.rename(old)
-    part.rename(folder)
+    with suppress(FileNotFoundError):  # a reader may have settled it in between
+        part.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def check_writable(folder: Path) -> None:
+    """Before a long computation: raise CheckpointError if no checkpoint folder could be written
+    here."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder.parent):
+            pass
+    except OSError as error:
+        raise CheckpointError(
+            f"Nothing can be written to {folder.parent}: {error.strerror or error}. Name another "
+            "folder with --output."
+        ) from error
+
+
+def settle(folder: Path) -> None:
+    """Finish a write that was stopped just when the old folder had been moved away and the new one,
+    whole by then, had not yet taken its place. Such a write may still go on in another process:
+    who comes second finds it done."""
+    part, old = _beside(folder)
+    if old.exists() and not folder.exists():
+        with suppress(OSError):
+            (part if part.exists() else old).rename(folder)
+
+
+def _beside(folder: Path) -> tuple[Path, Path]:
+    """Where a write makes the new folder, and where it leaves the old one for a moment."""
+    return folder.with_name(f".{folder.name}.part"), folder.with_name(f".{folder.name}.old")
 
 
 def update_checkpoint(checkpoint: Checkpoint, files: dict[str, bytes]) -> None:

@@ -13,14 +13,15 @@ _MAX_SEED = 4_000_000  # the search takes a thousandfold, and NumPy no more than
 
 def run(action: Callable[[], int | None], interrupted: str = "Interrupted.") -> int:
     """The exit status: what ``action`` returns (None: 0), 2 if it raised a ValueError or an
-    OSError, whose text goes to standard error, and 130 after Ctrl-C."""
+    OSError, whose text goes to standard error, and 130 after Ctrl-C, with the text of the
+    KeyboardInterrupt where it has one: who raised it knows what is kept. Else ``interrupted``."""
     try:
         return action() or 0
     except (ValueError, OSError) as error:
         print(_told(error), file=sys.stderr)
         return UNABLE
-    except KeyboardInterrupt:
-        print(interrupted, file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(str(stop) or interrupted, file=sys.stderr)
         return INTERRUPTED
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from safetensors.numpy import load
 from core.checkpoints import (
     DEFAULT,
     CheckpointError,
+    judged,
     list_trained,
     open_checkpoint,
     sha256,
@@ -97,6 +100,54 @@ def test_a_failed_write_leaves_the_old_folder(tmp_path):
     with pytest.raises(TypeError):
         write_checkpoint(tmp_path / "x", CONTENT, {"not for JSON": {1, 2}})
     assert open_checkpoint("x", tmp_path).card == "# Card"
+
+
+@pytest.fixture(params=["between the renames", "while the old one is removed"])
+def interrupted(tmp_path, request, monkeypatch):
+    """A folder that was written whole, and again until Ctrl-C at the worst two moments."""
+    rename, rmtree = Path.rename, shutil.rmtree
+
+    def no_rename(path, target):
+        if path.suffix == ".part":
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    def half_removed(path, ignore_errors):
+        if path.exists():
+            (path / "recipe.toml").unlink()
+            raise KeyboardInterrupt
+        rmtree(path, ignore_errors)
+
+    write_checkpoint(tmp_path / "x", CONTENT, {})
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        if request.param == "between the renames":
+            patched.setattr(Path, "rename", no_rename)
+        else:
+            patched.setattr(shutil, "rmtree", half_removed)
+        write_checkpoint(tmp_path / "x", CONTENT | {"card.md": b"# New"}, {})
+    return tmp_path
+
+
+def test_a_system_is_found_after_an_interrupted_write(interrupted):
+    assert list_trained(interrupted) == ("x",)
+    assert tuple(judged(interrupted)) == ("x",)
+    assert open_checkpoint("x", interrupted).card == "# New"
+
+
+def test_a_system_can_be_written_after_an_interrupted_write(interrupted):
+    write_checkpoint(interrupted / "x", CONTENT, {})
+    assert [path.name for path in interrupted.iterdir()] == ["x"]
+    assert open_checkpoint("x", interrupted).card == "# Card"
+
+
+def test_a_failed_write_after_an_interrupted_one_loses_nothing(interrupted, monkeypatch):
+    def full(*_):
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="No space"):
+        patched.setattr(Path, "write_bytes", full)
+        write_checkpoint(interrupted / "x", CONTENT, {})
+    assert open_checkpoint("x", interrupted).card == "# New"
 
 
 def test_an_update_keeps_the_rest_and_refuses_what_is_damaged(tmp_path):

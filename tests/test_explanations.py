@@ -296,6 +296,44 @@ def test_the_command_resumes_and_keeps_phantoms_out_of_the_checkpoint(
     )
 
 
+def test_measuring_again_goes_on_where_it_was(tmp_path, monkeypatch, few_phantoms):
+    """Three maps, known already, are measured again, with Ctrl-C after the second."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LESIONLENS_DATA", raising=False)
+    monkeypatch.setattr(examination, "PLAN", {"instant": {"location": None}})
+    checkpoint = open_checkpoint(RECIPE)
+    rounds, asked, stop = iter(range(9)), [], []
+
+    def run(checkpoint, todo, journal, timed):
+        number = next(rounds)
+        asked.append([task.row.image_id for task in todo])
+        for done, task in enumerate(todo):
+            if done == 2 and stop:
+                raise KeyboardInterrupt
+            image_id, method, part = task.key
+            record = {"image_id": image_id, "method": method, "part": part, "group": "g"}
+            journal.add(record | {"values": {"iou": number}})
+
+    monkeypatch.setattr(explanations, "_run", run)
+    command = ["--recipe", RECIPE, "--limit", "3", "--methods", "grad-cam"]
+
+    def kept() -> list[int]:
+        records = explanations.journal_of(checkpoint, "phantoms").read().values()
+        return [record["values"]["iou"] for record in records]
+
+    assert explanations.main(command) == 0 and kept() == [0, 0, 0]
+    stop.append(True)
+    assert explanations.main([*command, "--again"]) == 130
+    stop.clear()
+    assert explanations.main(command) == 0 and kept() == [0, 0, 0]
+    assert explanations.main([*command, "--again"]) == 0 and kept() == [1, 1, 3]
+    assert explanations.main([*command, "--again"]) == 0 and kept() == [4, 4, 4]
+    images = asked[0]
+    assert len(images) == 3
+    assert asked == [images, images, [], images[2:], images]
+    assert len(list((tmp_path / "runs").iterdir())) == 1
+
+
 def test_images_without_outlines_are_refused_with_a_sentence(data_folder):
     """The thermograms have none."""
     with pytest.raises(DatasetError, match="nothing to measure its maps against"):
@@ -307,13 +345,18 @@ def test_images_without_outlines_are_refused_with_a_sentence(data_folder):
     [
         (["--recipe", RECIPE, "--methods", "tea-leaves"], "no method 'tea-leaves'"),
         (["--recipe", "none-such"], "No trained system 'none-such'"),
-        (["--recipe", RECIPE, "--limit", "0"], "at least 1 image"),
-        (["--recipe", RECIPE, "--limit", "-5"], "at least 1 image"),
     ],
 )
 def test_the_command_refuses_what_is_not_there(command, said, capsys):
     assert explanations.main(command) == 2
     assert said in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("count", ["0", "-5", "two"])
+def test_the_command_refuses_what_is_no_number_of_images(count, capsys):
+    with pytest.raises(SystemExit):
+        explanations.main(["--recipe", RECIPE, f"--limit={count}"])
+    assert "--limit: give a whole number of at least 1" in capsys.readouterr().err
 
 
 def test_the_command_refuses_figures_without_weights(tmp_path, capsys):

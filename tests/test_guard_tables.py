@@ -224,3 +224,11 @@ def test_what_was_measured_is_kept_in_the_checkpoint_and_read_again(tmp_path):
 def test_the_command_says_what_is_wrong(tmp_path, capsys):
     assert main(["--recipe", "no-such", "--output", str(tmp_path)]) == 2
     assert "No trained system 'no-such'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("count", ["0", "-1"])
+def test_the_command_refuses_what_is_no_number_of_images(count, tmp_path, capsys):
+    """-1 took all but one, and 0 none."""
+    with pytest.raises(SystemExit):
+        main(["--recipe", "no-such", "--output", str(tmp_path), f"--limit={count}"])
+    assert "--limit: give a whole number of at least 1" in capsys.readouterr().err

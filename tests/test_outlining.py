@@ -24,6 +24,7 @@ from core.outlining.regions import REGIONS, _unseen_by_both, answers, region_fig
 from core.outlining.result import metrics_of
 from core.outlining.selection import choose
 from core.outlining.splits import over_splits, with_split
+from core.outlining.training import run_folder
 from core.training.images import ImageSet
 
 # Two parts: a ring of 8 pixels around a hole on the left, one pixel on the right.
@@ -274,6 +275,40 @@ def test_what_the_command_has_no_use_for_is_told(arguments, message, capsys):
     with pytest.raises(SystemExit):
         outlining.main(arguments.split())
     assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_second_training_is_told_of_the_first(tmp_path, capsys):
+    with run_folder(load_outline_recipe(), 0, tmp_path).held():
+        assert outlining.main(["train", "--runs", str(tmp_path), "--data", "nowhere"]) == 2
+    assert "Another training is using" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_first(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    command = ["evaluate", "--data", "nowhere", "--output", str(tmp_path / "file")]
+    assert outlining.main(command) == 2
+    assert "Nothing can be written to" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stopped_in", "said"),
+    [
+        ("evaluate", "result.write_result", "No file is half written; give the same command"),
+        ("evaluate --shipped", "result.judge_again", "No file is half written; give the same"),
+        ("train", "images.read_table", "nothing of this run is kept"),
+    ],
+)
+def test_ctrl_c_promises_no_more_than_is_kept(
+    arguments, stopped_in, said, tmp_path, monkeypatch, capsys
+):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(f"core.outlining.{stopped_in}", stop)
+    assert outlining.main(arguments.split()) == 130
+    told = " ".join(capsys.readouterr().err.split())
+    assert said in told and "--resume" not in told
 
 
 class TestSplit:

@@ -183,3 +183,47 @@ def test_figures_alone_join_figures_and_no_weights(folder):
     for recipe in (RECIPE, shorten(RECIPE, 1)):
         with pytest.raises(CheckpointError, match="which --figures-only would throw away"):
             check_kept(folder, recipe, "grouped", 1, figures_only=True)
+
+
+@pytest.mark.parametrize("protocol", ["grouped", "published"])
+def test_weights_never_get_the_figures_of_another_seed(folder, protocol):
+    """Figures, temperature and operating point are the lowest seed's: where that one's weights
+    were not kept, no other's are."""
+    add_to_checkpoint(result(protocol, 2), folder, DATA, figures_only=True)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    said = r"holds figures of seed 2 \(\w+\) without its weights, .* Train seed 2 with its weights"
+    with pytest.raises(CheckpointError, match=said):
+        check_kept(folder, RECIPE, protocol, 3)
+    with pytest.raises(CheckpointError, match=said):
+        add_to_checkpoint(result(protocol, 3), folder, DATA)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    check_kept(folder, RECIPE, protocol, 3, figures_only=True)
+    for seed in (2, 3):  # as the sentence says
+        check_kept(folder, RECIPE, protocol, seed)
+        add_to_checkpoint(result(protocol, seed), folder, DATA)
+    checkpoint = Checkpoint(folder)
+    assert (checkpoint.arrays()["w"] == 2).all() and checkpoint.shipped_figures["seed"] == 2
+
+
+def test_other_data_drop_the_figures_that_stood_in_the_way(folder):
+    add_to_checkpoint(result(), folder, DATA, figures_only=True)
+    add_to_checkpoint(result(seed=1), folder, "other data")
+    checkpoint = Checkpoint(folder)
+    assert checkpoint.manifest["weights"]["seed"] == checkpoint.shipped_figures["seed"] == 1
+
+
+def test_a_run_joins_what_an_interrupted_write_left(folder):
+    """As a computer that went down between two renames leaves it."""
+    add_to_checkpoint(result("published"), folder, DATA)
+    folder.rename(folder.with_name(f".{folder.name}.old"))
+    add_to_checkpoint(result(), folder, DATA)
+    assert set(runs(folder)) == {("published", 0), ("grouped", 0)}
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_before_the_training(tmp_path):
+    (tmp_path / "file").write_text("")
+    for output in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(CheckpointError, match=r"Nothing can be written to .*file.* --output"):
+            check_kept(output / RECIPE.id, RECIPE, "grouped", 0)
+    check_kept(tmp_path / "new" / "below" / RECIPE.id, RECIPE, "grouped", 0)
+    assert list((tmp_path / "new" / "below").iterdir()) == []

@@ -8,7 +8,7 @@ import pytest
 from networks import random_tiny_arrays, tiny_classifier
 
 from core.checkpoints import Checkpoint, write_checkpoint
-from core.evaluation.score_cam_agreement import SCANS, agreement, compare_ways, keep
+from core.evaluation.score_cam_agreement import SCANS, agreement, compare_ways, keep, main
 
 
 def test_ways_that_score_every_channel_are_exact():
@@ -33,3 +33,10 @@ def test_what_a_page_shows_is_the_mean(tmp_path):
     assert found.without_scores == pytest.approx(0.8)
     assert Checkpoint(tmp_path / "one").card == "kept"
     assert SCANS == 50
+
+
+@pytest.mark.parametrize("count", ["0", "-1"])
+def test_the_command_refuses_what_is_no_number_of_scans(count, capsys):
+    with pytest.raises(SystemExit):
+        main(["--recipe", "no-such", f"--scans={count}"])
+    assert "--scans: give a whole number of at least 1" in capsys.readouterr().err

@@ -188,6 +188,51 @@ def test_the_real_samples_of_breakhis_train(data_folder, monkeypatch, tmp_path):
     assert predictions["label"].value_counts().to_dict() == {"benign": 8, "malignant": 5}
 
 
+def stop(*_, **__):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_ctrl_c_before_the_first_epoch_promises_nothing(data, monkeypatch, capsys, earlier):
+    small(monkeypatch)
+    options = [RECIPE, "--data", str(data), "--from-scratch", "--output", "out"]
+    if earlier:  # a run that --resume would take up
+        assert train.main(options) == 0
+    capsys.readouterr()
+    with monkeypatch.context() as patched:
+        patched.setattr("core.training.run.read_table", stop)
+        assert train.main(options) == 130
+    said = " ".join(capsys.readouterr().err.split())
+    assert "nothing of this run is kept" in said and "--resume" not in said
+    assert ("An earlier run is left as it was" in said) == earlier
+    with monkeypatch.context() as patched:
+        patched.setattr("core.training.run.train", stop)
+        assert train.main(options) == 130
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.endswith("nothing of this run is kept.")
+    assert train.main([*options, "--resume"]) == 2
+
+
+def test_ctrl_c_after_an_epoch_tells_how_to_go_on(data, monkeypatch, capsys):
+    small(monkeypatch)
+    options = [RECIPE, "--data", str(data), "--from-scratch", "--output", "out"]
+    sentence = "Interrupted. The last full epoch is kept; go on with --resume."
+    for more, where in (([], "make_result"), (["--resume"], "read_table")):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"core.training.run.{where}", stop)
+            assert train.main([*options, *more]) == 130
+        assert sentence in " ".join(capsys.readouterr().err.split())
+    assert train.main([*options, "--resume"]) == 0
+
+
+def test_ctrl_c_while_a_card_is_rewritten_names_no_epoch(monkeypatch, capsys):
+    monkeypatch.setattr("core.training.result.refresh", stop)
+    assert train.main([WITH_WEIGHTS, "--refresh"]) == 130
+    assert capsys.readouterr().err.strip() == (
+        "Interrupted. No file is half written; give the same command again."
+    )
+
+
 def test_too_few_images_are_told(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     folder = write_breakhis(tmp_path / "few", patients=4)
@@ -240,6 +285,13 @@ def test_options_that_have_no_say_are_refused(arguments, message, capsys):
     with pytest.raises(SystemExit):
         train.main(["busi-mobilenetv2", *arguments])
     assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_no_recipe_gets_two_other_networks(capsys):
+    with pytest.raises(SystemExit):
+        train.main(["busi-mobilenetv2+vgg16", "--architecture", "vgg19"])
+    said = " ".join(capsys.readouterr().err.split())
+    assert "'busi-mobilenetv2+vgg16' names its network already; leave --architecture out" in said
 
 
 def test_a_network_beside_the_list_does_no_harm(capsys):

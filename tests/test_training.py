@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +16,7 @@ import pytest
 from histology import write_breakhis
 from networks import on_small_images
 
-from core.checkpoints import open_checkpoint
+from core.checkpoints import CheckpointError, open_checkpoint
 from core.datasets import DatasetError
 from core.recipe import Recipe
 from core.recipes import load_recipe
@@ -29,7 +32,7 @@ from core.training.run import (
     start_anew,
     train_recipe,
 )
-from core.training.state import Progress, RunFolder
+from core.training.state import BusyError, Progress, RunFolder
 
 SMALL = 64
 OF_TORCH, OF_KERAS = "busi-efficientnet-b0", "busi-mobilenetv2"
@@ -255,6 +258,31 @@ def test_a_mistyped_folder_leaves_an_interrupted_run_as_it_was(tmp_path):
     assert run.load()[0].epoch == 3
 
 
+def test_a_second_training_leaves_the_state_of_the_first_alone(tmp_path):
+    """Else the first would end with the second's weights. The lock goes with its process."""
+    recipe = load_recipe("busi-mobilenetv2")
+    run = RunFolder(tmp_path / f"{recipe.id}-grouped-0")
+    start_anew(run, {"data": "of the first"})
+    run.save_best({"w": np.zeros(1, np.float32)})
+    before = {path.name: path.read_bytes() for path in run.folder.iterdir()}
+    holds = (
+        "import sys, time; from pathlib import Path; from core.training.state import RunFolder\n"
+        "with RunFolder(Path(sys.argv[1])).held(): print('held', flush=True); time.sleep(600)"
+    )
+    command = [sys.executable, "-c", holds, str(run.folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[1]) as first:
+        assert first.stdout.readline().strip() == b"held"
+        for resume in (False, True):
+            with pytest.raises(BusyError, match=r"Another training is using .*-grouped-0 .* Wait"):
+                train_recipe(recipe, tmp_path / "mistyped", resume=resume, runs=tmp_path)
+        with pytest.raises(DatasetError):  # another run goes ahead
+            train_recipe(recipe, tmp_path / "mistyped", seed=1, runs=tmp_path)
+        first.kill()
+    assert {name: (run.folder / name).read_bytes() for name in before} == before
+    with pytest.raises(DatasetError):
+        train_recipe(recipe, tmp_path / "mistyped", runs=tmp_path)
+
+
 def test_other_data_are_not_taken_for_those_of_the_interrupted_run(tmp_path):
     """An epoch, an interruption, a changed training image: refused. Changed back, it goes on."""
     recipe = on_small_images(load_recipe("breakhis-40-dalaresnet50+googlenet"), 32)
@@ -365,6 +393,34 @@ def test_one_command_goes_from_phantoms_to_a_checkpoint(tmp_path, few_phantoms):
     assert checkpoint.manifest["weights"] == {"protocol": "grouped", "seed": 0}
     assert set(checkpoint.history().protocol) == {"grouped", "published"}
     assert checkpoint.load().logits(np.zeros((1, SMALL, SMALL, 3), np.float32)).shape == (1, 3)
+
+
+def test_a_result_that_could_not_be_written_is_written_elsewhere_without_training(
+    tmp_path, few_phantoms, monkeypatch
+):
+    recipe = small(OF_TORCH, {"epochs": 1})
+    data = recipe.data.model_copy(update={"dataset": "phantoms"})
+    recipe = recipe.model_copy(update={"data": data})
+    options = {"pretrained": False, "runs": tmp_path}
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched, pytest.raises(CheckpointError) as refused:
+        patched.setattr("core.training.run.add_to_checkpoint", full)
+        train_recipe(recipe, None, output=tmp_path / "full", **options)
+    said = "No space left on device. The training is kept: give --resume .* another --output"
+    assert re.search(said, str(refused.value))
+    trained = []
+    train_recipe(
+        recipe,
+        None,
+        output=tmp_path / "elsewhere",
+        resume=True,
+        listener=Listener(epoch=trained.append),
+        **options,
+    )
+    assert trained == [] and len(open_checkpoint(recipe.id, tmp_path / "elsewhere").history()) == 1
 
 
 def test_an_epoch_takes_no_more_steps_than_the_phase_allows(tmp_path):

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,7 @@ from core.checkpoints import (
     list_trained,
     open_checkpoint,
     parquet,
+    sha256,
     update_checkpoint,
 )
 from core.datasets import DatasetError, find_folder, fingerprint, load_table, read_mask
@@ -53,11 +55,16 @@ OUTLINED = ("busi", "mini-ddsm", PHANTOMS)
 """Data sets whose images come with outlines of lesions; there are no others to measure against."""
 
 
-def journal_of(checkpoint: Checkpoint, dataset: str, runs: Path = RUNS) -> Journal:
-    """The journal of these weights on this data; other weights have another."""
+def journal_of(
+    checkpoint: Checkpoint, dataset: str, again: Iterable[Task] = (), runs: Path = RUNS
+) -> Journal:
+    """The journal of these weights on this data, or that of measuring some tasks again; other
+    weights have another, and so have other tasks."""
     weights = checkpoint.manifest["files"][WEIGHTS][:12]
-    name = f"{checkpoint.recipe.id}-explanations-{dataset}-{weights}.jsonl"
-    return Journal(runs / name)
+    parts = [checkpoint.recipe.id, "explanations", dataset, weights]
+    keys = [task.key for task in again]
+    parts += ["again", sha256(repr(keys).encode())[:12]] if keys else []
+    return Journal(runs / f"{'-'.join(parts)}.jsonl")
 
 
 def images_of(checkpoint: Checkpoint, data: Path | None) -> tuple[str, pd.DataFrame]:
@@ -165,8 +172,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _measure(options: argparse.Namespace) -> None:
     methods = _chosen(options.methods)
-    if options.limit is not None and options.limit < 1:
-        raise ValueError("--limit needs at least 1 image. Give a larger number, or leave it out.")
     checkpoint = open_checkpoint(options.recipe, options.output)
     if not checkpoint.has_weights:
         raise CheckpointError(
@@ -176,13 +181,21 @@ def _measure(options: argparse.Namespace) -> None:
     dataset, table = images_of(checkpoint, options.data)
     journal = journal_of(checkpoint, dataset)
     wanted = tasks(table.head(options.limit or len(table)), methods, options.full)
-    known = {} if options.again else _known(checkpoint, journal)
-    todo = [one for one in wanted if one.key not in known]
-    _run(checkpoint, todo, journal, not options.untimed)
+    if options.again:
+        fresh = journal_of(checkpoint, dataset, wanted)
+        _run(checkpoint, _missing(wanted, fresh.read()), fresh, not options.untimed)
+        fresh.hand_over(journal)
+    else:
+        todo = _missing(wanted, _known(checkpoint, journal))
+        _run(checkpoint, todo, journal, not options.untimed)
     measured = long_table(list(journal.read().values()))
     if dataset != PHANTOMS:
         measured = write(checkpoint, measured)
     Console().print(_overview(summarise(measured), dataset))
+
+
+def _missing(wanted: list[Task], known: Container) -> list[Task]:
+    return [one for one in wanted if one.key not in known]
 
 
 def _known(checkpoint: Checkpoint, journal: Journal) -> set[tuple[str, str, str]]:
@@ -240,7 +253,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--recipe", required=True, help=f"one of: {', '.join(list_trained())}")
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of the data set")
-    parser.add_argument("--limit", type=int, metavar="N", help="at most N images")
+    parser.add_argument("--limit", type=command.whole(1), metavar="N", help="at most N images")
     parser.add_argument("--methods", metavar="A,B", help=f"of: {', '.join(METHODS)}")
     parser.add_argument("--full", action="store_true", help="the faithfulness of every map: hours")
     parser.add_argument("--again", action="store_true", help="measure anew what is known already")

@@ -27,6 +27,12 @@ class Journal:
             # The line end comes first: an interruption may have left the last line without one.
             file.write("\n" + json.dumps(record))
 
+    def hand_over(self, other: Journal) -> None:
+        """Add all records to another journal, where they count, and be gone."""
+        for record in self.read().values():
+            other.add(record)
+        self._path.unlink(missing_ok=True)
+
 
 def _parsed(line: str) -> dict | None:
     """A record, or None for a line that an interruption cut short."""

@@ -177,7 +177,7 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--recipe", action="append", help="default: all trained systems")
-    parser.add_argument("--scans", type=int, default=SCANS)
+    parser.add_argument("--scans", type=command.whole(1), default=SCANS)
     options = parser.parse_args(arguments)
     stopped = "Interrupted. Every finished scan is kept; the same command goes on."
     return command.run(lambda: _measure(options), stopped)

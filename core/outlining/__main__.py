@@ -28,7 +28,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from core import command
 from core.checkpoints import CHECKPOINTS, FROM_SCRATCH, RUNS
-from core.outlining.recipe import load_outline_recipe
+from core.outlining.recipe import OutlineRecipe, load_outline_recipe
+from core.training.state import RunFolder
 
 console = Console()
 _GOES_WITHOUT = {
@@ -42,24 +43,31 @@ _GOES_WITHOUT = {
 def main(arguments: list[str] | None = None) -> int:
     """Command line; the exit status."""
     options = _parse(arguments)
-    action = {"train": _train, "evaluate": _evaluate}[options.action]
-    stopped = "Interrupted. The last full epoch is kept; go on with --resume."
+    action, stopped = _ACTIONS[options.action]
     return command.run(lambda: action(options), stopped)
 
 
 def _train(options: argparse.Namespace) -> None:
     import torch
 
-    from core.outlining.images import read_table
-    from core.outlining.learner import OutlineLearner
-    from core.outlining.training import epochs_of, run_folder, start_of, train
-    from core.training.images import read_images
-    from core.training.run import begin, check_interrupted
+    from core.outlining.training import run_folder
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())))
     recipe = load_outline_recipe()
     runs = options.runs / FROM_SCRATCH.name if options.from_scratch else options.runs
     run = run_folder(recipe, options.seed, runs)
+    with run.held():
+        _train_in(run, recipe, options)
+    console.print(f"Best weights: {run.folder.name}. Go on with: python -m core.outlining evaluate")
+
+
+def _train_in(run: RunFolder, recipe: OutlineRecipe, options: argparse.Namespace) -> None:
+    from core.outlining.images import read_table
+    from core.outlining.learner import OutlineLearner
+    from core.outlining.training import epochs_of, start_of, train
+    from core.training.images import read_images
+    from core.training.run import begin, check_interrupted
+
     pretrained = not options.from_scratch
     if options.resume:
         check_interrupted(run, {"method": recipe.method(), "pretrained": pretrained})
@@ -81,7 +89,6 @@ def _train(options: argparse.Namespace) -> None:
             console.print(_epoch_line(record, epochs), highlight=False)
 
         train(learner, recipe, training, validation, run, options.seed, on_step, on_epoch)
-    console.print(f"Best weights: {run.folder.name}. Go on with: python -m core.outlining evaluate")
 
 
 def _bars() -> Progress:
@@ -109,6 +116,13 @@ def _evaluate(options: argparse.Namespace) -> None:
             load_outline_recipe(), options.data, options.seed, options.runs, options.output
         )
     console.print(f"Checkpoint written: {folder.name}")
+
+
+_ACTIONS = {
+    "train": (_train, "Interrupted before the training began."),
+    "evaluate": (_evaluate, "Interrupted. No file is half written; give the same command again."),
+}
+"""What is done, and what is said after Ctrl-C unless the training itself says what it left."""
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:

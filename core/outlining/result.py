@@ -19,6 +19,7 @@ from core.checkpoints import (
     RUNS,
     WEIGHTS,
     Checkpoint,
+    check_writable,
     parquet,
     update_checkpoint,
     write_checkpoint,
@@ -69,8 +70,11 @@ def write_result(
 
     The rule of the outline is chosen on validation images; all figures are of test images. The
     systems that need an outline are those below ``CHECKPOINTS``. Returns the folder. Raises
-    ValueError if the run has not finished or began with anything else, or DatasetError.
+    ValueError if the run has not finished or began with anything else, CheckpointError if nothing
+    can be written there, or DatasetError.
     """
+    folder = output / FOLDER / recipe.id
+    check_writable(folder)
     table = read_table(recipe, data, seed)
     history, small = _finished(recipe, table, seed, runs)
     outliner, choice = _with_best_rule(recipe, small, table)
@@ -86,7 +90,6 @@ def write_result(
         "recipe.toml": tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True)).encode(),
         "history.csv": pd.DataFrame(history).to_csv(index=False).encode(),
     }
-    folder = output / FOLDER / recipe.id
     write_checkpoint(folder, files | _measured(outliner, choice, table), manifest)
     return folder
 
@@ -105,6 +108,7 @@ def add_split(
     with the shipped network's; CheckpointError, or DatasetError.
     """
     checkpoint = outlines_checkpoint(output)
+    check_writable(checkpoint.folder)
     if seed == checkpoint.manifest["weights"]["seed"]:
         raise ValueError(f"Seed {seed} is that of the shipped network. Judge another one.")
     if checkpoint.recipe.method() != recipe.method():
@@ -125,9 +129,11 @@ def add_split(
 def judge_again(data: Path | None, output: Path = CHECKPOINTS) -> Path:
     """Measure the shipped network anew, as when a system that needs an outline was trained.
 
-    Raises CheckpointError, or DatasetError if the data are not those it was trained on.
+    Raises CheckpointError, also if nothing can be written there, or DatasetError if the data are
+    not those it was trained on.
     """
     checkpoint = outlines_checkpoint(output)
+    check_writable(checkpoint.folder)
     recipe, manifest = checkpoint.recipe, checkpoint.manifest
     table = read_table(recipe, data, manifest["weights"]["seed"])
     _same_data(checkpoint, table)

@@ -24,7 +24,9 @@ from core.checkpoints import (
     WEIGHTS,
     Checkpoint,
     CheckpointError,
+    check_writable,
     parquet,
+    settle,
     update_checkpoint,
     write_checkpoint,
 )
@@ -143,7 +145,8 @@ def check_kept(
     figures_only: bool = False,
 ) -> None:
     """Before the training: raise CheckpointError if the run could not be added to a folder, since a
-    file that it would join is damaged, or weights are there and ``figures_only`` keeps none. That
+    file that it would join is damaged, or weights are there and ``figures_only`` keeps none, or its
+    weights would be shipped with an earlier seed's figures, or nothing can be written there. That
     the data are others, which drops what is there, is not known yet."""
     try:
         old = _existing(folder, recipe, pretrained)
@@ -159,6 +162,25 @@ def check_kept(
             f"The folder {folder} holds the weights of {recipe.title}, which --figures-only would "
             "throw away. Leave that out, or name another folder with --output."
         )
+    if not figures_only:
+        _check_figures(folder, old, protocol, seed)
+    check_writable(folder)
+
+
+def _check_figures(folder: Path, old: Checkpoint | None, protocol: str, seed: int) -> None:
+    """Raise CheckpointError if a run's weights would be shipped beside figures of a lower seed:
+    figures, temperature and operating point are those of the lowest seed of a protocol, and would
+    be told of weights that they do not belong to."""
+    if old is None or _of_weights(old, protocol, seed):
+        return
+    known = old.predictions()
+    first = known["seed"][known["protocol"] == protocol].min()  # NaN, and not less, without any
+    if first < seed:
+        raise CheckpointError(
+            f"The folder {folder} holds figures of seed {first} ({protocol}) without its weights, "
+            f"and would tell them of the weights of seed {seed}. Train seed {first} with its "
+            "weights first, or name another folder with --output."
+        )
 
 
 def add_to_checkpoint(
@@ -173,10 +195,13 @@ def add_to_checkpoint(
     Runs of another method, of other data or begun from other weights are dropped: figures of one
     folder belong to one system and one data set. ``pretrained``: it began from ImageNet's weights,
     as manifest and card tell. Weights are those of the ``grouped`` run, or of any run until then;
-    with ``figures_only`` none are kept, and their number stands in the manifest.
+    with ``figures_only`` none are kept, and their number stands in the manifest. Raises
+    CheckpointError if a file that is joined is damaged, or weights would get another run's figures.
     """
     recipe = result.recipe
     old = _existing(folder, recipe, pretrained, fingerprint)
+    if not figures_only:
+        _check_figures(folder, old, result.protocol, result.seed)
     if figures_only:
         shapes = {name: array.shape for name, array in result.weights.items()}
         kept, facts = {}, {"parameters": learned(shapes)}
@@ -256,6 +281,7 @@ def _existing(
     folder: Path, recipe: Recipe, pretrained: bool, fingerprint: str | None = None
 ) -> Checkpoint | None:
     """The runs of a folder that a new one joins; ``fingerprint`` None before the data are read."""
+    settle(folder)
     if not (folder / MANIFEST).is_file():
         return None
     old = Checkpoint(folder)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from core.checkpoints import CHECKPOINTS, RUNS
+from core.checkpoints import CHECKPOINTS, RUNS, CheckpointError
 from core.datasets import fingerprint, load_table
 from core.datasets.splits import SPLITS, assign, too_few
 from core.recipe import Recipe
@@ -60,30 +61,46 @@ def train_recipe(
 
     ``data`` is the data set's folder (None: found by its setting, or generated); ``pretrained``
     starts from ImageNet weights; ``figures_only`` keeps no weights. Returns the checkpoint folder.
-    Raises CheckpointError, DatasetError, ResumeError or DivergedError; after a KeyboardInterrupt
-    the state of the last full epoch is in ``runs``. An earlier run is forgotten only when
-    everything is there to train anew.
+    Raises CheckpointError, DatasetError, BusyError, ResumeError or DivergedError; after a
+    KeyboardInterrupt the state of the last full epoch is in ``runs``. An earlier run is forgotten
+    only when everything is there to train anew.
     """
     folder = output / recipe.id
     check_kept(folder, recipe, protocol, seed, pretrained, figures_only)
     run = RunFolder(runs / f"{recipe.id}-{protocol}-{seed}")
-    start = {"method": recipe.method(), "pretrained": pretrained}
-    if resume:
-        check_interrupted(run, start)
-    listener.message(f"Reading {recipe.data.dataset}")
-    table = read_table(recipe, data, protocol, seed)
-    images = read_images(table, recipe)
-    split = table["split"].to_numpy()
-    listener.message(_describe(table))
-    training = balance(subset(images, split == "train"), recipe, seed)
-    validation = subset(images, split == "validation")
-    learner = create_learner(recipe, seed, pretrained)
-    begin(run, start | {"data": digest(training, validation)}, resume)
-    history = train(learner, recipe, training, validation, run, seed, listener.step, listener.epoch)
-    listener.message("Predicting every image with the best weights")
-    result = make_result(learner.trained(), recipe, protocol, seed, history, table, images)
-    add_to_checkpoint(result, folder, fingerprint(table), figures_only, pretrained)
+    with run.held():
+        start = {"method": recipe.method(), "pretrained": pretrained}
+        if resume:
+            check_interrupted(run, start)
+        listener.message(f"Reading {recipe.data.dataset}")
+        table = read_table(recipe, data, protocol, seed)
+        images = read_images(table, recipe)
+        split = table["split"].to_numpy()
+        listener.message(_describe(table))
+        training = balance(subset(images, split == "train"), recipe, seed)
+        validation = subset(images, split == "validation")
+        learner = create_learner(recipe, seed, pretrained)
+        begin(run, start | {"data": digest(training, validation)}, resume)
+        history = train(
+            learner, recipe, training, validation, run, seed, listener.step, listener.epoch
+        )
+        listener.message("Predicting every image with the best weights")
+        result = make_result(learner.trained(), recipe, protocol, seed, history, table, images)
+        with _kept_if_unwritten(folder):
+            add_to_checkpoint(result, folder, fingerprint(table), figures_only, pretrained)
     return folder
+
+
+@contextmanager
+def _kept_if_unwritten(folder: Path) -> Iterator[None]:
+    """Tell whoever trained for hours that only the last step has to be done again."""
+    try:
+        yield
+    except OSError as error:
+        raise CheckpointError(
+            f"The result could not be written to {folder}: {error.strerror or error}. The training "
+            "is kept: give --resume to write it there after all, with another --output elsewhere."
+        ) from error
 
 
 def read_table(recipe: Recipe, data: Path | None, protocol: str, seed: int) -> pd.DataFrame:
@@ -125,6 +142,7 @@ def check_interrupted(run: RunFolder, start: dict) -> None:
     for name, value in start.items():
         if began.get(name) != value:
             raise ResumeError(f"{_CHANGED[name]} Or start anew, without --resume.")
+    run.ours = True
 
 
 def begin(run: RunFolder, start: dict, resume: bool) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -10,7 +13,13 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
-LAST, BEST = "last.safetensors", "best.safetensors"
+from core.refusal import Refusal
+
+LAST, BEST, LOCK = "last.safetensors", "best.safetensors", "lock"
+
+
+class BusyError(Refusal):
+    """Another training is using the folder of a run."""
 
 
 @dataclass
@@ -28,11 +37,42 @@ class Progress:
 
 
 class RunFolder:
-    """The folder of one run. Files are replaced whole, never half written."""
+    """The folder of one run. Files are replaced whole, never half written.
+
+    ``ours`` says whether what it holds is the run of whoever has the folder, or an earlier one."""
 
     def __init__(self, folder: Path):
         self.folder = folder
+        self.ours = False
         folder.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep the folder for one training, which would else go on with another's weights. Raises
+        BusyError if there is one already, of this process or another. Ctrl-C tells what is kept."""
+        with closing(sqlite3.connect(self.folder / LOCK, timeout=0)) as lock:
+            try:
+                # SQLite's lock, since it is the same on every system, and gone with its process.
+                lock.execute("BEGIN EXCLUSIVE")
+            except sqlite3.OperationalError as error:
+                raise BusyError(
+                    f"Another training is using the folder {self.folder} ({error}). Wait until it "
+                    "has ended, or give another --seed."
+                ) from error
+            try:
+                yield
+            except KeyboardInterrupt as stop:
+                raise KeyboardInterrupt(self._left()) from stop
+
+    def _left(self) -> str:
+        """What an interruption leaves."""
+        kept = self.load() is not None
+        if kept and self.ours:
+            return "Interrupted. The last full epoch is kept; go on with --resume."
+        earlier = " An earlier run is left as it was." if kept else ""
+        return (
+            f"Interrupted before the first epoch had ended: nothing of this run is kept.{earlier}"
+        )
 
     def save(self, progress: Progress, weights: dict, optimizer: dict) -> None:
         """Keep the state after an epoch."""
@@ -60,9 +100,10 @@ class RunFolder:
         return load_file(self.folder / BEST)
 
     def clear(self) -> None:
-        """Forget the run."""
+        """Forget the run, for a new one."""
         for name in (LAST, BEST):
             (self.folder / name).unlink(missing_ok=True)
+        self.ours = True
 
 
 def parted(prefix: str, arrays: dict) -> tuple[dict, dict]:
