@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
@@ -50,15 +50,14 @@ class RunFolder:
     def held(self) -> Iterator[None]:
         """Keep the folder for one training, which would else go on with another's weights. Raises
         BusyError if there is one already, of this process or another. Ctrl-C tells what is kept."""
-        with closing(sqlite3.connect(self.folder / LOCK, timeout=0)) as lock:
-            try:
-                # SQLite's lock, since it is the same on every system, and gone with its process.
-                lock.execute("BEGIN EXCLUSIVE")
-            except sqlite3.OperationalError as error:
-                raise BusyError(
-                    f"Another training is using the folder {self.folder} ({error}). Wait until it "
-                    "has ended, or give another --seed."
-                ) from error
+        try:
+            lock = FileLock(self.folder / LOCK).acquire(timeout=0)
+        except Timeout as error:
+            raise BusyError(
+                f"Another training is using the folder {self.folder}. Wait until it has ended, or "
+                "give another --seed."
+            ) from error
+        with lock:
             try:
                 yield
             except KeyboardInterrupt as stop:
