@@ -31,10 +31,12 @@ from pydicom.uid import (
     JPEG2000Lossless,
     JPEG2000MCLossless,
     JPEGBaseline8Bit,
+    JPEGExtended12Bit,
     JPEGLSLossless,
     RLELossless,
 )
 
+from core.dicom.deidentify import deidentify
 from core.dicom.series import slice_of
 from core.dicom.unpacking import WORTH_A_PROCESS
 from core.scan_types import MAX_BYTES, MAX_FRAMES, MAX_PIXELS
@@ -202,6 +204,57 @@ def test_frames_less_deep_than_the_header_says(syntax, count):
     made = dataset(greys, syntax=syntax)
     made.BitsAllocated, made.BitsStored, made.HighBit = 16, 12, 11
     assert np.array_equal(read_scan(saved(made)).grey.values, greys)
+
+
+@pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless], ids=lambda one: one.name)
+@pytest.mark.parametrize("count", [1, WORTH_A_PROCESS + 1])
+@pytest.mark.parametrize(
+    ("packed", "told", "highest", "signed"),
+    [(16, 12, 11, 0), (16, 12, 11, 1), (12, 12, 15, 0), (12, 16, 15, 0), (16, 8, 7, 0)],
+)
+def test_frames_that_contradict_the_header_are_believed(
+    packed, told, highest, signed, count, syntax
+):
+    if signed and syntax == JPEGLSLossless:
+        pytest.skip("pydicom packs no signed numbers so")
+    values = np.stack([NOISE << (packed - 12)] * count).view(np.int16 if signed else np.uint16)
+    made = dataset(values, bits=packed, syntax=syntax)
+    made.BitsStored, made.HighBit = told, highest
+    scan = read_scan(saved(made))
+    assert np.array_equal(scan.grey.values, values)
+    copy = read_scan(deidentify([saved(made)])[0])
+    assert np.array_equal(copy.grey.values, values)
+    assert np.array_equal(copy.pixels, scan.pixels)
+
+
+def test_words_that_were_packed_whole_hold_what_the_header_says():
+    """Signs that are not repeated in the bits above, and an overlay there."""
+    made = dataset(NOISE, bits=16, syntax=JPEG2000Lossless)
+    made.BitsStored, made.HighBit, made.PixelRepresentation = 12, 11, 1
+    signed = np.where(NOISE > 2047, NOISE.astype(int) - 4096, NOISE)
+    assert np.array_equal(read_scan(saved(made)).grey.values[0], signed)
+    made = dataset(NOISE | (NOISE & 1) << 13, bits=16, syntax=JPEG2000Lossless)
+    made.BitsStored, made.HighBit = 12, 11
+    made.add_new((0x6000, 0x0102), "US", 13)
+    assert np.array_equal(read_scan(saved(made)).grey.values[0], NOISE)
+    copy = pydicom.dcmread(io.BytesIO(deidentify([saved(made)])[0]))
+    assert np.frombuffer(copy.PixelData, "<u2").max() == NOISE.max()
+
+
+def test_a_jpeg_of_bytes_whose_header_tells_more_bits():
+    greys = cv2.GaussianBlur(COLOURS[0, ..., 0], (0, 0), 3)
+    file = io.BytesIO()
+    Image.fromarray(greys).save(file, "JPEG", quality=95)
+    made = dataset(NOISE, bits=12)
+    made.PixelData = encapsulate([file.getvalue()])
+    made["PixelData"].VR = "OB"
+    made.file_meta.TransferSyntaxUID = JPEGExtended12Bit
+    scan = read_scan(saved(made))
+    assert np.abs(scan.grey.values[0].astype(int) - np.asarray(Image.open(file))).max() <= 1
+    (copy,) = deidentify([saved(made)])
+    assert np.array_equal(read_scan(copy).pixels, scan.pixels)
+    told = pydicom.dcmread(io.BytesIO(copy))
+    assert (told.BitsAllocated, told.BitsStored, told.HighBit) == (8, 8, 7)
 
 
 @pytest.mark.parametrize("kind", BY_GDCM)

@@ -19,8 +19,9 @@ _EXACT = 2**24
 """Largest whole number below which float32 holds all."""
 
 
-def grey_scan(stored: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, Grey]:
-    """Pixels and grey values: Modality LUT, then VOI LUT or window, then the polarity (C.11).
+def grey_scan(stored: np.ndarray, dataset: Dataset, bits: int) -> tuple[np.ndarray, Grey]:
+    """Pixels and grey values of stored ones in so many bits: Modality LUT, then VOI LUT or window,
+    then the polarity (C.11).
 
     Without either, bytes are greys already, as in a photograph (a window would be the identity, by
     A.8.4.4 of PS3.3); of other values the range that there is shown.
@@ -34,8 +35,8 @@ def grey_scan(stored: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, Grey]:
     values = [_rescaled(part, header) for part, header in zip(parts, headers, strict=True)]
     extent = _extent(parts, values, dataset)
     joined = np.concatenate(values)
-    greys = stored.dtype.kind == "u" and _are_greys(dataset, headers)
-    shown = (0.0, 2.0 ** int(dataset.BitsStored) - 1) if greys else extent
+    greys = stored.dtype.kind == "u" and _are_greys(bits, headers)
+    shown = (0.0, 2.0**bits - 1) if greys else extent
     whole = window_between(*shown, linear_shape(joined.dtype))
     inverted = _inverted(dataset)
     pixels = [
@@ -56,9 +57,9 @@ def grey_scan(stored: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, Grey]:
     return rgb(np.concatenate(pixels)), grey
 
 
-def _are_greys(dataset: Dataset, headers: list[Dataset]) -> bool:
+def _are_greys(bits: int, headers: list[Dataset]) -> bool:
     """Whether stored values are greys of a screen, by their bits and by all that could map them."""
-    return int(dataset.BitsStored) <= 8 and not any(map(_is_mapped, headers))
+    return bits <= 8 and not any(map(_is_mapped, headers))
 
 
 def _is_mapped(header: Dataset) -> bool:

@@ -33,10 +33,10 @@ def read_pixels(dataset: Dataset) -> tuple[np.ndarray, Grey | None]:
     nearly anything for a damaged file.
     """
     check_size(dataset)
-    stored = unpacked(dataset)
+    stored, bits = unpacked(dataset)
     kind = dataset.PhotometricInterpretation
     if kind in _GREY:
-        return grey_scan(stored, dataset)
+        return grey_scan(stored, dataset, bits)
     if kind == _PALETTE:
         palette = _palette(dataset)
         colours = apply_color_lut(stored, palette)[..., :3]
@@ -45,7 +45,7 @@ def read_pixels(dataset: Dataset) -> tuple[np.ndarray, Grey | None]:
     known = _COLOURS | _COMPRESSED_COLOURS if packed else _COLOURS
     if kind not in known or stored.ndim != 4 or stored.shape[-1] != 3:
         raise ValueError("neither grey nor colour")
-    return _to_bytes(stored, int(dataset.BitsStored)), None
+    return _to_bytes(stored, bits), None
 
 
 def unpack_in_place(dataset: Dataset) -> None:
@@ -58,9 +58,9 @@ def unpack_in_place(dataset: Dataset) -> None:
     compressed = dataset.file_meta.TransferSyntaxUID.is_encapsulated
     if not compressed and not has_unused_bits(dataset):
         return
-    stored = unpacked(dataset)
+    stored, bits = unpacked(dataset)
     dataset.BitsAllocated = 8 * stored.itemsize
-    dataset.HighBit = int(dataset.BitsStored) - 1  # where ``unpacked`` has moved them
+    dataset.BitsStored, dataset.HighBit = bits, bits - 1  # where ``unpacked`` has moved them
     if stored.ndim == 4:
         dataset.PhotometricInterpretation, dataset.PlanarConfiguration = "RGB", 0
     padding = b"\0" * (stored.nbytes % 2)

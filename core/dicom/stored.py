@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import struct
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 from pydicom import Dataset, config
@@ -42,11 +43,27 @@ _J2K_START = b"\xff\x4f\xff\x51"
 _PART_2 = 0x8000  # of what a codestream of JPEG 2000 asks its reader for
 # Start of frame, of every process; and that of JPEG-LS.
 _JPEG_SIZES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
+_DEEPEST_COSINES = 12
+"""Bits of a JPEG that is not lossless. gdcm writes 16 in its place, and then reads them wrong."""
 
 _PACKED = (
     "The picture in this DICOM file is packed as {}, which cannot be read here. Export it without "
     "compression, or single frames of it as PNG."
 )
+
+
+class Claim(NamedTuple):
+    """What a compressed frame says of itself; ``signed`` only JPEG 2000 can."""
+
+    bits: int
+    height: int
+    width: int
+    signed: bool = False
+
+    @property
+    def allocated(self) -> int:
+        """Bits of the words that decoders hand over."""
+        return next(size for size in (8, 16, 32, 64) if self.bits <= size)
 
 
 def check_size(dataset: Dataset) -> None:
@@ -111,22 +128,27 @@ def _readable(syntax: UID) -> bool:
         return False
 
 
-def unpacked(dataset: Dataset) -> np.ndarray:
-    """Stored values of all frames, (frames, H, W) or, as RGB, (frames, H, W, 3)."""
-    count = frame_count(dataset)
+def unpacked(dataset: Dataset) -> tuple[np.ndarray, int]:
+    """Stored values of all frames, (frames, H, W) or, as RGB, (frames, H, W, 3), and in how many of
+    their lowest bits they are."""
+    count, claim = frame_count(dataset), None
     if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         frames = _checked_frames(dataset, count)
-        plugin = _plugin(dataset, count)
-        stored = _by_gdcm(dataset, frames) if plugin == "gdcm" else _by(plugin, dataset, count)
+        claim = _claim(frames[0])
+        plugin = _plugin(dataset, count, claim)
+        if plugin == "gdcm":
+            stored = _by_gdcm(dataset, frames)
+        else:
+            stored = _by(plugin, dataset, count, claim)
     else:
         stored = pixel_array(dataset, correct_unused_bits=False)
         stored = stored if count > 1 else stored[None]
     if stored.shape[:3] != (count, dataset.Rows, dataset.Columns):
         raise ValueError("decoders disagree")
-    return _without_unused_bits(stored, dataset)
+    return _of_codestream(stored, dataset, claim) if claim else _of_words(stored, dataset)
 
 
-def _plugin(dataset: Dataset, count: int) -> str:
+def _plugin(dataset: Dataset, count: int, claim: Claim | None) -> str:
     """What unpacks a compressed picture of so many frames. Pillow knows 8 bits only; OpenJPEG
     takes one frame after the other, gdcm several at a time."""
     syntax = dataset.file_meta.TransferSyntaxUID
@@ -135,13 +157,15 @@ def _plugin(dataset: Dataset, count: int) -> str:
     able = get_decoder(syntax).available_plugins
     if syntax in JPEG2000TransferSyntaxes and count > WORTH_A_PROCESS and "gdcm" in able:
         return "gdcm"
-    deep = int(dataset.BitsStored) > 8
+    deep = (claim.bits if claim else int(dataset.BitsStored)) > 8
     return next(one for one in _PLUGINS if one in able and not (deep and one == "pillow"))
 
 
-def _by(plugin: str, dataset: Dataset, count: int) -> np.ndarray:
+def _by(plugin: str, dataset: Dataset, count: int, claim: Claim | None) -> np.ndarray:
     # Decoders hand over colour by pixel, or correct this themselves, whatever the header says.
     told = {"decoding_plugin": plugin, "correct_unused_bits": False, "planar_configuration": 0}
+    if claim:  # in words of the header's size pydicom would drop the bits above
+        told |= {"bits_allocated": claim.allocated, "bits_stored": claim.bits}
 
     def frame(index: int) -> np.ndarray:
         try:
@@ -159,20 +183,19 @@ def _by(plugin: str, dataset: Dataset, count: int) -> np.ndarray:
 def _by_gdcm(dataset: Dataset, frames: list[bytes]) -> np.ndarray:
     samples, signed = int(dataset.SamplesPerPixel), int(dataset.PixelRepresentation)
     # The depth that the frame tells, not the header: gdcm drops the bits above it.
-    stored = _codestream(frames[0])[0]
-    allocated = 8 if stored <= 8 else 16
+    claim = _claim(frames[0])
     about = {
         "syntax": str(dataset.file_meta.TransferSyntaxUID),
         "photometric": str(dataset.PhotometricInterpretation),
         "width": int(dataset.Columns),
         "height": int(dataset.Rows),
         "samples": samples,
-        "allocated": allocated,
-        "stored": stored,
+        "allocated": claim.allocated,
+        "stored": claim.bits,
         "signed": signed,
         "planar": int(dataset.get("PlanarConfiguration") or 0),
     }
-    kind = np.dtype(f"<{'i' if signed else 'u'}{allocated // 8}")
+    kind = np.dtype(f"<{'i' if signed else 'u'}{claim.allocated // 8}")
     values = np.frombuffer(unpack_apart(frames, about), kind)
     shape = (len(frames), dataset.Rows, dataset.Columns)
     if samples == 1:
@@ -188,20 +211,58 @@ def has_unused_bits(dataset: Dataset) -> bool:
     return "PixelData" in dataset and int(dataset.BitsStored) < int(dataset.BitsAllocated)
 
 
-def _without_unused_bits(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
-    """Values in the bits that are said to hold them; the others may hold an overlay (C.7.6.3).
+def _of_words(words: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, int]:
+    """Values in the bits of plain words that are said to hold them, and how many these are; the
+    others may hold an overlay (C.7.6.3).
 
     pydicom would take the lowest bits, wherever the highest is said to be.
     """
-    if stored.dtype.kind not in "iu" or "BitsStored" not in dataset:
-        return stored
-    size, used = 8 * stored.itemsize, int(dataset.BitsStored)
-    above = size - 1 - or_else(dataset.get("HighBit"), used - 1)
-    if above < 0 or not 0 < used <= size - above or size == used:
-        return stored  # also a frame that is less deep than the header says
-    if stored.dtype.kind == "u" and above == size - used:
-        return stored & stored.dtype.type(2**used - 1)
-    return (stored << above) >> (size - used)  # of signed numbers this repeats the sign
+    size = 8 * words.itemsize
+    if words.dtype.kind not in "iu" or "BitsStored" not in dataset:
+        return words, size
+    used, highest = _told_bits(dataset)
+    if not 0 < used <= highest + 1 <= size:
+        return words, size
+    return _cut_out(words, used, highest), used
+
+
+def _of_codestream(words: np.ndarray, dataset: Dataset, claim: Claim) -> tuple[np.ndarray, int]:
+    """Values of frames that tell their own depth, which holds where the header contradicts it.
+
+    Many programs pack whole words: then the header tells in which of their bits the values are.
+    That is so if its highest bit is that of the frame, or if no word goes beyond its bits.
+    """
+    used, highest = _told_bits(dataset)
+    if 0 < used < claim.bits:
+        if highest + 1 == claim.bits:
+            return _cut_out(words, used, highest), used
+        within = not claim.signed and words.min() >= 0 and words.max() < 2**used
+        if within or _draws_in_words(dataset):
+            return _cut_out(words, used, used - 1), used
+    return _cut_out(words, claim.bits, claim.bits - 1), claim.bits
+
+
+def _told_bits(dataset: Dataset) -> tuple[int, int]:
+    """How many bits hold a value, and the highest of them, as the header says."""
+    used = int(dataset.BitsStored)
+    return used, or_else(dataset.get("HighBit"), used - 1)
+
+
+def _draws_in_words(dataset: Dataset) -> bool:
+    """Whether an overlay is said to lie in the bits beside the values."""
+    groups = range(0x6000, 0x601F, 2)
+    return any((one, 0x0102) in dataset and (one, 0x3000) not in dataset for one in groups)
+
+
+def _cut_out(words: np.ndarray, used: int, highest: int) -> np.ndarray:
+    """The numbers in so many bits of words up to the highest; of signed ones with their sign."""
+    size = 8 * words.itemsize
+    above = size - 1 - highest
+    if size == used:
+        return words
+    if words.dtype.kind == "u" and above == size - used:
+        return words & words.dtype.type(2**used - 1)
+    return (words << above) >> (size - used)  # of signed numbers this repeats the sign
 
 
 def _checked_frames(dataset: Dataset, count: int) -> list[bytes]:
@@ -213,8 +274,8 @@ def _checked_frames(dataset: Dataset, count: int) -> list[bytes]:
     if len(frames) != count:
         raise ValueError("frames are missing")
     for frame in frames:
-        claim = _codestream(frame)
-        if claim and claim[1:] != size:
+        claim = _claim(frame)
+        if claim and (claim.height, claim.width) != size:
             raise ValueError("sizes disagree")
         if _asks_for_part_2(frame):
             raise ScanError(_PACKED.format("JPEG 2000 with extensions of its part 2"))
@@ -228,18 +289,21 @@ def _asks_for_part_2(frame: bytes) -> bool:
     return start >= 0 and bool(int.from_bytes(frame[start + 6 : start + 8]) & _PART_2)
 
 
-def _codestream(frame: bytes) -> tuple[int, int, int] | None:
-    """Bits, height and width that a JPEG or JPEG 2000 frame claims; None for other kinds."""
+def _claim(frame: bytes) -> Claim | None:
+    """What a JPEG or JPEG 2000 frame claims; None for other kinds."""
     start = frame.find(_J2K_START, 0, 4096)
     if start >= 0:
         right, bottom, left, top = struct.unpack_from(">4I", frame, start + 8)
-        return (frame[start + 42] & 0x7F) + 1, bottom - top, right - left
+        depth = frame[start + 42]
+        return Claim((depth & 0x7F) + 1, bottom - top, right - left, depth > 0x7F)
     place = 2 if frame.startswith(b"\xff\xd8") else len(frame)
     while place + 9 <= len(frame):
         if frame[place] != 0xFF:
             place += 1
         elif frame[place + 1] in _JPEG_SIZES:
-            return struct.unpack_from(">B2H", frame, place + 4)
+            bits, height, width = struct.unpack_from(">B2H", frame, place + 4)
+            lossless = frame[place + 1] & 3 == 3
+            return Claim(bits if lossless else min(bits, _DEEPEST_COSINES), height, width)
         elif frame[place + 1] in (0xFF, 0x01, *range(0xD0, 0xD9)):
             place += 1 if frame[place + 1] == 0xFF else 2
         else:
