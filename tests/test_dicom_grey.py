@@ -82,6 +82,17 @@ def test_a_window_that_is_no_number_is_none():
     assert grey_of(made.replace(b"5.25", b"5,25")) == [[0, 255]]
 
 
+def test_an_empty_entry_leaves_the_other_windows():
+    values = np.array([[10, 110]], np.uint16)
+    made = dataset(values, WindowCenter=["30", "", "60"], WindowWidth=["41", "9", "101"])
+    made.WindowCenterWidthExplanation = ["A", "B", "C"]
+    windows = (Window(30, 41, name="A"), Window(60, 101, name="C"))
+    assert read_scan(saved(made)).grey.windows == (windows,)
+    made.WindowCenter, made.WindowWidth = ["60", ""], ["101", ""]
+    made.WindowCenterWidthExplanation = None
+    assert read_scan(saved(made)).grey.windows == ((Window(60, 101),),)
+
+
 @pytest.mark.parametrize(
     ("slope", "intercept", "kind"),
     [("1", "-1024", np.int16), ("1", "10", np.uint16), ("0.5", "3", np.float32)],
@@ -197,6 +208,19 @@ def test_padding_does_not_stretch_the_window():
     made = dataset(values)
     made.add_new("PixelPaddingValue", "US", 2**16 - 2000)  # the same in the wrong kind
     assert grey_of(saved(made)) == [[0, 0, 128, 255]]
+
+
+@pytest.mark.parametrize(("bits", "limit"), [(16, None), (16, -1990), (8, None), (8, -10)])
+def test_padding_of_unsigned_values_that_is_told_as_negative(bits, limit):
+    first = {16: -2000, 8: -16}[bits]
+    padding = [first % 2**bits, (first if limit is None else limit) % 2**bits]
+    made = dataset(np.array([[*padding, 0, 50, 100]], f"u{bits // 8}"))
+    made.PixelRepresentation, made.RescaleSlope, made.RescaleIntercept = 0, 2, 0
+    made.add_new("PixelPaddingValue", "SS", first)
+    if limit is not None:
+        made.add_new("PixelPaddingRangeLimit", "SS", limit)
+    assert read_scan(saved(made)).grey.extent == (0, 200)
+    assert grey_of(saved(made)) == [[255, 255, 0, 128, 255]]
 
 
 def test_padding_of_floats_does_not_stretch_the_window():

@@ -161,10 +161,18 @@ def _padding(dataset: Dataset) -> tuple[float, float] | None:
 
 
 def _padded(stored: np.ndarray, padding: tuple[float, float]) -> np.ndarray:
-    # Negative numbers are now and then written as unsigned.
-    signed = stored.dtype.kind == "i"
-    low, high = sorted(one - 2**16 if signed and one >= 2**15 else one for one in padding)
+    low, high = sorted(_as_stored(one, stored.dtype) for one in padding)
     return (stored >= low) & (stored <= high)
+
+
+def _as_stored(number: float, kind: np.dtype) -> float:
+    """A number of the header among values of a type: now and then negative ones are written as
+    unsigned, and large ones as signed."""
+    if kind.kind == "i" and number >= 2**15:
+        return number - 2**16
+    if kind.kind == "u" and number < 0:
+        return number + 2 ** (8 * kind.itemsize)
+    return number
 
 
 def _windows(header: Dataset) -> tuple[Window, ...]:
@@ -185,13 +193,20 @@ def _windows(header: Dataset) -> tuple[Window, ...]:
 
 
 def _numbers(header: Dataset, keyword: str) -> list[float]:
+    """Values of an element; those that are empty or no numbers, as "1,5", are nan: the picture and
+    the others are still good."""
     try:
         told = header.get(keyword)
-        if told is None or told == "":
-            return []
-        return [float(told)] if np.isscalar(told) else [float(one) for one in told]
-    except ValueError:  # such as "1,5": the picture is still good
+    except ValueError:
         return []
+    return [_number(one) for one in ([told] if np.isscalar(told) else told or ())]
+
+
+def _number(told: object) -> float:
+    try:
+        return float(told)
+    except (TypeError, ValueError):
+        return math.nan
 
 
 def _shown(values: np.ndarray, header: Dataset, whole: Window, inverted: bool) -> np.ndarray:
