@@ -352,10 +352,76 @@ def test_a_palette_of_bytes_however_it_is_announced_and_held(told, held):
     assert read_scan(saved(made)).pixels[0].tolist() == expected
 
 
-@pytest.mark.parametrize("kind", ["HSV", "CMYK", "YBR_PARTIAL_420", "YBR_RCT", "MONOCHROME2"])
-def test_colours_that_are_none_or_of_another_kind_are_refused(kind):
-    colours = np.zeros((4, 6, 3), np.uint8)
-    refused(dicom(colours, "RGB", PhotometricInterpretation=kind), "damaged.*unusual kind")
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [
+        *((kind, f"{kind}, cannot be read here") for kind in ("HSV", "YBR_PARTIAL_420", "YBR_RCT")),
+        ("DOE^JANE", "an unknown kind, cannot be read here"),  # a file may say anything
+        ("MONOCHROME2", "MONOCHROME2 has 1 values a pixel, not 3"),
+        ("PALETTE COLOR", "PALETTE COLOR has 1 values a pixel, not 3"),
+    ],
+)
+@pytest.mark.parametrize("length", [72, 8])
+def test_colours_that_are_none_or_of_another_kind_are_refused(kind, sentence, length):
+    made = dataset(np.zeros((4, 6, 3), np.uint8), "RGB", PhotometricInterpretation=kind)
+    made.PixelData = bytes(length)
+    refused(saved(made), sentence)
+
+
+def test_a_palette_without_tables_and_grey_called_colour():
+    made = dicom(NOISE, PhotometricInterpretation="PALETTE COLOR")
+    refused(made, "stand in tables, which are missing")
+    refused(dicom(NOISE, PhotometricInterpretation="RGB"), "RGB has 3 values a pixel, not 1")
+
+
+def test_colours_of_a_part_of_the_range():
+    """C.7.6.3.1.2: Y = .2568 R + .5041 G + .0979 B + 16, C_B = -.1482 R - .2910 G + .4392 B + 128,
+    C_R = .4392 R - .3678 G - .0714 B + 128; worked out by hand for each colour, twice a pixel."""
+    known = {
+        (0, 0, 0): (16, 128, 128),
+        (255, 255, 255): (235, 128, 128),
+        (255, 0, 0): (81, 90, 240),
+        (0, 255, 0): (145, 54, 34),
+        (0, 0, 255): (41, 240, 110),
+    }
+    made = dataset(np.zeros((2, 5, 2, 3), np.uint8), "RGB")
+    made.PhotometricInterpretation = "YBR_PARTIAL_422"
+    frame = b"".join(bytes([y, y, blue, red]) for y, blue, red in known.values())
+    made.PixelData = 2 * frame
+    expected = np.repeat(np.array(list(known))[None, :, None], 2, axis=2)
+    pixels = read_scan(saved(made)).pixels
+    assert np.abs(pixels.astype(int) - expected).max() <= 2
+    (copy,) = deidentify([saved(made)])
+    assert np.array_equal(read_scan(copy).pixels, pixels)
+    made.PixelData = frame
+    refused(saved(made), "cut short: 20 of 40 bytes")
+
+
+@pytest.mark.parametrize("kind", ["YBR_ICT", "YBR_RCT"])
+def test_colours_that_only_jpeg_2000_has(kind):
+    smooth = cv2.GaussianBlur(COLOURS[0], (0, 0), 3)
+    file = io.BytesIO()
+    Image.fromarray(smooth).save(file, "JPEG", quality=95)
+    made = dataset(smooth, "RGB", PhotometricInterpretation=kind)
+    made.PixelData = encapsulate([file.getvalue()])
+    made["PixelData"].VR = "OB"
+    other = np.asarray(Image.open(file)).astype(int)
+    for syntax in (JPEGBaseline8Bit, SPECTRAL):
+        made.file_meta.TransferSyntaxUID = syntax
+        assert np.abs(read_scan(saved(made)).pixels[0] - other).max() <= 2
+    for syntax in (RLELossless, JPEGLSLossless):
+        made = dataset(COLOURS, "RGB", syntax=syntax, PhotometricInterpretation=kind)
+        refused(saved(made), f"{kind}, cannot be read here")
+
+
+def test_colours_by_pixel_are_what_is_meant_where_nothing_is_told():
+    made = dicom(COLOURS, "RGB", PlanarConfiguration=None)
+    assert np.array_equal(read_scan(made).pixels, COLOURS)
+
+
+def test_kinds_of_pixels_in_small_letters():
+    made = dicom(NOISE, bits=12, PhotometricInterpretation="monochrome1")
+    assert np.array_equal(read_scan(made).pixels, read_scan(dicom(NOISE, "MONOCHROME1", 12)).pixels)
 
 
 def test_deep_colours_keep_their_depth():
@@ -384,6 +450,32 @@ def test_refusals_are_sentences():
     refused(dicom(NOISE, NumberOfFrames="3"), r"cut short: 3840 of 11520 bytes")
     refused(bytes(128) + b"DICM", "damaged")
     refused(bytes(128) + b"DICM" + bytes(99), "damaged|holds no picture")
+
+
+@pytest.mark.parametrize("length", [None, "told"])
+@pytest.mark.parametrize("syntax", PLAIN[:2], ids=lambda one: one.name)
+@pytest.mark.parametrize("shape", [(2, 2), (40, 48)])
+def test_a_compressed_picture_that_is_said_to_be_plain(syntax, length, shape):
+    made = dataset(np.resize(NOISE, shape), bits=12, syntax=RLELossless)
+    made.file_meta.TransferSyntaxUID = syntax
+    made["PixelData"].is_undefined_length = length is None
+    refused(saved(made), "is compressed, but its header does not say how")
+
+
+def test_a_plain_picture_may_begin_like_a_compressed_one():
+    words = NOISE.copy()
+    words[0, :2] = 0xFFFE, 0xE000
+    assert np.array_equal(read_scan(dicom(words)).grey.values[0], words)
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless], ids=lambda one: one.name)
+@pytest.mark.parametrize("told", [2, 5])
+def test_more_or_fewer_frames_than_are_told(syntax, told):
+    made = dataset(np.stack([NOISE] * 3), bits=12, syntax=syntax, NumberOfFrames=told)
+    made.PixelData = encapsulate(
+        list(generate_frames(made.PixelData, number_of_frames=3)), has_bot=False
+    )
+    refused(saved(made), f"tells of {told} frames, but its picture has 3 parts")
 
 
 def test_the_limits_are_checked_before_decoding():

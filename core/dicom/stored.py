@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 from pydicom import Dataset, config
-from pydicom.encaps import generate_frames
+from pydicom.encaps import generate_frames, parse_fragments
 from pydicom.pixels import convert_color_space, get_decoder, pixel_array
 from pydicom.pixels.utils import get_expected_length
 from pydicom.uid import (
@@ -21,6 +21,8 @@ from pydicom.uid import (
     UID,
     JPEG2000MCLossless,
     JPEG2000TransferSyntaxes,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
 )
 
 from core.dicom.header import or_else
@@ -33,11 +35,25 @@ config.settings.reading_validation_mode = config.IGNORE
 _DESCRIBING = ("SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated")
 _DESCRIBING_WHOLE_NUMBERS = ("BitsStored", "PixelRepresentation")
 _PLUGINS = ("pylibjpeg", "pillow", "gdcm")
-# JPEG by parts of its spectrum and progressive, both retired, and JPEG 2000 part 2.
-_BY_GDCM_ALONE = {
-    *(UID("1.2.840.10008.1.2.4.53"), UID("1.2.840.10008.1.2.4.55")),
-    *(JPEG2000MCLossless, JPEG2000MC),
+# JPEG by parts of its spectrum and progressive, both retired.
+_SPECTRAL, _PROGRESSIVE = UID("1.2.840.10008.1.2.4.53"), UID("1.2.840.10008.1.2.4.55")
+_BY_GDCM_ALONE = {_SPECTRAL, _PROGRESSIVE, JPEG2000MCLossless, JPEG2000MC}
+_OF_COSINES = (JPEGBaseline8Bit, JPEGExtended12Bit, _SPECTRAL, _PROGRESSIVE)
+PARTIAL = "YBR_PARTIAL_422"
+_OF_JPEG_2000 = ("YBR_ICT", "YBR_RCT")
+"""Kinds of colours that decoders of JPEG 2000 turn into RGB, and nothing else has."""
+_SAMPLES = {
+    **dict.fromkeys(("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"), 1),
+    **dict.fromkeys(("RGB", "YBR_FULL", "YBR_FULL_422", PARTIAL, *_OF_JPEG_2000), 3),
 }
+"""Kind of picture that can be read here -> values a pixel."""
+_OTHER_KINDS = (*_SAMPLES, "HSV", "ARGB", "CMYK", "YBR_PARTIAL_420", "XYB")
+_PARTIAL_OF_RGB = (
+    *((0.2568, 0.5041, 0.0979), (-0.1482, -0.2910, 0.4392)),
+    (0.4392, -0.3678, -0.0714),
+)
+"""As C.7.6.3.1.2 has it, without 16 and twice 128, which are added."""
+_ITEM = b"\xfe\xff\x00\xe0"
 _THREADS = min(4, os.cpu_count() or 1)
 _J2K_START = b"\xff\x4f\xff\x51"
 _PART_2 = 0x8000  # of what a codestream of JPEG 2000 asks its reader for
@@ -66,8 +82,18 @@ class Claim(NamedTuple):
         return next(size for size in (8, 16, 32, 64) if self.bits <= size)
 
 
-def check_size(dataset: Dataset) -> None:
-    """Raise ScanError if the header promises more than the limits, or what cannot be unpacked."""
+def settle(dataset: Dataset) -> None:
+    """Put right what of the header has one meaning only. Raises ScanError if it promises more than
+    the limits, or what cannot be unpacked."""
+    if isinstance(dataset.get("PhotometricInterpretation"), str):
+        dataset.PhotometricInterpretation = dataset.PhotometricInterpretation.strip().upper()
+    _check_size(dataset)
+    _check_description(dataset)
+    _settle_colours(dataset)
+    _check_length(dataset)
+
+
+def _check_size(dataset: Dataset) -> None:
     frames = frame_count(dataset)
     pixels = frames * _number(dataset, "Rows") * _number(dataset, "Columns")
     if frames > MAX_FRAMES:
@@ -78,14 +104,54 @@ def check_size(dataset: Dataset) -> None:
     if not _readable(syntax):
         known = syntax.name != syntax  # of the standard: a file may say anything
         raise ScanError(_PACKED.format(syntax.name if known else "an unknown transfer syntax"))
-    _check_description(dataset)
-    if "PixelData" in dataset and not syntax.is_encapsulated:
-        there, needed = len(dataset.PixelData), get_expected_length(dataset)
-        if there < needed:
-            raise ScanError(
-                f"The picture in this DICOM file is cut short: {there} of {needed} bytes are "
-                "there. Copy or export it again."
-            )
+
+
+def _check_length(dataset: Dataset) -> None:
+    """Raise ScanError if a picture that is stored as it is lacks bytes, or is not stored so."""
+    if "PixelData" not in dataset or dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        return
+    there, needed = len(dataset.PixelData), get_expected_length(dataset)
+    if dataset.PhotometricInterpretation == PARTIAL:
+        needed = needed // 3 * 2  # as of YBR_FULL_422
+    in_parts = dataset.PixelData.startswith(_ITEM) and there != needed + needed % 2
+    if dataset["PixelData"].is_undefined_length or in_parts:
+        raise ScanError(
+            "The picture in this DICOM file is compressed, but its header does not say how. Export "
+            "it again, if possible without compression."
+        )
+    if there < needed:
+        raise ScanError(
+            f"The picture in this DICOM file is cut short: {there} of {needed} bytes are "
+            "there. Copy or export it again."
+        )
+
+
+def _settle_colours(dataset: Dataset) -> None:
+    """Bring the kind of colours in line with how they are packed. Raises ScanError if samples are
+    missing or too many for it, or if nothing here tells what they mean."""
+    kind, samples = dataset.PhotometricInterpretation, _number(dataset, "SamplesPerPixel")
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if kind in _OF_JPEG_2000 and syntax in _OF_COSINES:
+        # Which such a frame cannot hold: it is luminance and chrominance as in every JPEG.
+        kind = dataset.PhotometricInterpretation = "YBR_FULL"
+    named = kind if kind in _OTHER_KINDS else "an unknown kind"  # a file may say anything
+    shown = kind in _SAMPLES
+    if kind in _OF_JPEG_2000:
+        shown = syntax in JPEG2000TransferSyntaxes
+    elif kind == PARTIAL:
+        shown = not syntax.is_encapsulated and int(dataset.BitsAllocated) == 8
+    if not shown:
+        raise ScanError(
+            f"The colours of this DICOM file, {named}, cannot be read here. Export it again, as "
+            "RGB and without compression."
+        )
+    if samples != _SAMPLES[kind]:
+        raise ScanError(
+            f"The header of this DICOM file contradicts itself: {kind} has {_SAMPLES[kind]} "
+            f"values a pixel, not {samples}. Export the file again."
+        )
+    if samples > 1 and dataset.get("PlanarConfiguration") is None:
+        dataset.PlanarConfiguration = 0
 
 
 def _check_description(dataset: Dataset) -> None:
@@ -141,11 +207,26 @@ def unpacked(dataset: Dataset) -> tuple[np.ndarray, int]:
         else:
             stored = _by(plugin, dataset, count, claim)
     else:
-        stored = pixel_array(dataset, correct_unused_bits=False)
-        stored = stored if count > 1 else stored[None]
+        stored = _plain(dataset, count)
     if stored.shape[:3] != (count, dataset.Rows, dataset.Columns):
         raise ValueError("decoders disagree")
     return _of_codestream(stored, dataset, claim) if claim else _of_words(stored, dataset)
+
+
+def _plain(dataset: Dataset, count: int) -> np.ndarray:
+    partial = dataset.PhotometricInterpretation == PARTIAL
+    # Both are packed alike.
+    told = {"raw": True, "photometric_interpretation": "YBR_FULL_422"} if partial else {}
+    stored = pixel_array(dataset, correct_unused_bits=False, **told)
+    stored = stored if count > 1 else stored[None]
+    return np.stack([_rgb_of_partial(frame) for frame in stored]) if partial else stored
+
+
+def _rgb_of_partial(colours: np.ndarray) -> np.ndarray:
+    """Colours of YBR_PARTIAL_422, whose black is 16 and white 235, as RGB."""
+    back = np.linalg.inv(_PARTIAL_OF_RGB).astype(np.float32)
+    bright = (colours - np.float32([16, 128, 128])) @ back.T
+    return np.rint(bright).clip(0, 255).astype(np.uint8)
 
 
 def _plugin(dataset: Dataset, count: int, claim: Claim | None) -> str:
@@ -270,9 +351,7 @@ def _checked_frames(dataset: Dataset, count: int) -> list[bytes]:
     the frame itself claims. Raises ScanError for what of JPEG 2000 no decoder here knows, which
     may unpack it wrong."""
     size = (int(dataset.Rows), int(dataset.Columns))
-    frames = list(generate_frames(dataset.PixelData, number_of_frames=count))
-    if len(frames) != count:
-        raise ValueError("frames are missing")
+    frames = _frames(dataset, count)
     for frame in frames:
         claim = _claim(frame)
         if claim and (claim.height, claim.width) != size:
@@ -280,6 +359,22 @@ def _checked_frames(dataset: Dataset, count: int) -> list[bytes]:
         if _asks_for_part_2(frame):
             raise ScanError(_PACKED.format("JPEG 2000 with extensions of its part 2"))
     return frames
+
+
+def _frames(dataset: Dataset, count: int) -> list[bytes]:
+    try:
+        frames = list(generate_frames(dataset.PixelData, number_of_frames=count))
+    except ValueError:
+        frames = []
+    if len(frames) == count:
+        return frames
+    parts = parse_fragments(dataset.PixelData)[0] - 1  # the first tells where the others begin
+    if parts == count:
+        raise ValueError("frames are damaged")
+    raise ScanError(
+        f"The header of this DICOM file tells of {count} frames, but its picture has {parts} "
+        "parts. Copy or export it again."
+    )
 
 
 def _asks_for_part_2(frame: bytes) -> bool:
