@@ -37,6 +37,7 @@ from pydicom.uid import (
 )
 
 from core.dicom.deidentify import deidentify
+from core.dicom.reading import is_dicom
 from core.dicom.series import slice_of
 from core.dicom.unpacking import WORTH_A_PROCESS
 from core.scan_types import MAX_BYTES, MAX_FRAMES, MAX_PIXELS
@@ -291,6 +292,41 @@ def test_neither_preamble_nor_header(implicit, little, first):
 def test_a_header_without_preamble():
     data = dicom(NOISE, bits=12)
     assert np.array_equal(read_scan(data[132:]).grey.values[0], NOISE)
+
+
+@pytest.mark.parametrize("syntax", PLAIN, ids=lambda one: one.name)
+def test_a_preamble_that_is_cut_off_or_lacks_its_mark(syntax):
+    made = dataset(NOISE, bits=12, SeriesInstanceUID="1.2", ImagePositionPatient=[0, 0, 1])
+    made.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    data = of_syntax(made, syntax)
+    for other in (data[128:], data[:128] + data[132:], b"\xff" * 128 + data[132:]):
+        assert np.array_equal(read_scan(other).grey.values[0], NOISE)
+        assert slice_of(other).position == 1
+        assert np.array_equal(read_scan(deidentify([other])[0]).grey.values[0], NOISE)
+
+
+@pytest.mark.parametrize("implicit", [True, False])
+@pytest.mark.parametrize("preamble", [b"", bytes(128)])
+@pytest.mark.parametrize(
+    "first", [(0x0008, 0x1030), (0x0010, 0x0010), (0x0020, 0x0013), (0x0028, 2)]
+)
+def test_a_data_set_may_begin_with_any_element(first, preamble, implicit):
+    made = dataset(NOISE, bits=12, PatientName="Doe", StudyDescription="", InstanceNumber="1")
+    made = made[first:]
+    file = io.BytesIO()
+    pydicom.dcmwrite(file, made, implicit_vr=implicit, little_endian=True)
+    scan = read_scan(preamble + file.getvalue())
+    assert np.array_equal(scan.grey.values[0], NOISE)
+
+
+def test_bytes_that_are_no_dicom_file():
+    """Among them numbers that rise as tags do, and elements that end in the middle."""
+    random = np.random.default_rng(8)
+    numbers = [np.arange(100, dtype=kind).tobytes() for kind in ("<u2", "<u4", ">u4", "<u8", ">u8")]
+    bare = dicom(NOISE)[132 + 12 :]
+    noise = (random.bytes(999) for _ in range(2000))
+    for data in (*numbers, *noise, bytes(999), bare[2:], b"", b"DIC", bytes(128)):
+        assert not is_dicom(data)
 
 
 def test_a_preamble_may_be_that_of_a_tiff():
