@@ -13,7 +13,7 @@ from pathlib import Path
 from core.archives import GZIP, ArchiveError, gunzip
 from core.archives import MAGIC as ZIP
 from core.dicom.reading import is_dicom, read_dicom
-from core.nifti import NIFTI_MARKS, read_nifti
+from core.nifti import HALF, HALF_MARKS, NIFTI_MARKS, read_nifti
 from core.pictures import read_picture
 from core.scan_types import MAX_BYTES, Scan, ScanError
 
@@ -121,6 +121,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(0, GZIP, _gzipped),
     *(Kind(*place, read_nifti) for place in NIFTI_MARKS),
+    *(Kind(*place, partial(_refuse, HALF)) for place in HALF_MARKS),
     _refused("a Photoshop file", b"8BPS"),
     *(_refused("a Netpbm file (PGM or PPM)", b"P%d" % number) for number in range(1, 8)),
 )
