@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from dicoms import NOISE, dataset, dicom, grey_of, items, lut, refused, saved
@@ -229,6 +231,19 @@ def test_padding_of_floats_does_not_stretch_the_window():
     values = np.array([[-1e6, -1e5, 0, 1]], np.float32)
     told = {"FloatPixelPaddingValue": -1e6, "FloatPixelPaddingRangeLimit": -1e5}
     assert grey_of(of_floats(values, **told)) == [[0, 0, 0, 255]]
+
+
+@pytest.mark.parametrize(("slope", "most"), [("1", 9), ("0.5", 13)])
+def test_a_large_picture_takes_little_memory_beside_itself(slope, most):
+    """In bytes a pixel: the values of the file (2), as they are held, their greys, and RGB (3)."""
+    samples = np.tile(NOISE, (80, 80))
+    data = dicom(samples, bits=12, RescaleSlope=slope, RescaleIntercept="0")
+    tracemalloc.start()
+    try:
+        read_scan(data)
+        assert tracemalloc.get_traced_memory()[1] < most * samples.size
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_picture_without_any_number_is_refused():

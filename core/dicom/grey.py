@@ -15,6 +15,7 @@ _LARGEST = float(np.finfo(np.float32).max)
 _SHAPES = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 _PADDED = ("Pixel", "FloatPixel", "DoubleFloatPixel")
 """How the keywords of padding begin, by the type of the pixels."""
+_BLOCK = 2**20
 _EXACT = 2**24
 """Largest whole number below which float32 holds all."""
 
@@ -34,7 +35,7 @@ def grey_scan(stored: np.ndarray, dataset: Dataset, bits: int) -> tuple[np.ndarr
     parts = np.split(stored, len(headers))
     values = [_rescaled(part, header) for part, header in zip(parts, headers, strict=True)]
     extent = _extent(parts, values, dataset)
-    joined = np.concatenate(values)
+    joined = _joined(values)
     greys = stored.dtype.kind == "u" and _are_greys(bits, headers)
     shown = (0.0, 2.0**bits - 1) if greys else extent
     whole = window_between(*shown, linear_shape(joined.dtype))
@@ -54,7 +55,12 @@ def grey_scan(stored: np.ndarray, dataset: Dataset, bits: int) -> tuple[np.ndarr
         None if proposed else extent,
         curved,
     )
-    return rgb(np.concatenate(pixels)), grey
+    return rgb(_joined(pixels)), grey
+
+
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    """Frames of several arrays in one; a single array as it is, since it may be large."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _are_greys(bits: int, headers: list[Dataset]) -> bool:
@@ -95,7 +101,12 @@ def _rescaled(stored: np.ndarray, header: Dataset) -> np.ndarray:
         return stored.astype(_smallest_type(ramp), copy=False)
     table = _looked_up(ramp, sequence[0]) if sequence else ramp * slope + intercept
     table = table.astype(_smallest_type(table))
-    return table[stored.astype(np.int64) - int(low)]
+    values = np.empty(stored.shape, table.dtype)
+    flat, target = stored.reshape(-1), values.reshape(-1)
+    for start in range(0, flat.size, _BLOCK):  # places in the table are words of 64 bits
+        block = slice(start, start + _BLOCK)
+        target[block] = table[flat[block].astype(np.int64) - int(low)]
+    return values
 
 
 def _smallest_type(values: np.ndarray) -> type:
@@ -139,10 +150,10 @@ def _extent(stored: list[np.ndarray], values: list[np.ndarray], dataset: Dataset
     padding = _padding(dataset)
     kept, numbers = [], False
     for raw, value in zip(stored, values, strict=True):
-        keep = np.isfinite(value)
+        keep = np.isfinite(value) if value.dtype.kind == "f" else np.ones((), bool)
         numbers = numbers or keep.any()
         if padding:
-            keep &= ~_padded(raw, padding)
+            keep = keep & ~_padded(raw, padding)
         part = value if keep.all() else value[keep]
         kept.extend([part.min(), part.max()] if part.size else [])
     if not numbers:
