@@ -228,6 +228,18 @@ def test_frames_that_contradict_the_header_are_believed(
     assert np.array_equal(copy.pixels, scan.pixels)
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_frames_of_several_depths(order):
+    low, deep = NOISE >> 4, NOISE
+    frames = []
+    for samples, bits in ((low.astype(np.uint8), 8), (deep, 12))[::order]:
+        packed = dataset(samples, bits=bits, syntax=JPEG2000Lossless)
+        frames += generate_frames(packed.PixelData, number_of_frames=1)
+    made = dataset(np.stack([low, deep][::order]), bits=12, syntax=JPEG2000Lossless)
+    made.PixelData = encapsulate(frames)
+    assert np.array_equal(read_scan(saved(made)).grey.values, [low, deep][::order])
+
+
 def test_words_that_were_packed_whole_hold_what_the_header_says():
     """Signs that are not repeated in the bits above, and an overlay there."""
     made = dataset(NOISE, bits=16, syntax=JPEG2000Lossless)

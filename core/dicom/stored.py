@@ -199,11 +199,10 @@ def unpacked(dataset: Dataset) -> tuple[np.ndarray, int]:
     their lowest bits they are."""
     count, claim = frame_count(dataset), None
     if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-        frames = _checked_frames(dataset, count)
-        claim = _claim(frames[0])
+        frames, claim = _checked_frames(dataset, count)
         plugin = _plugin(dataset, count, claim)
         if plugin == "gdcm":
-            stored = _by_gdcm(dataset, frames)
+            stored = _by_gdcm(dataset, frames, claim)
         else:
             stored = _by(plugin, dataset, count, claim)
     else:
@@ -261,10 +260,9 @@ def _by(plugin: str, dataset: Dataset, count: int, claim: Claim | None) -> np.nd
         return np.stack(list(pool.map(frame, range(count))))
 
 
-def _by_gdcm(dataset: Dataset, frames: list[bytes]) -> np.ndarray:
+def _by_gdcm(dataset: Dataset, frames: list[bytes], claim: Claim) -> np.ndarray:
     samples, signed = int(dataset.SamplesPerPixel), int(dataset.PixelRepresentation)
-    # The depth that the frame tells, not the header: gdcm drops the bits above it.
-    claim = _claim(frames[0])
+    # The depth that the frames tell, not the header: gdcm drops the bits above it.
     about = {
         "syntax": str(dataset.file_meta.TransferSyntaxUID),
         "photometric": str(dataset.PhotometricInterpretation),
@@ -346,19 +344,21 @@ def _cut_out(words: np.ndarray, used: int, highest: int) -> np.ndarray:
     return (words << above) >> (size - used)  # of signed numbers this repeats the sign
 
 
-def _checked_frames(dataset: Dataset, count: int) -> list[bytes]:
-    """All compressed frames, if each has the size of the header: decoders reserve memory for what
-    the frame itself claims. Raises ScanError for what of JPEG 2000 no decoder here knows, which
-    may unpack it wrong."""
+def _checked_frames(dataset: Dataset, count: int) -> tuple[list[bytes], Claim | None]:
+    """All compressed frames, if each has the size of the header, and what the deepest of them
+    claims: decoders reserve memory for what the frame itself claims.
+
+    Raises ScanError for what of JPEG 2000 no decoder here knows, which may unpack it wrong.
+    """
     size = (int(dataset.Rows), int(dataset.Columns))
     frames = _frames(dataset, count)
-    for frame in frames:
-        claim = _claim(frame)
+    claims = [_claim(frame) for frame in frames]
+    for frame, claim in zip(frames, claims, strict=True):
         if claim and (claim.height, claim.width) != size:
             raise ValueError("sizes disagree")
         if _asks_for_part_2(frame):
             raise ScanError(_PACKED.format("JPEG 2000 with extensions of its part 2"))
-    return frames
+    return frames, max((one for one in claims if one), default=None)
 
 
 def _frames(dataset: Dataset, count: int) -> list[bytes]:
