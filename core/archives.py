@@ -19,7 +19,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from core.refusal import Refusal
 
 MAGIC, GZIP = b"PK\x03\x04", b"\x1f\x8b"
-_BLOCK = 2**20
+_FIRST_FED, _BLOCK = 2**9, 2**20
 _DEEPEST = 32  # every folder on the way to a file costs memory
 _ENCRYPTED = 0x1
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -122,25 +122,41 @@ def pack(files: dict[str, bytes]) -> bytes:
 
 
 def gunzip(data: bytes, limit: int) -> bytes:
-    """What a gzip file holds, up to ``limit`` bytes. Raises ArchiveError."""
-    return inflate(data, limit, 16 + zlib.MAX_WBITS)
+    """What all members of a gzip file hold, up to ``limit`` bytes; what is none behind them is
+    passed over. Raises ArchiveError."""
+    content, place = io.BytesIO(), 0
+    while place == 0 or data.startswith(GZIP, place):
+        place = _inflate_into(content, data, place, limit, 16 + zlib.MAX_WBITS)
+    return content.getvalue()
 
 
-def inflate(data: bytes, limit: int, wbits: int = -zlib.MAX_WBITS) -> bytes:
-    """Deflated bytes unpacked, up to ``limit`` of them; without a header unless ``wbits``, as in
-    zlib, tells another. Raises ArchiveError."""
-    unpacker = zlib.decompressobj(wbits)
-    try:
-        content = unpacker.decompress(data, limit + 1)
-    except zlib.error as error:
-        raise ArchiveError(DAMAGED_FILE) from error
-    if len(content) > limit:
-        raise ArchiveError(
-            f"The file unpacks to more than the limit of {limit >> 20} MB. Save it in parts."
-        )
-    if not unpacker.eof:
-        raise ArchiveError(DAMAGED_FILE)
-    return content
+def inflate(data: bytes, limit: int) -> bytes:
+    """Deflated bytes without a header unpacked, up to ``limit`` of them. Raises ArchiveError."""
+    content = io.BytesIO()
+    _inflate_into(content, data, 0, limit, -zlib.MAX_WBITS)
+    return content.getvalue()
+
+
+def _inflate_into(content: io.BytesIO, data: bytes, place: int, limit: int, wbits: int) -> int:
+    """Unpack from a place, as zlib calls the kind, until it ends; return where that is.
+
+    What is fed grows from little: what stands behind a short member would be copied with each.
+    """
+    unpacker, fed = zlib.decompressobj(wbits), _FIRST_FED
+    while not unpacker.eof:
+        block = data[place : place + fed]
+        if not block:
+            raise ArchiveError(DAMAGED_FILE)
+        try:
+            content.write(unpacker.decompress(block, limit + 1 - content.tell()))
+        except zlib.error as error:
+            raise ArchiveError(DAMAGED_FILE) from error
+        if content.tell() > limit:
+            raise ArchiveError(
+                f"The file unpacks to more than the limit of {limit >> 20} MB. Save it in parts."
+            )
+        place, fed = place + len(block), min(2 * fed, _BLOCK)
+    return place - len(unpacker.unused_data)
 
 
 DAMAGED = "The archive is damaged or incomplete. Copy it or pack it again."

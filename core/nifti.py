@@ -30,9 +30,19 @@ from core.windowing import apply_window, linear_shape, window_between
 
 NIFTI_MARKS = ((344, b"n+1\0"), (4, b"n+2\0\r\n\x1a\n"))
 """Where the marks of NIfTI-1 and NIfTI-2 files stand."""
+HALF_MARKS = (
+    *((344, b"ni1\0"), (4, b"ni2\0\r\n\x1a\n")),
+    *((0, b"\x5c\1\0\0"), (0, b"\0\0\1\x5c")),
+)
+"""And those of headers whose image is a file of its own; of Analyze the length is the only one."""
+HALF = (
+    "This is the header of an image in two files, .hdr and .img (NIfTI or Analyze). Convert both "
+    "to one .nii file and choose that."
+)
 
 _MILLIMETRES = {"mm": 1.0, "meter": 1000.0, "micron": 0.001}
-_RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
+_SAME_SIZE = 0.01
+_RGB, _RGBA = (np.dtype([(name, "u1") for name in names]) for names in ("RGB", "RGBA"))
 
 logging.getLogger("nibabel.global").setLevel(logging.CRITICAL + 1)
 
@@ -67,8 +77,8 @@ def _scan(data: bytes) -> Scan:
     across, up = (one for one in range(3) if one != axis)
     slices = volume.transpose(axis, 3, up, across)[..., ::-1, ::-1]
     frames = np.ascontiguousarray(slices.reshape(-1, *slices.shape[2:]))
-    scan = _of_colours(frames) if frames.dtype == _RGB else _grey(frames)
-    if not _has_sizes(data, kind):
+    scan = _of_colours(frames) if frames.dtype in (_RGB, _RGBA) else _grey(frames)
+    if not _has_sizes(data, kind) or _contradicts(image):
         return scan
     scale = _MILLIMETRES.get(image.header.get_xyzt_units()[0])
     spacing = (sizes[up] * scale, sizes[across] * scale) if scale else None
@@ -92,8 +102,21 @@ def _has_sizes(data: bytes, kind: type[nib.Nifti1Image]) -> bool:
     return bool(np.all(np.isfinite(sizes) & (sizes != 0)))
 
 
+def _contradicts(image: nib.Nifti1Image) -> bool:
+    """Whether sizes by the way to the scanner's coordinates are others than those of the voxels:
+    nothing tells which of them is true."""
+    told = np.abs(image.header.get_zooms()[:3])
+    placed = nib.affines.voxel_sizes(image.affine)[: len(told)]
+    return not np.allclose(placed, told, rtol=_SAME_SIZE, atol=0)
+
+
 def _of_colours(frames: np.ndarray) -> Scan:
-    return Scan(np.ascontiguousarray(np.stack([frames[name] for name in "RGB"], axis=-1)))
+    """Colours, over black as in pictures; where none is opaque at all, without transparency."""
+    colours = np.stack([frames[name] for name in "RGB"], axis=-1)
+    if frames.dtype == _RGBA and frames["A"].any():
+        opaque = frames["A"][..., None].astype(np.uint16)
+        colours = ((colours * opaque + 127) // 255).astype(np.uint8)
+    return Scan(np.ascontiguousarray(colours))
 
 
 def _grey(frames: np.ndarray) -> Scan:
@@ -105,6 +128,10 @@ def _grey(frames: np.ndarray) -> Scan:
     if values is None:
         values = frames.astype(np.float32)
     finite = values[np.isfinite(values)]
+    if not finite.size:
+        raise ScanError(
+            "This NIfTI file holds no numbers, so there is nothing to show. Export it again."
+        )
     shape = linear_shape(values.dtype)
     window = window_between(float(finite.min()), float(finite.max()), shape)
     values = values.astype(values.dtype.newbyteorder("="))

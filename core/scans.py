@@ -12,8 +12,8 @@ from pathlib import Path
 
 from core.archives import GZIP, ArchiveError, gunzip
 from core.archives import MAGIC as ZIP
-from core.dicom.reading import BARE_DICOM, read_dicom
-from core.nifti import NIFTI_MARKS, read_nifti
+from core.dicom.reading import is_dicom, read_dicom
+from core.nifti import HALF, HALF_MARKS, NIFTI_MARKS, read_nifti
 from core.pictures import read_picture
 from core.scan_types import MAX_BYTES, Scan, ScanError
 
@@ -32,6 +32,8 @@ def read_scan(data: bytes) -> Scan:
     for kind in KINDS:
         if data.startswith(kind.magic, kind.offset):
             return kind.read(data)
+    if is_dicom(data):  # without the usual beginning
+        return read_dicom(data)
     raise ScanError(f"The file is not an image of a known format. {ACCEPTED}")
 
 
@@ -86,6 +88,10 @@ def _gzipped(data: bytes) -> Scan:
 
 
 ACCEPTED = "Choose a DICOM or NIfTI file, or export the image as PNG, JPEG, BMP, TIFF or WebP."
+_OTHER_ARCHIVE = (
+    "This is an archive of 7-Zip or RAR, which cannot be read here. Unpack it and choose the "
+    "images in it, or pack them as a ZIP archive."
+)
 
 KINDS: tuple[Kind, ...] = (
     # First, because the 128 bytes before its mark may be those of a TIFF file.
@@ -108,11 +114,15 @@ KINDS: tuple[Kind, ...] = (
     _refused("a video", b"AVI ", 8),
     _refused("a PDF document", b"%PDF"),
     _refused("an archive or an Office document", ZIP),
+    Kind(0, b"PK\5\6", partial(_refuse, "This ZIP archive is empty. Pack the images again.")),
+    *(
+        Kind(0, magic, partial(_refuse, _OTHER_ARCHIVE))
+        for magic in (b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\7")
+    ),
     Kind(0, GZIP, _gzipped),
     *(Kind(*place, read_nifti) for place in NIFTI_MARKS),
+    *(Kind(*place, partial(_refuse, HALF)) for place in HALF_MARKS),
     _refused("a Photoshop file", b"8BPS"),
     *(_refused("a Netpbm file (PGM or PPM)", b"P%d" % number) for number in range(1, 8)),
-    # DICOM without the usual beginning is told by its first element.
-    *(Kind(0, magic, read_dicom) for magic in BARE_DICOM),
 )
 """Tried in this order. A decoder for a further format is one more line."""

@@ -181,6 +181,13 @@ def test_gzip_and_bare_deflate_within_the_limit():
     assert inflate(packer.compress(content) + packer.flush(), len(content)) == content
     with pytest.raises(ArchiveError, match="more than the limit"):
         gunzip(squeezed, len(content) - 1)
+    several = gzip.compress(b"a" * 70_000) + squeezed + gzip.compress(b"") + gzip.compress(b"z")
+    for end in (b"", bytes(9), b"anything"):
+        assert gunzip(several + end, 10**6) == b"a" * 70_000 + content + b"z"
+    with pytest.raises(ArchiveError, match="more than the limit"):
+        gunzip(several, 70_000 + len(content))
+    with pytest.raises(ArchiveError, match="damaged"):
+        gunzip(several[:-9], 10**6)
     for damaged in (squeezed[:-9], b"\x1f\x8b" + bytes(30), b""):
         with pytest.raises(ArchiveError, match="damaged"):
             gunzip(damaged, 10**6)

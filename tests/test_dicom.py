@@ -31,10 +31,13 @@ from pydicom.uid import (
     JPEG2000Lossless,
     JPEG2000MCLossless,
     JPEGBaseline8Bit,
+    JPEGExtended12Bit,
     JPEGLSLossless,
     RLELossless,
 )
 
+from core.dicom.deidentify import deidentify
+from core.dicom.reading import is_dicom
 from core.dicom.series import slice_of
 from core.dicom.unpacking import WORTH_A_PROCESS
 from core.scan_types import MAX_BYTES, MAX_FRAMES, MAX_PIXELS
@@ -204,6 +207,69 @@ def test_frames_less_deep_than_the_header_says(syntax, count):
     assert np.array_equal(read_scan(saved(made)).grey.values, greys)
 
 
+@pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless], ids=lambda one: one.name)
+@pytest.mark.parametrize("count", [1, WORTH_A_PROCESS + 1])
+@pytest.mark.parametrize(
+    ("packed", "told", "highest", "signed"),
+    [(16, 12, 11, 0), (16, 12, 11, 1), (12, 12, 15, 0), (12, 16, 15, 0), (16, 8, 7, 0)],
+)
+def test_frames_that_contradict_the_header_are_believed(
+    packed, told, highest, signed, count, syntax
+):
+    if signed and syntax == JPEGLSLossless:
+        pytest.skip("pydicom packs no signed numbers so")
+    values = np.stack([NOISE << (packed - 12)] * count).view(np.int16 if signed else np.uint16)
+    made = dataset(values, bits=packed, syntax=syntax)
+    made.BitsStored, made.HighBit = told, highest
+    scan = read_scan(saved(made))
+    assert np.array_equal(scan.grey.values, values)
+    copy = read_scan(deidentify([saved(made)])[0])
+    assert np.array_equal(copy.grey.values, values)
+    assert np.array_equal(copy.pixels, scan.pixels)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_frames_of_several_depths(order):
+    low, deep = NOISE >> 4, NOISE
+    frames = []
+    for samples, bits in ((low.astype(np.uint8), 8), (deep, 12))[::order]:
+        packed = dataset(samples, bits=bits, syntax=JPEG2000Lossless)
+        frames += generate_frames(packed.PixelData, number_of_frames=1)
+    made = dataset(np.stack([low, deep][::order]), bits=12, syntax=JPEG2000Lossless)
+    made.PixelData = encapsulate(frames)
+    assert np.array_equal(read_scan(saved(made)).grey.values, [low, deep][::order])
+
+
+def test_words_that_were_packed_whole_hold_what_the_header_says():
+    """Signs that are not repeated in the bits above, and an overlay there."""
+    made = dataset(NOISE, bits=16, syntax=JPEG2000Lossless)
+    made.BitsStored, made.HighBit, made.PixelRepresentation = 12, 11, 1
+    signed = np.where(NOISE > 2047, NOISE.astype(int) - 4096, NOISE)
+    assert np.array_equal(read_scan(saved(made)).grey.values[0], signed)
+    made = dataset(NOISE | (NOISE & 1) << 13, bits=16, syntax=JPEG2000Lossless)
+    made.BitsStored, made.HighBit = 12, 11
+    made.add_new((0x6000, 0x0102), "US", 13)
+    assert np.array_equal(read_scan(saved(made)).grey.values[0], NOISE)
+    copy = pydicom.dcmread(io.BytesIO(deidentify([saved(made)])[0]))
+    assert np.frombuffer(copy.PixelData, "<u2").max() == NOISE.max()
+
+
+def test_a_jpeg_of_bytes_whose_header_tells_more_bits():
+    greys = cv2.GaussianBlur(COLOURS[0, ..., 0], (0, 0), 3)
+    file = io.BytesIO()
+    Image.fromarray(greys).save(file, "JPEG", quality=95)
+    made = dataset(NOISE, bits=12)
+    made.PixelData = encapsulate([file.getvalue()])
+    made["PixelData"].VR = "OB"
+    made.file_meta.TransferSyntaxUID = JPEGExtended12Bit
+    scan = read_scan(saved(made))
+    assert np.abs(scan.grey.values[0].astype(int) - np.asarray(Image.open(file))).max() <= 1
+    (copy,) = deidentify([saved(made)])
+    assert np.array_equal(read_scan(copy).pixels, scan.pixels)
+    told = pydicom.dcmread(io.BytesIO(copy))
+    assert (told.BitsAllocated, told.BitsStored, told.HighBit) == (8, 8, 7)
+
+
 @pytest.mark.parametrize("kind", BY_GDCM)
 def test_damage_that_ends_gdcm_does_not_end_the_reader(packed, kind):
     data = packed[kind]
@@ -238,6 +304,41 @@ def test_neither_preamble_nor_header(implicit, little, first):
 def test_a_header_without_preamble():
     data = dicom(NOISE, bits=12)
     assert np.array_equal(read_scan(data[132:]).grey.values[0], NOISE)
+
+
+@pytest.mark.parametrize("syntax", PLAIN, ids=lambda one: one.name)
+def test_a_preamble_that_is_cut_off_or_lacks_its_mark(syntax):
+    made = dataset(NOISE, bits=12, SeriesInstanceUID="1.2", ImagePositionPatient=[0, 0, 1])
+    made.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    data = of_syntax(made, syntax)
+    for other in (data[128:], data[:128] + data[132:], b"\xff" * 128 + data[132:]):
+        assert np.array_equal(read_scan(other).grey.values[0], NOISE)
+        assert slice_of(other).position == 1
+        assert np.array_equal(read_scan(deidentify([other])[0]).grey.values[0], NOISE)
+
+
+@pytest.mark.parametrize("implicit", [True, False])
+@pytest.mark.parametrize("preamble", [b"", bytes(128)])
+@pytest.mark.parametrize(
+    "first", [(0x0008, 0x1030), (0x0010, 0x0010), (0x0020, 0x0013), (0x0028, 2)]
+)
+def test_a_data_set_may_begin_with_any_element(first, preamble, implicit):
+    made = dataset(NOISE, bits=12, PatientName="Doe", StudyDescription="", InstanceNumber="1")
+    made = made[first:]
+    file = io.BytesIO()
+    pydicom.dcmwrite(file, made, implicit_vr=implicit, little_endian=True)
+    scan = read_scan(preamble + file.getvalue())
+    assert np.array_equal(scan.grey.values[0], NOISE)
+
+
+def test_bytes_that_are_no_dicom_file():
+    """Among them numbers that rise as tags do, and elements that end in the middle."""
+    random = np.random.default_rng(8)
+    numbers = [np.arange(100, dtype=kind).tobytes() for kind in ("<u2", "<u4", ">u4", "<u8", ">u8")]
+    bare = dicom(NOISE)[132 + 12 :]
+    noise = (random.bytes(999) for _ in range(2000))
+    for data in (*numbers, *noise, bytes(999), bare[2:], b"", b"DIC", bytes(128)):
+        assert not is_dicom(data)
 
 
 def test_a_preamble_may_be_that_of_a_tiff():
@@ -299,10 +400,76 @@ def test_a_palette_of_bytes_however_it_is_announced_and_held(told, held):
     assert read_scan(saved(made)).pixels[0].tolist() == expected
 
 
-@pytest.mark.parametrize("kind", ["HSV", "CMYK", "YBR_PARTIAL_420", "YBR_RCT", "MONOCHROME2"])
-def test_colours_that_are_none_or_of_another_kind_are_refused(kind):
-    colours = np.zeros((4, 6, 3), np.uint8)
-    refused(dicom(colours, "RGB", PhotometricInterpretation=kind), "damaged.*unusual kind")
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [
+        *((kind, f"{kind}, cannot be read here") for kind in ("HSV", "YBR_PARTIAL_420", "YBR_RCT")),
+        ("DOE^JANE", "an unknown kind, cannot be read here"),  # a file may say anything
+        ("MONOCHROME2", "MONOCHROME2 has 1 values a pixel, not 3"),
+        ("PALETTE COLOR", "PALETTE COLOR has 1 values a pixel, not 3"),
+    ],
+)
+@pytest.mark.parametrize("length", [72, 8])
+def test_colours_that_are_none_or_of_another_kind_are_refused(kind, sentence, length):
+    made = dataset(np.zeros((4, 6, 3), np.uint8), "RGB", PhotometricInterpretation=kind)
+    made.PixelData = bytes(length)
+    refused(saved(made), sentence)
+
+
+def test_a_palette_without_tables_and_grey_called_colour():
+    made = dicom(NOISE, PhotometricInterpretation="PALETTE COLOR")
+    refused(made, "stand in tables, which are missing")
+    refused(dicom(NOISE, PhotometricInterpretation="RGB"), "RGB has 3 values a pixel, not 1")
+
+
+def test_colours_of_a_part_of_the_range():
+    """C.7.6.3.1.2: Y = .2568 R + .5041 G + .0979 B + 16, C_B = -.1482 R - .2910 G + .4392 B + 128,
+    C_R = .4392 R - .3678 G - .0714 B + 128; worked out by hand for each colour, twice a pixel."""
+    known = {
+        (0, 0, 0): (16, 128, 128),
+        (255, 255, 255): (235, 128, 128),
+        (255, 0, 0): (81, 90, 240),
+        (0, 255, 0): (145, 54, 34),
+        (0, 0, 255): (41, 240, 110),
+    }
+    made = dataset(np.zeros((2, 5, 2, 3), np.uint8), "RGB")
+    made.PhotometricInterpretation = "YBR_PARTIAL_422"
+    frame = b"".join(bytes([y, y, blue, red]) for y, blue, red in known.values())
+    made.PixelData = 2 * frame
+    expected = np.repeat(np.array(list(known))[None, :, None], 2, axis=2)
+    pixels = read_scan(saved(made)).pixels
+    assert np.abs(pixels.astype(int) - expected).max() <= 2
+    (copy,) = deidentify([saved(made)])
+    assert np.array_equal(read_scan(copy).pixels, pixels)
+    made.PixelData = frame
+    refused(saved(made), "cut short: 20 of 40 bytes")
+
+
+@pytest.mark.parametrize("kind", ["YBR_ICT", "YBR_RCT"])
+def test_colours_that_only_jpeg_2000_has(kind):
+    smooth = cv2.GaussianBlur(COLOURS[0], (0, 0), 3)
+    file = io.BytesIO()
+    Image.fromarray(smooth).save(file, "JPEG", quality=95)
+    made = dataset(smooth, "RGB", PhotometricInterpretation=kind)
+    made.PixelData = encapsulate([file.getvalue()])
+    made["PixelData"].VR = "OB"
+    other = np.asarray(Image.open(file)).astype(int)
+    for syntax in (JPEGBaseline8Bit, SPECTRAL):
+        made.file_meta.TransferSyntaxUID = syntax
+        assert np.abs(read_scan(saved(made)).pixels[0] - other).max() <= 2
+    for syntax in (RLELossless, JPEGLSLossless):
+        made = dataset(COLOURS, "RGB", syntax=syntax, PhotometricInterpretation=kind)
+        refused(saved(made), f"{kind}, cannot be read here")
+
+
+def test_colours_by_pixel_are_what_is_meant_where_nothing_is_told():
+    made = dicom(COLOURS, "RGB", PlanarConfiguration=None)
+    assert np.array_equal(read_scan(made).pixels, COLOURS)
+
+
+def test_kinds_of_pixels_in_small_letters():
+    made = dicom(NOISE, bits=12, PhotometricInterpretation="monochrome1")
+    assert np.array_equal(read_scan(made).pixels, read_scan(dicom(NOISE, "MONOCHROME1", 12)).pixels)
 
 
 def test_deep_colours_keep_their_depth():
@@ -331,6 +498,32 @@ def test_refusals_are_sentences():
     refused(dicom(NOISE, NumberOfFrames="3"), r"cut short: 3840 of 11520 bytes")
     refused(bytes(128) + b"DICM", "damaged")
     refused(bytes(128) + b"DICM" + bytes(99), "damaged|holds no picture")
+
+
+@pytest.mark.parametrize("length", [None, "told"])
+@pytest.mark.parametrize("syntax", PLAIN[:2], ids=lambda one: one.name)
+@pytest.mark.parametrize("shape", [(2, 2), (40, 48)])
+def test_a_compressed_picture_that_is_said_to_be_plain(syntax, length, shape):
+    made = dataset(np.resize(NOISE, shape), bits=12, syntax=RLELossless)
+    made.file_meta.TransferSyntaxUID = syntax
+    made["PixelData"].is_undefined_length = length is None
+    refused(saved(made), "is compressed, but its header does not say how")
+
+
+def test_a_plain_picture_may_begin_like_a_compressed_one():
+    words = NOISE.copy()
+    words[0, :2] = 0xFFFE, 0xE000
+    assert np.array_equal(read_scan(dicom(words)).grey.values[0], words)
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless], ids=lambda one: one.name)
+@pytest.mark.parametrize("told", [2, 5])
+def test_more_or_fewer_frames_than_are_told(syntax, told):
+    made = dataset(np.stack([NOISE] * 3), bits=12, syntax=syntax, NumberOfFrames=told)
+    made.PixelData = encapsulate(
+        list(generate_frames(made.PixelData, number_of_frames=3)), has_bot=False
+    )
+    refused(saved(made), f"tells of {told} frames, but its picture has 3 parts")
 
 
 def test_the_limits_are_checked_before_decoding():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from dicoms import NOISE, dataset, dicom, grey_of, items, lut, refused, saved
@@ -80,6 +82,17 @@ def test_a_window_that_is_no_number_is_none():
     made = dicom(np.array([[10, 110]], np.uint16), WindowCenter="5.25", WindowWidth="2")
     assert grey_of(made) == [[255, 255]]
     assert grey_of(made.replace(b"5.25", b"5,25")) == [[0, 255]]
+
+
+def test_an_empty_entry_leaves_the_other_windows():
+    values = np.array([[10, 110]], np.uint16)
+    made = dataset(values, WindowCenter=["30", "", "60"], WindowWidth=["41", "9", "101"])
+    made.WindowCenterWidthExplanation = ["A", "B", "C"]
+    windows = (Window(30, 41, name="A"), Window(60, 101, name="C"))
+    assert read_scan(saved(made)).grey.windows == (windows,)
+    made.WindowCenter, made.WindowWidth = ["60", ""], ["101", ""]
+    made.WindowCenterWidthExplanation = None
+    assert read_scan(saved(made)).grey.windows == ((Window(60, 101),),)
 
 
 @pytest.mark.parametrize(
@@ -199,12 +212,38 @@ def test_padding_does_not_stretch_the_window():
     assert grey_of(saved(made)) == [[0, 0, 128, 255]]
 
 
+@pytest.mark.parametrize(("bits", "limit"), [(16, None), (16, -1990), (8, None), (8, -10)])
+def test_padding_of_unsigned_values_that_is_told_as_negative(bits, limit):
+    first = {16: -2000, 8: -16}[bits]
+    padding = [first % 2**bits, (first if limit is None else limit) % 2**bits]
+    made = dataset(np.array([[*padding, 0, 50, 100]], f"u{bits // 8}"))
+    made.PixelRepresentation, made.RescaleSlope, made.RescaleIntercept = 0, 2, 0
+    made.add_new("PixelPaddingValue", "SS", first)
+    if limit is not None:
+        made.add_new("PixelPaddingRangeLimit", "SS", limit)
+    assert read_scan(saved(made)).grey.extent == (0, 200)
+    assert grey_of(saved(made)) == [[255, 255, 0, 128, 255]]
+
+
 def test_padding_of_floats_does_not_stretch_the_window():
     values = np.array([[-1e6, 0, 0.5, 1]], np.float32)
     assert grey_of(of_floats(values, FloatPixelPaddingValue=-1e6)) == [[0, 0, 128, 255]]
     values = np.array([[-1e6, -1e5, 0, 1]], np.float32)
     told = {"FloatPixelPaddingValue": -1e6, "FloatPixelPaddingRangeLimit": -1e5}
     assert grey_of(of_floats(values, **told)) == [[0, 0, 0, 255]]
+
+
+@pytest.mark.parametrize(("slope", "most"), [("1", 9), ("0.5", 13)])
+def test_a_large_picture_takes_little_memory_beside_itself(slope, most):
+    """In bytes a pixel: the values of the file (2), as they are held, their greys, and RGB (3)."""
+    samples = np.tile(NOISE, (80, 80))
+    data = dicom(samples, bits=12, RescaleSlope=slope, RescaleIntercept="0")
+    tracemalloc.start()
+    try:
+        read_scan(data)
+        assert tracemalloc.get_traced_memory()[1] < most * samples.size
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_picture_without_any_number_is_refused():

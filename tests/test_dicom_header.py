@@ -62,6 +62,27 @@ def region(**elements) -> pydicom.Dataset:
             },
             (0.06, 0.06),
         ),
+        # of a film that was scanned
+        ({"NominalScannedPixelSpacing": ["0.2", "0.1"]}, (0.2, 0.1)),
+        (
+            {
+                "NominalScannedPixelSpacing": ["0.2", "0.1"],
+                "EstimatedRadiographicMagnificationFactor": "2",
+            },
+            (0.1, 0.05),
+        ),
+        (
+            {"NominalScannedPixelSpacing": ["0.2", "0.1"], "ImagerPixelSpacing": ["0.3", "0.3"]},
+            (0.3, 0.3),
+        ),
+        ({"NominalScannedPixelSpacing": ["0.2", "0.1"], "PixelSpacing": ["1", "1"]}, (1, 1)),
+        # what is no size leaves the next that is one
+        ({"PixelSpacing": ["0", "0"], "ImagerPixelSpacing": ["0.1", "0.2"]}, (0.1, 0.2)),
+        ({"PixelSpacing": "0.5", "ImagerPixelSpacing": ["0.1", "0.2"]}, (0.1, 0.2)),
+        (
+            {"ImagerPixelSpacing": ["0", "0"], "SequenceOfUltrasoundRegions": [region()]},
+            (0.1, 0.2),
+        ),
         ({"SequenceOfUltrasoundRegions": [region()]}, (0.1, 0.2)),
         ({"SequenceOfUltrasoundRegions": [region(PhysicalDeltaY=-0.01)]}, (0.1, 0.2)),
         ({"SequenceOfUltrasoundRegions": [region(), region(PhysicalDeltaX=0.03)]}, None),
@@ -211,6 +232,16 @@ def test_overlays_of_some_frames_join_those_of_all():
     made.add_new((0x601E, 0x0051), "US", 2)  # with the second frame of the picture
     found = np.argwhere(read_scan(saved(made)).overlay).tolist()
     assert found == [[0, 39, 47], [1, 0, 1], [1, 39, 47], [2, 2, 0], [2, 39, 47]]
+
+
+@pytest.mark.parametrize("origin", ["missing", "empty"])
+def test_an_overlay_without_origin_begins_at_the_first_pixel(origin):
+    made = dataset(NOISE)
+    add_overlay(made, 0x6000, [1, 1], (2, 3))
+    made[0x6000, 0x0050].value = None
+    if origin == "missing":
+        del made[0x6000, 0x0050]
+    assert np.argwhere(read_scan(saved(made)).overlay).tolist() == [[0, 2, 3]]
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian], ids=str)

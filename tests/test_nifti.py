@@ -64,6 +64,31 @@ def test_one_slice_and_colours():
     assert read_scan(nifti(colours)).pixels[0, 0, 0].tolist() == [0, 9, 0]
 
 
+def test_colours_with_transparency_are_over_black():
+    colours = np.zeros((3, 1), np.dtype([(name, "u1") for name in "RGBA"]))
+    colours["R"], colours["B"] = 200, 100
+    assert read_scan(nifti(colours)).pixels[0].reshape(-1, 3).tolist() == [[200, 0, 100]] * 3
+    colours["A"] = [[255], [51], [0]]  # of 51 a fifth is left
+    shown = read_scan(nifti(colours)).pixels[0].reshape(-1, 3)
+    assert sorted(shown.tolist()) == [[0, 0, 0], [40, 0, 20], [200, 0, 100]]
+
+
+@pytest.mark.parametrize(("placed", "spacing"), [(0.504, (0.7, 0.5)), (0.51, None), (5, None)])
+def test_sizes_that_contradict_each_other_give_no_millimetres(placed, spacing):
+    data = nifti(VALUES, np.diag([placed, 0.7, 2, 1]), pixdim=[1, 0.5, 0.7, 2, 1, 1, 1, 1])
+    scan = read_scan(data)
+    assert scan.spacing_mm == (spacing and pytest.approx(spacing))
+    assert np.array_equal(scan.grey.values, read_scan(nifti(VALUES)).grey.values)
+
+
+def test_half_of_a_pair_is_told():
+    for kind in (nib.Nifti1Pair, nib.Nifti2Pair, nib.AnalyzeImage, nib.Spm99AnalyzeImage):
+        for order in "<>":
+            header = kind(VALUES, np.eye(4)).header.as_byteswapped(order)
+            with pytest.raises(ScanError, match="in two files.*Convert both to one .nii"):
+                read_scan(header.binaryblock)
+
+
 @pytest.mark.parametrize("first", [0.5, -0.5])
 def test_one_slice_is_turned_as_a_volume_is(first):
     picture = nifti(VALUES[..., 0], np.diag([first, 0.7, 1, 1]))
@@ -112,6 +137,9 @@ def test_refusals_are_sentences():
             read_scan(claims)
     with pytest.raises(ScanError, match="more than one volume"):
         read_scan(nifti(np.zeros((4, 4, 4, 2), np.int16)))
+    for empty in (np.nan, np.inf):
+        with pytest.raises(ScanError, match="holds no numbers"):
+            read_scan(nifti(np.full((4, 4, 4), empty, np.float32)))
     with pytest.raises(ScanError, match="complex numbers"):
         read_scan(nifti(VALUES.astype(np.complex64)))
     with pytest.raises(ScanError, match="more frames than the limit"):

@@ -15,12 +15,14 @@ _LARGEST = float(np.finfo(np.float32).max)
 _SHAPES = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 _PADDED = ("Pixel", "FloatPixel", "DoubleFloatPixel")
 """How the keywords of padding begin, by the type of the pixels."""
+_BLOCK = 2**20
 _EXACT = 2**24
 """Largest whole number below which float32 holds all."""
 
 
-def grey_scan(stored: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, Grey]:
-    """Pixels and grey values: Modality LUT, then VOI LUT or window, then the polarity (C.11).
+def grey_scan(stored: np.ndarray, dataset: Dataset, bits: int) -> tuple[np.ndarray, Grey]:
+    """Pixels and grey values of stored ones in so many bits: Modality LUT, then VOI LUT or window,
+    then the polarity (C.11).
 
     Without either, bytes are greys already, as in a photograph (a window would be the identity, by
     A.8.4.4 of PS3.3); of other values the range that there is shown.
@@ -33,9 +35,9 @@ def grey_scan(stored: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, Grey]:
     parts = np.split(stored, len(headers))
     values = [_rescaled(part, header) for part, header in zip(parts, headers, strict=True)]
     extent = _extent(parts, values, dataset)
-    joined = np.concatenate(values)
-    greys = stored.dtype.kind == "u" and _are_greys(dataset, headers)
-    shown = (0.0, 2.0 ** int(dataset.BitsStored) - 1) if greys else extent
+    joined = _joined(values)
+    greys = stored.dtype.kind == "u" and _are_greys(bits, headers)
+    shown = (0.0, 2.0**bits - 1) if greys else extent
     whole = window_between(*shown, linear_shape(joined.dtype))
     inverted = _inverted(dataset)
     pixels = [
@@ -53,12 +55,17 @@ def grey_scan(stored: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, Grey]:
         None if proposed else extent,
         curved,
     )
-    return rgb(np.concatenate(pixels)), grey
+    return rgb(_joined(pixels)), grey
 
 
-def _are_greys(dataset: Dataset, headers: list[Dataset]) -> bool:
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    """Frames of several arrays in one; a single array as it is, since it may be large."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _are_greys(bits: int, headers: list[Dataset]) -> bool:
     """Whether stored values are greys of a screen, by their bits and by all that could map them."""
-    return int(dataset.BitsStored) <= 8 and not any(map(_is_mapped, headers))
+    return bits <= 8 and not any(map(_is_mapped, headers))
 
 
 def _is_mapped(header: Dataset) -> bool:
@@ -94,7 +101,12 @@ def _rescaled(stored: np.ndarray, header: Dataset) -> np.ndarray:
         return stored.astype(_smallest_type(ramp), copy=False)
     table = _looked_up(ramp, sequence[0]) if sequence else ramp * slope + intercept
     table = table.astype(_smallest_type(table))
-    return table[stored.astype(np.int64) - int(low)]
+    values = np.empty(stored.shape, table.dtype)
+    flat, target = stored.reshape(-1), values.reshape(-1)
+    for start in range(0, flat.size, _BLOCK):  # places in the table are words of 64 bits
+        block = slice(start, start + _BLOCK)
+        target[block] = table[flat[block].astype(np.int64) - int(low)]
+    return values
 
 
 def _smallest_type(values: np.ndarray) -> type:
@@ -138,10 +150,10 @@ def _extent(stored: list[np.ndarray], values: list[np.ndarray], dataset: Dataset
     padding = _padding(dataset)
     kept, numbers = [], False
     for raw, value in zip(stored, values, strict=True):
-        keep = np.isfinite(value)
+        keep = np.isfinite(value) if value.dtype.kind == "f" else np.ones((), bool)
         numbers = numbers or keep.any()
         if padding:
-            keep &= ~_padded(raw, padding)
+            keep = keep & ~_padded(raw, padding)
         part = value if keep.all() else value[keep]
         kept.extend([part.min(), part.max()] if part.size else [])
     if not numbers:
@@ -160,10 +172,18 @@ def _padding(dataset: Dataset) -> tuple[float, float] | None:
 
 
 def _padded(stored: np.ndarray, padding: tuple[float, float]) -> np.ndarray:
-    # Negative numbers are now and then written as unsigned.
-    signed = stored.dtype.kind == "i"
-    low, high = sorted(one - 2**16 if signed and one >= 2**15 else one for one in padding)
+    low, high = sorted(_as_stored(one, stored.dtype) for one in padding)
     return (stored >= low) & (stored <= high)
+
+
+def _as_stored(number: float, kind: np.dtype) -> float:
+    """A number of the header among values of a type: now and then negative ones are written as
+    unsigned, and large ones as signed."""
+    if kind.kind == "i" and number >= 2**15:
+        return number - 2**16
+    if kind.kind == "u" and number < 0:
+        return number + 2 ** (8 * kind.itemsize)
+    return number
 
 
 def _windows(header: Dataset) -> tuple[Window, ...]:
@@ -184,13 +204,20 @@ def _windows(header: Dataset) -> tuple[Window, ...]:
 
 
 def _numbers(header: Dataset, keyword: str) -> list[float]:
+    """Values of an element; those that are empty or no numbers, as "1,5", are nan: the picture and
+    the others are still good."""
     try:
         told = header.get(keyword)
-        if told is None or told == "":
-            return []
-        return [float(told)] if np.isscalar(told) else [float(one) for one in told]
-    except ValueError:  # such as "1,5": the picture is still good
+    except ValueError:
         return []
+    return [_number(one) for one in ([told] if np.isscalar(told) else told or ())]
+
+
+def _number(told: object) -> float:
+    try:
+        return float(told)
+    except (TypeError, ValueError):
+        return math.nan
 
 
 def _shown(values: np.ndarray, header: Dataset, whole: Window, inverted: bool) -> np.ndarray:

@@ -52,9 +52,10 @@ def spacing_mm(dataset: Dataset) -> tuple[float, float] | None:
     or tells it differently of its frames.
 
     Taken from PixelSpacing (10.7.1), unless that repeats ImagerPixelSpacing, which is measured at
-    the detector; else from ImagerPixelSpacing divided by the magnification, else from the
-    ultrasound regions (C.8.5.5), if they lie within the picture, all show tissue in two
-    dimensions, but for scales of greys or colours, and agree.
+    the detector; else from ImagerPixelSpacing or, of a film, NominalScannedPixelSpacing, divided by
+    the magnification, else from the ultrasound regions (C.8.5.5), if they lie within the picture,
+    all show tissue in two dimensions, but for scales of greys or colours, and agree. What is no
+    size counts as not told.
     """
     try:
         return _told_spacing(dataset)
@@ -80,14 +81,23 @@ def agreed(spacings: Sequence[tuple[float, float] | None]) -> tuple[float, float
 
 def _told_spacing(dataset: Dataset) -> tuple[float, float] | None:
     frames = len(dataset.get("PerFrameFunctionalGroupsSequence") or [None])
-    told = [frame_header(dataset, frame).get("PixelSpacing") for frame in range(frames)]
-    detector = dataset.get("ImagerPixelSpacing")
+    told = [_sizes(frame_header(dataset, frame), "PixelSpacing") for frame in range(frames)]
+    detector = _sizes(dataset, "ImagerPixelSpacing")
     if any(told) and not (detector and all(one == detector for one in told)):
-        return agreed([one and _positive(*one) for one in told])
-    if detector:
-        magnification = dataset.get("EstimatedRadiographicMagnificationFactor") or 1
-        return _positive(*(float(one) / float(magnification) for one in detector))
+        return agreed(told)
+    projected = detector or _sizes(dataset, "NominalScannedPixelSpacing")
+    if projected:
+        magnification = float(dataset.get("EstimatedRadiographicMagnificationFactor") or 1)
+        return _positive(*(one / magnification for one in projected))
     return _ultrasound_spacing(dataset)
+
+
+def _sizes(header: Dataset, keyword: str) -> tuple[float, float] | None:
+    """Height and width of a pixel in an element; None where it holds no two lengths."""
+    try:
+        return _positive(*header[keyword].value)
+    except (KeyError, TypeError, ValueError, ArithmeticError):
+        return None
 
 
 def _ultrasound_spacing(dataset: Dataset) -> tuple[float, float] | None:
@@ -152,7 +162,8 @@ def overlay(dataset: Dataset) -> np.ndarray | None:
             plane = _plane(dataset, group, frames)
             if plane is None:
                 continue
-            origin = [int(one) - 1 for one in dataset[group, 0x0050].value or (1, 1)]
+            told = dataset.get((group, 0x0050))
+            origin = [int(one) - 1 for one in (told and told.value) or (1, 1)]
             first = int(dataset[group, 0x0051].value) - 1 if (group, 0x0051) in dataset else 0
             found.append(_placed(plane, origin, first, (frames, dataset.Rows, dataset.Columns)))
         except Exception:  # whatever is wrong with a drawing, the picture is still good

@@ -9,16 +9,14 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from core.dicom.grey import grey_scan
 from core.dicom.header import little_endian
-from core.dicom.stored import check_size, has_unused_bits, unpacked
-from core.scan_types import Grey
+from core.dicom.stored import PARTIAL, has_unused_bits, settle, unpacked
+from core.scan_types import Grey, ScanError
 from core.windowing import apply_window, window_between
 
 PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _GREY = {"MONOCHROME1", "MONOCHROME2"}
 _PALETTE = "PALETTE COLOR"
 _PRIMARIES = ("Red", "Green", "Blue")
-_COLOURS = {"RGB", "YBR_FULL", "YBR_FULL_422"}
-_COMPRESSED_COLOURS = {"YBR_ICT", "YBR_RCT"}
 _OF_COMPRESSED = (
     *("ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
     "EncapsulatedPixelDataValueTotalLength",
@@ -32,35 +30,33 @@ def read_pixels(dataset: Dataset) -> tuple[np.ndarray, Grey | None]:
     Raises ScanError for what is beyond the limits or packed in a way that cannot be read, and
     nearly anything for a damaged file.
     """
-    check_size(dataset)
-    stored = unpacked(dataset)
+    settle(dataset)
+    stored, bits = unpacked(dataset)
     kind = dataset.PhotometricInterpretation
     if kind in _GREY:
-        return grey_scan(stored, dataset)
+        return grey_scan(stored, dataset, bits)
     if kind == _PALETTE:
+        _check_tables(dataset)
         palette = _palette(dataset)
         colours = apply_color_lut(stored, palette)[..., :3]
         return _to_bytes(colours, _palette_bits(palette, colours)), None
-    packed = dataset.file_meta.TransferSyntaxUID.is_encapsulated
-    known = _COLOURS | _COMPRESSED_COLOURS if packed else _COLOURS
-    if kind not in known or stored.ndim != 4 or stored.shape[-1] != 3:
-        raise ValueError("neither grey nor colour")
-    return _to_bytes(stored, int(dataset.BitsStored)), None
+    return _to_bytes(stored, bits), None
 
 
 def unpack_in_place(dataset: Dataset) -> None:
-    """Turn a picture that is compressed, or has bits beside its values, into a plain one without;
-    its colours into RGB. Raises as ``read_pixels``.
+    """Turn a picture that is compressed, of retired colours, or has bits beside its values, into a
+    plain one without; its colours into RGB. Raises as ``read_pixels``.
 
     Bits beside the values may hold an overlay, and an overlay a name.
     """
-    check_size(dataset)
+    settle(dataset)
     compressed = dataset.file_meta.TransferSyntaxUID.is_encapsulated
-    if not compressed and not has_unused_bits(dataset):
+    retired = dataset.PhotometricInterpretation == PARTIAL
+    if not (compressed or retired or has_unused_bits(dataset)):
         return
-    stored = unpacked(dataset)
+    stored, bits = unpacked(dataset)
     dataset.BitsAllocated = 8 * stored.itemsize
-    dataset.HighBit = int(dataset.BitsStored) - 1  # where ``unpacked`` has moved them
+    dataset.BitsStored, dataset.HighBit = bits, bits - 1  # where ``unpacked`` has moved them
     if stored.ndim == 4:
         dataset.PhotometricInterpretation, dataset.PlanarConfiguration = "RGB", 0
     padding = b"\0" * (stored.nbytes % 2)
@@ -71,6 +67,17 @@ def unpack_in_place(dataset: Dataset) -> None:
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         for keyword in _OF_COMPRESSED:
             dataset.pop(keyword, None)
+
+
+def _check_tables(dataset: Dataset) -> None:
+    for name in _PRIMARIES:
+        table = f"{name}PaletteColorLookupTable"
+        held = (f"{table}Data", f"Segmented{table}Data")
+        if f"{table}Descriptor" not in dataset or not any(map(dataset.get, held)):
+            raise ScanError(
+                "The colours of this DICOM file stand in tables, which are missing. Export it "
+                "again, as RGB."
+            )
 
 
 def _palette(dataset: Dataset) -> Dataset:

@@ -5,7 +5,7 @@ part 2 what needs no more than part 1.
   the smallest value is black and the largest white. ``Scan.grey`` keeps the values.
 - Colours of every kind become RGB. ICC profiles are ignored, as in pictures.
 - Overlays are never part of the pixels; ``Scan.overlay`` holds them.
-- With or without preamble and file header, little-endian or big-endian, deflated.
+- With or without preamble, its mark and file header, little-endian or big-endian, deflated.
 - Nothing cut short is shown.
 """
 
@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import io
 import logging
+import struct
 import warnings
 from collections.abc import Sequence
 
 from pydicom import Dataset, dcmread
+from pydicom.datadict import dictionary_has_tag
 from pydicom.dataset import FileMetaDataset
 from pydicom.filereader import _read_file_meta_info, read_dataset, read_preamble
 from pydicom.uid import (
@@ -26,6 +28,7 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
 )
+from pydicom.valuerep import EXPLICIT_VR_LENGTH_16, EXPLICIT_VR_LENGTH_32
 
 from core.archives import GZIP, ArchiveError, gunzip, inflate
 from core.dicom import header, personal
@@ -40,21 +43,21 @@ DIRECTORY = (
     "This is the directory of a DICOM disc, which holds no picture. Choose the images themselves."
 )
 
-_FIRST = (
-    *(0x00, 0x01, 0x05, 0x08, 0x12, 0x13, 0x14, 0x16, 0x18, 0x20, 0x21, 0x22, 0x23, 0x2A, 0x30),
-    *(0x50, 0x60, 0x64, 0x70),
-)
-"""Elements of the group 0008 with which a data set may begin."""
-BARE_DICOM = (
-    *(bytes([2, 0, element, 0]) for element in (0x00, 0x01, 0x02, 0x10)),
-    *(bytes([8, 0, element, 0]) for element in _FIRST),
-    *(bytes([0, 8, 0, element]) for element in _FIRST),
-)
-"""First four bytes of a file without preamble: tags that stand first, in both byte orders."""
+_PREAMBLE, _MARK = 128, b"DICM"
+_ELEMENTS = 3
+"""Elements in order with which bytes without a mark must begin to be a data set."""
+_LONG = {one.encode() for one in EXPLICIT_VR_LENGTH_32}
+_SHORT = {one.encode() for one in EXPLICIT_VR_LENGTH_16}
+_HEADER, _UNDEFINED = 0x0002, 2**32 - 1
 
 # What the libraries have to say about a file may quote a patient's name: it reaches nobody.
 warnings.filterwarnings("ignore", module=r"pydicom\.")
 logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+
+
+def is_dicom(data: bytes) -> bool:
+    """Whether bytes are a DICOM file, with or without the usual beginning."""
+    return _beginning(data) is not None
 
 
 def read_dicom(data: bytes) -> Scan:
@@ -117,8 +120,43 @@ def unpacked(data: bytes) -> bytes:
     return gunzip(data, MAX_BYTES) if data.startswith(GZIP) else data
 
 
+def _beginning(data: bytes) -> int | None:
+    """Where reading begins: before a whole preamble; or behind one that was cut off or lacks its
+    mark, or where there is none. None for bytes that are no DICOM file."""
+    if data.startswith(_MARK, _PREAMBLE):
+        return 0
+    if data.startswith(_MARK):
+        return len(_MARK)
+    return next((one for one in (0, _PREAMBLE) if _begins_dataset(data, one)), None)
+
+
+def _begins_dataset(data: bytes, place: int) -> bool:
+    """Whether a file header stands there, or elements of the standard follow each other by their
+    tags and lengths: no other bytes do so by chance."""
+    # Of tags of the first groups the low byte is never empty, the high one always.
+    order = ">" if data[place : place + 1] == b"\0" else "<"
+    last = -1
+    for _ in range(_ELEMENTS):
+        if place + 12 > len(data):
+            return False
+        group, number, length = struct.unpack_from(f"{order}2HI", data, place)
+        tag, kind, head = group << 16 | number, data[place + 4 : place + 6], 8
+        if kind in _SHORT:
+            (length,) = struct.unpack_from(f"{order}H", data, place + 6)
+        elif kind in _LONG:
+            (length,), head = struct.unpack_from(f"{order}I", data, place + 8), 12
+        of_a_group = number == 0 and length == 4  # its length, which no dictionary lists
+        if tag <= last or not (of_a_group or dictionary_has_tag(tag)):
+            return False
+        if length == _UNDEFINED or group == _HEADER and kind in _SHORT | _LONG:
+            return True
+        place, last = place + head + length, tag
+    return place <= len(data)
+
+
 def _parsed(data: bytes, only: Sequence[str]) -> Dataset:
     data = unpacked(data)
+    data = data[_beginning(data) or 0 :]
     file = io.BytesIO(data)
     read_preamble(file, force=True)
     # As pydicom itself will read it: it would unpack what is deflated without any limit.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from core.dicom.header import agreed
-from core.dicom.reading import BARE_DICOM, parse, read_dicom, unpacked
+from core.dicom.reading import is_dicom, parse, read_dicom, unpacked
 from core.scan_types import MAX_FRAMES, MAX_PIXELS, TOO_LARGE, TOO_MANY, Grey, Scan, ScanError, rgb
 from core.windowing import apply_window, linear_shape, window_between
 
@@ -44,7 +44,7 @@ def slice_of(data: bytes) -> Slice | None:
     """Series and position of a file; None if it is no single slice of a volume."""
     try:
         data = unpacked(data)
-        if data[128:132] != b"DICM" and data[:4] not in BARE_DICOM:
+        if not is_dicom(data):
             return None
         told = parse(data, only=_NEEDED)
         if int(told.get("NumberOfFrames") or 1) != 1:
