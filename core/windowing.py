@@ -5,7 +5,9 @@ DICOM PS3.3 C.11.2.1.2 and C.11.2.1.3, with the output range 0..255.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -50,17 +52,24 @@ WHOLE_BYTE = window_between(0, 255)
 
 def apply_window(values: np.ndarray, window: Window, inverted: bool = False) -> np.ndarray:
     """Greys uint8 of values of any type and shape; ``inverted`` swaps black and white."""
-    low = 0
+    grey = partial(_greys, window=window, inverted=inverted)
     if values.dtype.kind in "iu" and values.size:
         low = int(values.min())
         count = int(values.max()) - low + 1
         if count <= min(TABLE_SIZE, values.size):
-            table = _greys(np.arange(low, low + count), window, inverted)
-            return table[values.astype(np.int64) - low if low else values]
+            table = grey(np.arange(low, low + count))
+            return _in_blocks(
+                values, lambda part: table[part.astype(np.int64) - low if low else part]
+            )
+    return _in_blocks(values, grey)
+
+
+def _in_blocks(values: np.ndarray, grey: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Greys of a few values at a time, since what lies between has 8 bytes a value."""
     flat, greys = values.reshape(-1), np.empty(values.size, np.uint8)
     for start in range(0, flat.size, _BLOCK):
         block = slice(start, start + _BLOCK)
-        greys[block] = _greys(flat[block], window, inverted)
+        greys[block] = grey(flat[block])
     return greys.reshape(values.shape)
 
 

@@ -9,7 +9,8 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from core.dicom.grey import grey_scan
 from core.dicom.header import little_endian
-from core.dicom.stored import PARTIAL, has_unused_bits, settle, unpacked
+from core.dicom.settling import PARTIAL, settle
+from core.dicom.stored import has_unused_bits, unpacked
 from core.scan_types import Grey, ScanError
 from core.windowing import apply_window, window_between
 
