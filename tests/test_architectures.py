@@ -126,6 +126,7 @@ def efficientnet_difference(arrays: dict[str, np.ndarray], network, keras_effici
     return relative_difference(torch_features(network, scale(images, imagenet)), theirs)
 
 
+@pytest.mark.slow
 def test_efficientnet_mapping_gives_the_features_of_keras(
     keras_efficientnet, monkeypatch: pytest.MonkeyPatch
 ):

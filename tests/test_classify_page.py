@@ -670,6 +670,7 @@ def test_no_page_can_be_seen_without_the_frame():
     assert all("\nrequire_frame()\n" in path.read_text(encoding="utf-8") for path in pages)
 
 
+@pytest.mark.slow
 def test_warm_up_answers_once_with_every_system(system, monkeypatch):
     monkeypatch.undo()
     fake = FakeSystem()

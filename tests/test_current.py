@@ -69,6 +69,7 @@ def several(app) -> AppTest:
     return app
 
 
+@pytest.mark.slow
 def test_all_scans_are_there_on_return_and_the_same_is_looked_at(several):
     table = several.dataframe[0].value
     assert several.toggle(key="folder").disabled
@@ -110,6 +111,7 @@ def test_what_was_chosen_for_a_scan_goes_with_it(looked_at):
     assert region().value == "Whole image"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["compare", "learn"])
 def test_each_of_several_scans_can_be_explained(several, page):
     to(several, page)

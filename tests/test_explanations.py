@@ -370,6 +370,7 @@ def test_the_command_refuses_figures_without_weights(tmp_path, capsys):
     assert f"The weights of {RECIPE} were not kept" in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dataset", ["busi", "thermograms", "mammograms", "ucsb"])
 def test_the_data_sets_with_outlines_are_those_that_are_named(tables, dataset):
     assert tables(dataset)["masks"].map(len).any() == (dataset in OUTLINED)

@@ -62,6 +62,7 @@ def test_steps_are_numbered_and_end_in_the_trial(page):
     assert "of them" in words(page)
 
 
+@pytest.mark.slow
 def test_every_method_has_its_lesson(page):
     for method_id in LESSONS:
         method(page, method_id)

@@ -319,6 +319,7 @@ class TestOutliner:
         outliner.propose(scan)
         assert np.array_equal(scan, before)
 
+    @pytest.mark.slow
     def test_threads_get_what_one_alone_gets(self, outliner):
         some = scans(6)
         alone = [outliner.propose(scan).probability for scan in some]
@@ -387,6 +388,7 @@ class TestResult:
         assert "Over 2 splits" in judged.card
         assert judged.manifest["weights"]["seed"] == 0
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("name", "value", "sentence"),
         [

@@ -131,6 +131,7 @@ class TestProposals:
         assert not proposal.mask.any()
         assert proposal.confidence == 0
 
+    @pytest.mark.slow
     def test_threads_get_what_one_alone_gets(self, outliner):
         scans = [phantom("malignant", seed)[0] for seed in range(8)]
         alone = [outliner.propose(scan) for scan in scans]

@@ -407,6 +407,7 @@ def test_a_replay_that_cannot_be_done_is_a_sentence_and_status_two(predicted, fo
         assert sentence in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_command_runs_as_a_module(predicted):
     _, kept, _ = predicted
     command = [sys.executable, "-m", "core.predict", "--replay", str(kept)]

@@ -111,6 +111,7 @@ def test_dt_grad_cam_is_that_of_the_exact_network(recipe_id: str):
     assert min(found) >= 0.99, found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe_id", ["busi-mobilenetv2", "busi-efficientnet-b0"])
 def test_it_is_the_same_whatever_was_explained_before(recipe_id: str):
     if recipe_id not in list_trained():

@@ -122,6 +122,7 @@ def test_only_copies_are_changed_where_the_recipe_says_so():
 
 # One network a framework: that the loss reaches every weight of each is tested in
 # test_architectures, what the fusion learns in test_fusion.
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe_id", [OF_TORCH, OF_KERAS])
 def test_a_few_steps_learn_what_is_plain_to_see(recipe_id, tmp_path):
     phase = {"epochs": 3, "learning_rate": 1e-3, "patience": None}
@@ -135,6 +136,7 @@ def test_a_few_steps_learn_what_is_plain_to_see(recipe_id, tmp_path):
 
 
 # In Keras, the last layers only: to trace the step of all of them takes long.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("recipe_id", "trainable"),
     [(OF_TORCH, "all"), (OF_KERAS, ("head", "Conv_1", "block_16"))],

@@ -89,6 +89,7 @@ def test_all_pictures_zoom_together_and_the_slider_keeps_the_view(compare):
     assert np.allclose(compare.evaluate(STATE)["x"], zoomed["x"])
 
 
+@pytest.mark.slow
 def test_a_slow_method_fills_in_while_the_others_stand(compare):
     name = of_cost("seconds")
     pill(compare, name).click()
@@ -180,6 +181,7 @@ def test_a_lesion_drawn_by_hand_is_measured(compare):
     expect(compare.get_by_role("alert")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_deletion_and_insertion_come_when_they_are_asked_for(compare):
     pill(compare, "grad-cam-plus-plus").click()
     compare.get_by_text("Deletion and insertion").click()

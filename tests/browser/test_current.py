@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import expect
 
 from core.datasets.phantoms import phantom
 from core.png import png
 
 
+@pytest.mark.slow
 def test_an_upload_is_explained_on_the_next_page_and_there_on_return(page, tmp_path):
     file = tmp_path / "mine.png"
     file.write_bytes(png(phantom("benign", 77)[0]))

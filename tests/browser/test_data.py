@@ -50,6 +50,7 @@ def upload(tmp_path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_counts_are_there_before_the_images_are_measured(data):
     expect(figure(data, "Images a class")).to_be_visible()
     expect(figure(data, "Shares")).to_be_visible()
@@ -57,6 +58,7 @@ def test_counts_are_there_before_the_images_are_measured(data):
     expect(data.get_by_role("alert")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_text_is_readable_in_both_themes(data):
     tab(data, "Intensity")
     expect(data.get_by_role("heading", name="Do the classes differ?")).to_be_visible(
@@ -95,6 +97,7 @@ def test_a_table_can_be_taken_away(data):
     assert head.startswith("Class,Images,Groups")
 
 
+@pytest.mark.slow
 def test_a_system_is_asked_about_an_upload_and_a_mistake_explained(data, upload):
     data.locator("input[type=file]").first.set_input_files(upload)
     expect(data.get_by_role("heading", name="own.zip")).to_be_visible()
@@ -111,6 +114,7 @@ def test_a_system_is_asked_about_an_upload_and_a_mistake_explained(data, upload)
     expect(data.get_by_text("The scan from before")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_busi_shows_what_its_papers_and_its_readers_say(data, data_folder):
     if find_folder("busi") is None:
         pytest.skip("BUSI is not in the data folder")

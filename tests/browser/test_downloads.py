@@ -74,6 +74,7 @@ def cine(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_a_click_gets_the_file_of_what_it_was_made_on(page, line, cine):
     page.locator("input[type=file]").set_input_files(cine)
     page.get_by_text("Take it with you").click()
@@ -107,6 +108,7 @@ def test_a_click_gets_its_file_though_a_tick_was_just_set(page, line, cine):
             line.release()
 
 
+@pytest.mark.slow
 def test_clicks_in_a_row_get_a_file_each(page, cine):
     """Also when the next input breaks off the run that makes them, and the browser is slow."""
     page.locator("input[type=file]").set_input_files(cine)

@@ -111,6 +111,7 @@ def test_heatmaps_are_laid_over_the_pictures(errors):
     errors.get_by_role("img", name=re.compile("with its heatmap")).first.wait_for(timeout=PATIENCE)
 
 
+@pytest.mark.slow
 def test_two_readers_see_each_others_notes(errors, browser, address):
     first_image(errors).click()
     dialog = errors.get_by_role("dialog")
@@ -146,6 +147,7 @@ def test_the_threshold_answers_the_keyboard_at_once(errors):
     expect(errors.get_by_role("button", name="Operating point")).to_be_disabled()
 
 
+@pytest.mark.slow
 def test_text_is_readable_in_both_themes(errors):
     for tab, told in TABS.items():
         errors.get_by_role("tab", name=tab).click()

@@ -48,6 +48,7 @@ def test_another_method_and_another_class(learn):
     expect(learn.get_by_role("alert")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_a_lesson_is_shared_by_its_address(learn):
     learn.get_by_role("radio", name="Eigen-CAM", exact=True).click()
     expect(learn).to_have_url(re.compile(r"learn\+method=Eigen-CAM$"))

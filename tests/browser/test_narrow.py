@@ -21,6 +21,7 @@ CHARTS = {
 """Address of a page -> what its last chart is called."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHARTS)
 def test_no_word_is_cut_or_lies_upon_another(browser, url, name):
     context = browser.new_context(viewport=NARROW)

@@ -77,6 +77,7 @@ def test_all_figures_can_be_taken_away(systems):
     assert {"accuracy", "accuracy_low", "accuracy_high", "n", "figures"} <= set(table.columns)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "start"), [("PNG", b"\x89PNG"), ("SVG", b"<svg")])
 def test_a_figure_can_be_saved(systems, name, start):
     systems.get_by_role("radio", name=name).click()
@@ -90,6 +91,7 @@ def test_a_figure_can_be_saved(systems, name, start):
     assert download(systems, camera)[:4] == start
 
 
+@pytest.mark.slow
 def test_text_is_readable_in_both_themes(systems):
     for name in ("Training", "Confusion", "Tests", "Curves"):
         open_view(systems, name)
