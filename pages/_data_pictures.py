@@ -43,15 +43,6 @@ def show_open_picture(source: Source) -> None:
     dialog(guarded(_enlarged))(source, image_id)
 
 
-def page_of(source: Source, rows: pd.DataFrame, length: int) -> pd.DataFrame:
-    """The part of a list's rows that the reader has turned to; another list begins at its first."""
-    pages = -(-len(rows) // length)
-    if pages < 2:
-        return rows
-    page = st.pagination(pages, key=f"data page {hash((source.key, *rows.columns, *rows.index))}")
-    return rows.iloc[(page - 1) * length : page * length]
-
-
 def row_of(source: Source, image_id: str):
     """The row of an image, as `read_pixels` takes it."""
     return next(source.table[source.table["image_id"] == image_id].itertuples(index=False))

@@ -28,6 +28,7 @@ from pages._frame import plain, quiet, themed
 from pages._keeping import KEPT
 from pages._maps import INSTANT, Aim, answer
 from pages._maps import Question as MapQuestion
+from pages._paging import page_of
 from pages._pictures import show_image
 from pages._tables import version
 
@@ -313,13 +314,9 @@ def _columns(question: runs.Question) -> dict:
 
 
 def _show_pictures(question: runs.Question, table: pd.DataFrame, method_id: str | None) -> None:
-    pages = -(-len(table) // PER_PAGE)
-    page = 1
-    if pages > 1:
-        page = st.pagination(pages, key=f"errors page {question.key} {len(table)}")
     rows, files = runs.images(question), version(question.dataset)
     grid = st.grid(4, min_column_width=190, border=True, gap="small")
-    for one in table.iloc[(page - 1) * PER_PAGE : page * PER_PAGE].itertuples():
+    for one in page_of(question.key, table, PER_PAGE).itertuples():
         with grid.cell(), st.container(gap="xsmall"):
             _show_card(question, one, rows.get(one.image_id), method_id, files)
     flagged = table[list(FLAGS)].astype(bool).to_numpy().any()

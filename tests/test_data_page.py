@@ -381,17 +381,13 @@ def test_another_list_begins_at_its_first_page(page):
 
 
 def two_lists_of_equal_length() -> None:
-    from types import SimpleNamespace
-
     import pandas as pd
     import streamlit as st
 
-    from pages._data_pictures import page_of
+    from pages._paging import page_of
 
     for column in ("image_id", "a"):
-        st.text(
-            ",".join(page_of(SimpleNamespace(key="x"), pd.DataFrame({column: "pqr"}, range(3)), 2))
-        )
+        st.text(",".join(page_of("x", pd.DataFrame({column: "pqr"}, range(3)), 2)))
 
 
 def test_images_and_pairs_of_equal_number_turn_their_pages_each():

@@ -237,6 +237,20 @@ def test_those_least_like_a_training_image_come_first(phantoms, system):
     assert system.shown == asked  # nothing is examined twice
 
 
+def test_another_order_or_choice_begins_at_its_first_page(phantoms, monkeypatch):
+    monkeypatch.setattr(_errors_gallery, "PER_PAGE", 3)
+    phantoms.segmented_control(key="errors order among 4").set_value("Loss").run()
+    phantoms.pagination[0].set_value(2).run()
+    assert phantoms.pagination[0].value == 2
+    phantoms.segmented_control(key="errors order among 4").set_value("Confidence").run()
+    assert phantoms.pagination[0].value == 1
+    for label in ("benign", "normal"):  # as many of the one as of the other
+        options(phantoms).set_value(_errors_gallery.Shown(label, "malignant")).run()
+        assert phantoms.pagination[0].value == 1
+        phantoms.pagination[0].set_value(2).run()
+        assert phantoms.pagination[0].value == 2
+
+
 def test_an_image_is_looked_at_closely_and_noted(phantoms):
     opener = next(one for one in phantoms.button if one.label.startswith("benign/phantom"))
     opener.click().run()
