@@ -106,6 +106,7 @@ def show_mistakes(question: runs.Question, found: Judged) -> None:
             list(choices),
             format_func=lambda one: f"{one.words} ({choices[one]})",
             key=key,
+            persist_state="session",
             help="The same as a click on a cell of the matrix.",
         )
         _show_pairs(pairs, table["label"].value_counts(), key)
@@ -143,6 +144,7 @@ def _show_matrix(question: runs.Question, table: pd.DataFrame, chosen: Shown, ke
         default=COUNTS,
         required=True,
         key="errors normalised",
+        persist_state="session",
         wrap=True,
         help="Shares of each label are sensitivities, shares of each answer predictive values.",
     )
@@ -197,6 +199,7 @@ def _show_images(question: runs.Question, table: pd.DataFrame, chosen: Shown) ->
             required=True,
             disabled=not pictures,
             key=f"errors view {pictures}",
+            persist_state="session",
             label_visibility="collapsed",
         )
     if table.empty:
@@ -225,6 +228,7 @@ def _choose_heatmaps(question: runs.Question) -> str | None:
         format_func=lambda one: METHODS[one].name,
         placeholder="Heatmaps: none",
         key="errors heatmap",
+        persist_state="session",
         label_visibility="collapsed",
         width=220,
     )
@@ -239,6 +243,7 @@ def _ordered(table: pd.DataFrame) -> pd.DataFrame:
             default=names[0],
             required=True,
             key=f"errors order among {len(names)}",
+            persist_state="session",
             label_visibility="collapsed",
         )
         column, ascending, told = ORDERS[name]

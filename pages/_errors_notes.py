@@ -79,7 +79,12 @@ def show_notes(question: Question, found: Judged) -> None:
     """All notes, or those on this system alone, and their export."""
     book = notebook()
     with st.container(horizontal=True, vertical_alignment="center"):
-        only = st.toggle("Only this system and data set", value=True, key="errors notes here")
+        only = st.toggle(
+            "Only this system and data set",
+            value=True,
+            key="errors notes here",
+            persist_state="session",
+        )
         where = {"recipe": question.recipe_id, "dataset": question.dataset} if only else {}
         notes = book.read(**where)
         if not notes.empty:

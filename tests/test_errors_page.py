@@ -351,6 +351,25 @@ def test_the_threshold_starts_at_the_operating_point_and_updates_all_figures(pag
     assert page.metric[3].value == f"{100 * negative:.1f} %"
 
 
+def test_what_was_chosen_in_a_tab_is_there_on_return(page):
+    chosen = _errors_gallery.Shown("malignant", "benign")
+    options(page).set_value(chosen).run()
+    page.segmented_control(key="errors order among 4").set_value("Loss").run()
+    open_tab(page, "Threshold")
+    page.select_slider[0].set_value(0.5).run()
+    page.number_input[0].set_value(2.0).run()
+    figures = [one.value for one in page.metric]
+    open_tab(page, "Mistakes")
+    assert options(page).value == chosen and set(shown(page)["predicted"]) == {"benign"}
+    assert page.segmented_control(key="errors order among 4").value == "Loss"
+    open_tab(page, "Threshold")
+    assert (page.select_slider[0].value, page.number_input[0].value) == (0.5, 2.0)
+    assert [one.value for one in page.metric] == figures
+    page.button_group(key=f"errors protocol {SYSTEM}").set_value("published").run()
+    assert not page.exception and not page.error
+    assert page.number_input[0].value != 2.0, "it has a prevalence of its own"
+
+
 def test_what_goes_with_mistakes_does_so_over_groups_too():
     """Of 20 patients, 5 images each, half are wrong, and all the brighter; of 2 patients the same
     p value says nothing, nor does one whose interval holds 50 %."""
