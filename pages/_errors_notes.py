@@ -91,8 +91,10 @@ def show_notes(question: Question, found: Judged) -> None:
             offer = Offer("All versions (CSV)", lambda: safe_csv(notes), "lesionlens-notes.csv")
             show_downloads("errors notes", [offer], question)
     if notes.empty:
+        elsewhere = " on this system and data set" if only else ""
         st.info(
-            "There are no notes yet. Under Mistakes, open an image: the form is beside it.",
+            f"There are no notes{elsewhere} yet. Under Mistakes, open an image: the form is beside "
+            "it.",
             icon=":material/edit_note:",
         )
     else:

@@ -323,6 +323,14 @@ def test_notes_of_all_systems_can_be_seen(page):
     assert shown(page)["image_id"].tolist() == ["y", "x"]
 
 
+def test_notes_that_are_left_out_are_not_denied(page):
+    open_tab(page, "Notes")
+    Notebook(database()).add(Note("other", "another", "y", "a", "b", "CD", "agree"))
+    assert "There are no notes on this system and data set yet." in words(page.run())
+    page.toggle(key="errors notes here").set_value(False).run()
+    assert "There are no notes" not in words(page) and len(shown(page)) == 1
+
+
 def test_the_threshold_starts_at_the_operating_point_and_updates_all_figures(page):
     checkpoint = open_checkpoint(SYSTEM)
     metrics = checkpoint.metrics["grouped"]
