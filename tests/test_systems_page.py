@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from core.checkpoints import (
     write_checkpoint,
 )
 from core.evaluation import EvaluationError
-from core.evaluation.comparison import mcnemar
+from core.evaluation.comparison import Difference, mcnemar
 from core.recipes import list_recipes, load_recipe
 from core.recipes.comparison import compare
 from core.systems import open_run
@@ -268,6 +269,15 @@ def test_mcnemar_is_that_of_the_images_both_were_tested_on(page):
     assert int(counts.to_numpy().sum()) == both.n
     assert int(counts.loc["First right", "Second wrong"]) == mcnemar(both).only_first
     assert "Images of one group are not" in words(page)
+
+
+def test_a_difference_of_shares_is_that_of_the_shares_beside_it(page, monkeypatch):
+    found = Difference(0.8722, 0.7863, 0.0114, 0.1621)
+    monkeypatch.setattr(_systems_data, "differences", lambda *_: defaultdict(lambda: found))
+    view(page, "Tests")
+    told = next(one.value for one in page.markdown if "a difference of" in one.value)
+    assert "is right in 87.2\u00a0%," in told and "in 78.6\u00a0%: a difference of +8.6 " in told
+    assert "(95\u00a0% CI +1.1 to +16.2)" in told
 
 
 def test_one_system_cannot_be_tested_against_itself(page):
