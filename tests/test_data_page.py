@@ -24,7 +24,7 @@ from core.datasets.audit import Audit
 from core.datasets.phantoms import phantom, phantom_table
 from core.figures.datasets import class_bars
 from core.png import png
-from pages import _data_intensity, _data_leakage, _data_source, _data_system
+from pages import _data_intensity, _data_leakage, _data_overview, _data_source, _data_system
 from pages._data_browse import add_flags, select
 from pages._data_overview import show_splits, summary
 from pages._data_source import Source
@@ -479,6 +479,14 @@ def test_a_class_that_a_split_leaves_out_is_not_told_and_colours_stay(monkeypatc
     colours = class_bars(table["label"].value_counts(sort=False)).data[0].marker.color
     assert [bar.name for bar in figure.data] == ["y", "z"]
     assert [bar.marker.color for bar in figure.data] == list(colours[1:])
+
+
+def test_sizes_are_told_by_side_since_no_image_need_have_both_ends(monkeypatch):
+    told = []
+    monkeypatch.setattr(_data_overview, "show_figure", lambda *words: told.append(words[-1]))
+    facts = pd.DataFrame({"width": [190, 400], "height": [400.0, 195.0], "area": np.nan})
+    _data_overview.show_sizes(facts.assign(label=["benign", "malignant"]))
+    assert told == ["2 different sizes, width 190 to 400, height 195 to 400 pixels."]
 
 
 def test_an_interval_without_width_is_none(page):
