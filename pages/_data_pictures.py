@@ -11,11 +11,11 @@ from core.figures.errors import thumbnail
 from core.figures.opinion import EVIDENCE_CONFIG
 from core.wording import in_percent
 from pages._data_source import Source
-from pages._frame import guarded, plain, quiet
+from pages._frame import HERE, guarded, plain, quiet
 from pages._keeping import KEPT
 from pages._pictures import show_image
 
-OPEN = "data open"
+OPEN = f"{HERE}data open"
 
 
 def show_picture(source: Source, image_id: str, told: str, size: str = "card") -> None:

@@ -30,7 +30,9 @@ CHART_TEXT = """<style>
 .js-plotly-plot text[style*="fill: rgb(250, 250, 250)"] { fill: currentColor !important; }
 </style>"""
 
-FRAMED, WANTED = "framed", "wanted page"
+FRAMED, WANTED, SHOWN = "framed", "wanted page", "shown page"
+HERE = "here: "
+"""Begins the keys of what the session knows only until another page is shown."""
 
 _log = logging.getLogger("lesionlens")
 
@@ -97,7 +99,17 @@ def run_page(page) -> None:
     st.session_state[FRAMED] = True
     if wanted := st.session_state.pop(WANTED, None):
         st.switch_page(f"pages/{wanted}.py")
+    _arrive(page.title)
     page.run()
+
+
+def _arrive(title: str) -> None:
+    """Forget what only the page that was shown before had to know."""
+    state = st.session_state
+    if state.get(SHOWN) != title:
+        state[SHOWN] = title
+        for key in [one for one in state if str(one).startswith(HERE)]:
+            del state[key]
 
 
 def require_frame() -> None:

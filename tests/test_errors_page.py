@@ -291,7 +291,7 @@ def test_an_image_that_cannot_be_read_hides_no_other(phantoms, monkeypatch):
     next(one for one in phantoms.button if one.label == first).click().run()
     assert [one.value for one in phantoms.error] == ["It cannot be read."]
     next(one for one in phantoms.button if one.label == "Save note")  # all else is there
-    phantoms.session_state["errors open"] = None
+    phantoms.session_state[_errors_detail.OPEN] = None
     open_tab(phantoms, "Why")
     assert not phantoms.exception and not phantoms.error
     assert "1 image could not be read" in words(phantoms)
@@ -304,7 +304,7 @@ def test_next_goes_through_the_images_in_their_order(phantoms):
     assert f"1 of {len(order)}" in words(phantoms)
     next(one for one in phantoms.button if one.label == "Next").click().run()
     assert f"2 of {len(order)}" in words(phantoms)
-    assert phantoms.session_state["errors open"] == order[1]
+    assert phantoms.session_state[_errors_detail.OPEN] == order[1]
 
 
 def test_an_empty_note_is_refused_with_a_sentence(phantoms):
