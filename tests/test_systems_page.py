@@ -128,6 +128,14 @@ def test_other_figures_can_be_shown(page):
     assert "mcc_paper" in table and "accuracy" not in table
 
 
+def test_units_stand_in_the_headings_where_no_width_cuts_them():
+    columns = _systems_table._columns(["accuracy"])
+    units = {"parameters": "M", "megabytes": "MB", "milliseconds": "ms"}
+    for name, unit in units.items():
+        assert columns[name]["label"].endswith(f", {unit}")
+        assert unit not in columns[name]["type_config"]["format"]
+
+
 def test_texts_sort_as_their_numbers_do_and_stand_beside_the_paper():
     rows = [
         A_ROW,
