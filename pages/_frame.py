@@ -23,6 +23,14 @@ UNEXPECTED = (
 # this one. Its default for charts is a grey too pale to read on white.
 THEME_TEXT = "#000037"
 
+# Who reads a page by its headings needs some that would only repeat what stands there: the name of
+# the page, of an open tab. They take no room.
+UNSEEN = """<style>
+div:has(> [class*="st-key-unseen"]) {
+  position: absolute; width: 1px !important; height: 1px; overflow: hidden; clip-path: inset(50%);
+}
+</style>"""
+
 # These are the two that it writes, and does not change in charts that are there already when the
 # theme changes: of dark letters on dark, or white on white.
 CHART_TEXT = """<style>
@@ -80,6 +88,17 @@ def quiet(text: str) -> None:
 def follow_theme() -> None:
     """Have charts change their colours with the theme, once on every page."""
     st.html(CHART_TEXT)
+
+
+def hide_unseen() -> None:
+    """Have ``unseen`` headings take no room, once on every page."""
+    st.html(UNSEEN)
+
+
+def unseen(heading: Callable[..., None], text: str) -> None:
+    """A heading, ``st.title`` or one below it, for those alone who have the page read to them."""
+    with st.container(key=f"unseen {text}"):
+        heading(plain(text), anchor=False)
 
 
 def themed(figure: go.Figure) -> go.Figure:

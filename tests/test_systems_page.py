@@ -198,6 +198,12 @@ def test_figures_without_weights_have_a_row_and_can_be_compared(page, comparison
     assert "weights of this system were not kept" in words(page)
 
 
+def test_every_view_has_a_heading_and_the_page_its_name(page):
+    assert AppTest.from_file(str(APP), default_timeout=60).run().title[0].value == "Classify"
+    for name in (*CHARTS, "Tests", "Explanations", "Cards"):
+        assert [one.value for one in view(page, name).header] == [name]
+
+
 def test_what_is_compared_at_first_is_of_one_data_set(page):
     assert len({one.recipe.data.dataset for one in runs(page)}) == 1
 
