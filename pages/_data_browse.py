@@ -90,7 +90,9 @@ def show_images(source: Source, table: pd.DataFrame) -> None:
 
 
 def _choose(name: str, options, key: str) -> str | None:
-    return st.selectbox(name, options, index=None, placeholder="any", key=key, width=200)
+    return st.selectbox(
+        name, options, index=None, placeholder="any", key=key, persist_state="session", width=200
+    )
 
 
 def _choose_flags(present: list[str]) -> list[str]:
@@ -98,7 +100,12 @@ def _choose_flags(present: list[str]) -> list[str]:
     if not present:
         return []
     return st.pills(
-        "Only those with", present, format_func=FLAGS.get, selection_mode="multi", key="data flags"
+        "Only those with",
+        present,
+        format_func=FLAGS.get,
+        selection_mode="multi",
+        key="data flags",
+        persist_state="session",
     )
 
 
@@ -106,5 +113,7 @@ def _choose_side(source: Source) -> tuple[str | None, str | None]:
     """A split and one of its sides."""
     if not len(source.splits.columns):
         return None, None
-    split = st.selectbox("Split", list(source.splits), key="data browse split", width=260)
+    split = st.selectbox(
+        "Split", list(source.splits), key="data browse split", persist_state="session", width=260
+    )
     return split, _choose("Side", source.splits[split].dropna().unique(), "data side")

@@ -121,9 +121,15 @@ def show_pairs(source: Source, found: Audit) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         choices = [ALL, CONFLICTS, *([CROSSING] if len(source.splits.columns) else [])]
-        choice = st.segmented_control("Show", choices, default=ALL, required=True, key="data pairs")
+        choice = st.segmented_control(
+            "Show", choices, default=ALL, required=True, key="data pairs", persist_state="session"
+        )
         kinds = st.pills(
-            "Kind", sorted(found.pairs["kind"].unique()), selection_mode="multi", key="data kinds"
+            "Kind",
+            sorted(found.pairs["kind"].unique()),
+            selection_mode="multi",
+            key="data kinds",
+            persist_state="session",
         )
         split = choose_split(source, "data pair split") if choice == CROSSING else None
     pairs = pairs_of(source, found, choice, split)

@@ -48,7 +48,12 @@ def show_splits(source: Source) -> None:
 def choose_split(source: Source, key: str) -> str:
     """Name of a split that is known."""
     return st.selectbox(
-        "Split", list(source.splits), key=key, label_visibility="collapsed", width=320
+        "Split",
+        list(source.splits),
+        key=key,
+        persist_state="session",
+        label_visibility="collapsed",
+        width=320,
     )
 
 

@@ -59,6 +59,7 @@ def show_system(source: Source) -> None:
             systems,
             format_func=lambda one: load_recipe(one).title,
             key="data system",
+            persist_state="session",
             width=420,
         )
         found = known_answers(source, recipe_id)

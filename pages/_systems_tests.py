@@ -46,6 +46,7 @@ def _choose(place, name: str, by_id: dict[str, Run], index: int) -> str:
         index=index,
         format_func=lambda one: by_id[one].recipe.title,
         key=f"systems {name}",
+        persist_state="session",
     )
 
 

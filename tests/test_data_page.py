@@ -367,6 +367,22 @@ def test_browse_filters_and_enlarges(page):
     assert "96 x 96 pixels" in words(page)
 
 
+def test_what_was_chosen_in_a_tab_is_there_on_return(page):
+    upload(page, zipped(folder_of_classes()))
+    opened(page, BROWSE)
+    page.selectbox(key="data label").set_value("malignant").run()
+    page.selectbox(key="data side").set_value("test").run()
+    opened(page, OVERVIEW)
+    opened(page, BROWSE)
+    assert "1 of 6 images" in words(page)
+    opened(page, OVERVIEW)
+    other = {f"{label}/1.png": png(scan("benign", 1)) for label in ("a", "b")}
+    upload(page, zipped(other))
+    opened(page, BROWSE)  # of other images, with no such class and no side
+    assert not page.exception and not page.error
+    assert "2 of 2 images" in words(page)
+
+
 def test_another_list_begins_at_its_first_page(page):
     labels = ("benign", "malignant")
     files = {f"{label}/{n}.png": png(scan(label, n)) for label in labels for n in range(16)}

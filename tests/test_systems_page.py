@@ -263,6 +263,20 @@ def test_a_run_and_its_curves_are_computed_once(page, monkeypatch):
     assert asked == []  # the page was drawn once before, with these curves
 
 
+def test_what_was_chosen_in_a_view_is_there_on_return(page):
+    view(page, "Confusion")
+    page.segmented_control(key="systems confusion cells").set_value("Shares of a row").run()
+    view(page, "Tests")
+    third = page.pills(key="systems chosen").value[2]
+    page.selectbox(key="systems First").set_value(third).run()
+    view(page, "Confusion")
+    assert page.segmented_control(key="systems confusion cells").value == "Shares of a row"
+    assert view(page, "Tests").selectbox(key="systems First").value == third
+    view(page, "Confusion")
+    page.pills(key="systems chosen").set_value(page.pills(key="systems chosen").value[:2]).run()
+    assert view(page, "Tests").selectbox(key="systems First").value != third  # no longer there
+
+
 def test_counts_become_shares_of_their_row(page):
     view(page, "Confusion")
     page.segmented_control(key="systems confusion cells").set_value("Shares of a row").run()
