@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.card import INTENDED_USE
 from pages._early_charts import fetch_charts
-from pages._frame import follow_theme, quiet, run_page
+from pages._frame import follow_theme, hide_unseen, quiet, run_page, unseen
 from pages._warm_up import warm_up
 
 st.set_page_config(
@@ -69,6 +69,8 @@ page = st.navigation(
     position="top",
 )
 follow_theme()
+hide_unseen()
+unseen(st.title, page.title)
 quiet(INTENDED_USE)
 run_page(page)
 fetch_charts()

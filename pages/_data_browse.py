@@ -8,9 +8,10 @@ import streamlit as st
 from core.datasets.audit import what_relatives_are
 from core.wording import counted
 from pages._data_overview import download
-from pages._data_pictures import page_of, show_open_picture, show_picture, sides_of
+from pages._data_pictures import show_open_picture, show_picture, sides_of
 from pages._data_source import Source, known_audit
 from pages._frame import quiet
+from pages._paging import page_of
 
 PER_PAGE = 15
 FLAGS = {
@@ -82,14 +83,16 @@ def show_images(source: Source, table: pd.DataFrame) -> None:
         st.markdown(f"{len(table):,} of {counted(len(source.table), 'image')}", width="content")
         download("List (CSV)", table.drop(columns=["path", "masks"]), "images")
     grid = st.grid(5, min_column_width=150, gap="small")
-    for row in page_of(source, table, PER_PAGE).itertuples():
+    for row in page_of(source.key, table, PER_PAGE).itertuples():
         with grid.cell(), st.container(border=True, gap="xsmall"):
             told = row.label + (f", {row.split}" if pd.notna(row.split) else "")
             show_picture(source, row.image_id, told)
 
 
 def _choose(name: str, options, key: str) -> str | None:
-    return st.selectbox(name, options, index=None, placeholder="any", key=key, width=200)
+    return st.selectbox(
+        name, options, index=None, placeholder="any", key=key, persist_state="session", width=200
+    )
 
 
 def _choose_flags(present: list[str]) -> list[str]:
@@ -97,7 +100,12 @@ def _choose_flags(present: list[str]) -> list[str]:
     if not present:
         return []
     return st.pills(
-        "Only those with", present, format_func=FLAGS.get, selection_mode="multi", key="data flags"
+        "Only those with",
+        present,
+        format_func=FLAGS.get,
+        selection_mode="multi",
+        key="data flags",
+        persist_state="session",
     )
 
 
@@ -105,5 +113,7 @@ def _choose_side(source: Source) -> tuple[str | None, str | None]:
     """A split and one of its sides."""
     if not len(source.splits.columns):
         return None, None
-    split = st.selectbox("Split", list(source.splits), key="data browse split", width=260)
+    split = st.selectbox(
+        "Split", list(source.splits), key="data browse split", persist_state="session", width=260
+    )
     return split, _choose("Side", source.splits[split].dropna().unique(), "data side")

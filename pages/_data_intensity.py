@@ -90,7 +90,9 @@ def choose_region(facts: pd.DataFrame) -> tuple[str, str]:
     known = [name for name, column in REGIONS.items() if facts[column].notna().any()]
     if len(known) < 2:
         return "mean", next(iter(REGIONS))
-    name = st.segmented_control("Where", known, default=known[0], required=True, key="data region")
+    name = st.segmented_control(
+        "Where", known, default=known[0], required=True, key="data region", persist_state="session"
+    )
     return REGIONS[name], name
 
 

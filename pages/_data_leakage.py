@@ -9,10 +9,11 @@ import streamlit as st
 from core.datasets.audit import TINY, Audit, crossings, nearest_neighbour, what_relatives_are
 from core.wording import counted
 from pages._data_overview import choose_split, download
-from pages._data_pictures import page_of, show_open_picture, show_picture, sides_of
+from pages._data_pictures import show_open_picture, show_picture, sides_of
 from pages._data_source import Source, audited, show_unreadable
 from pages._frame import quiet
 from pages._keeping import KEPT
+from pages._paging import page_of
 
 ALL, CONFLICTS, CROSSING = "All pairs", "Under two labels", "Across the split"
 WHAT_KINDS_MEAN = (
@@ -120,9 +121,15 @@ def show_pairs(source: Source, found: Audit) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         choices = [ALL, CONFLICTS, *([CROSSING] if len(source.splits.columns) else [])]
-        choice = st.segmented_control("Show", choices, default=ALL, required=True, key="data pairs")
+        choice = st.segmented_control(
+            "Show", choices, default=ALL, required=True, key="data pairs", persist_state="session"
+        )
         kinds = st.pills(
-            "Kind", sorted(found.pairs["kind"].unique()), selection_mode="multi", key="data kinds"
+            "Kind",
+            sorted(found.pairs["kind"].unique()),
+            selection_mode="multi",
+            key="data kinds",
+            persist_state="session",
         )
         split = choose_split(source, "data pair split") if choice == CROSSING else None
     pairs = pairs_of(source, found, choice, split)
@@ -132,7 +139,7 @@ def show_pairs(source: Source, found: Audit) -> None:
         st.markdown(f"{counted(len(pairs), 'pair')}, the most alike first.", width="content")
         download("Pairs (CSV)", pairs, "pairs")
     grid = st.grid(2, min_column_width=420, gap="small")
-    for pair in page_of(source, pairs, PER_PAGE).itertuples():
+    for pair in page_of(source.key, pairs, PER_PAGE).itertuples():
         with grid.cell():
             show_pair(source, pair)
     quiet(WHAT_KINDS_MEAN)

@@ -48,7 +48,12 @@ def show_splits(source: Source) -> None:
 def choose_split(source: Source, key: str) -> str:
     """Name of a split that is known."""
     return st.selectbox(
-        "Split", list(source.splits), key=key, label_visibility="collapsed", width=320
+        "Split",
+        list(source.splits),
+        key=key,
+        persist_state="session",
+        label_visibility="collapsed",
+        width=320,
     )
 
 
@@ -56,13 +61,16 @@ def show_sizes(facts: pd.DataFrame) -> None:
     """Sizes in pixels, and how much of each image is lesion."""
     left, right = st.columns(2, gap="large")
     sizes = facts.groupby(["width", "height"]).size()
-    told = f"{len(sizes)} different sizes, from {_size(facts, 'min')} to {_size(facts, 'max')}."
+    told = (
+        f"{len(sizes)} different sizes, {_range(facts, 'width')}, {_range(facts, 'height')} pixels."
+    )
     with left:
         if len(sizes) > 1:
             show_figure("Image sizes", figures.sizes(facts), "sizes", told)
         elif len(sizes):
             st.subheader("Image sizes", anchor=False)
-            st.markdown(f"All images have {_size(facts, 'max')} pixels.")
+            width, height = sizes.index[0]
+            st.markdown(f"All images have {width:.0f} x {height:.0f} pixels.")
     if facts["area"].notna().any():
         area = facts.assign(area=100 * facts["area"])
         told = ", ".join(
@@ -145,5 +153,5 @@ def _shares(counts: pd.Series) -> str:
     return ", ".join(f"{plain(str(label))} {percent(share)}" for label, share in shares)
 
 
-def _size(facts: pd.DataFrame, which: str) -> str:
-    return f"{getattr(facts['width'], which)():.0f} x {getattr(facts['height'], which)():.0f}"
+def _range(facts: pd.DataFrame, side: str) -> str:
+    return f"{side} {facts[side].min():.0f} to {facts[side].max():.0f}"

@@ -11,11 +11,11 @@ from core.figures.errors import thumbnail
 from core.figures.opinion import EVIDENCE_CONFIG
 from core.wording import in_percent
 from pages._data_source import Source
-from pages._frame import guarded, plain, quiet
+from pages._frame import HERE, guarded, plain, quiet
 from pages._keeping import KEPT
 from pages._pictures import show_image
 
-OPEN = "data open"
+OPEN = f"{HERE}data open"
 
 
 def show_picture(source: Source, image_id: str, told: str, size: str = "card") -> None:
@@ -41,15 +41,6 @@ def show_open_picture(source: Source) -> None:
         return
     dialog = st.dialog("Look closer", width="large", icon=":material/zoom_in:", on_dismiss=_close)
     dialog(guarded(_enlarged))(source, image_id)
-
-
-def page_of(source: Source, rows: pd.DataFrame, length: int) -> pd.DataFrame:
-    """The part of a list's rows that the reader has turned to; another list begins at its first."""
-    pages = -(-len(rows) // length)
-    if pages < 2:
-        return rows
-    page = st.pagination(pages, key=f"data page {hash((source.key, *rows.columns, *rows.index))}")
-    return rows.iloc[(page - 1) * length : page * length]
 
 
 def row_of(source: Source, image_id: str):

@@ -17,9 +17,10 @@ from core.wording import PERCENT_COLUMN, counted, for_column, percent, with_inte
 from pages import _current as current
 from pages import _shared as shared
 from pages._data_overview import download
-from pages._data_pictures import page_of, row_of, show_open_picture, show_picture
+from pages._data_pictures import row_of, show_open_picture, show_picture
 from pages._data_source import Source, answered, known_answers
 from pages._frame import plain, quiet, themed
+from pages._paging import page_of
 from pages._scans import Item, item_of
 
 NOT_HERE = (
@@ -58,6 +59,7 @@ def show_system(source: Source) -> None:
             systems,
             format_func=lambda one: load_recipe(one).title,
             key="data system",
+            persist_state="session",
             width=420,
         )
         found = known_answers(source, recipe_id)
@@ -137,7 +139,7 @@ def show_mistakes(source: Source, mistakes: pd.DataFrame, recipe: Recipe) -> Non
         st.subheader("Mistakes", anchor=False, width="content")
         quiet("Explain takes an image to the page Compare.")
     grid = st.grid(5, min_column_width=150, gap="small")
-    for row in page_of(source, mistakes, PER_PAGE).to_dict("records"):
+    for row in page_of(source.key, mistakes, PER_PAGE).to_dict("records"):
         name, called = row["image_id"], row["predicted"]
         with grid.cell(), st.container(border=True, gap="xsmall"):
             told = f"{row['label']}, called {called} ({percent(row[called])})"

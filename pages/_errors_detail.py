@@ -20,12 +20,12 @@ from core.refusal import Refusal
 from core.wording import counted, percent
 from pages import _errors_run as runs
 from pages._errors_notes import show_note_form
-from pages._frame import guarded, plain, quiet, themed
+from pages._frame import HERE, guarded, plain, quiet, themed
 from pages._maps import Aim, answer
 from pages._maps import Question as MapQuestion
 from pages._pictures import show_image
 
-OPEN, ORDER = "errors open", "errors order"
+OPEN, ORDER = f"{HERE}errors open", "errors order"
 NOT_KEPT = (
     "The weights of this run were not kept, only its answers: heatmaps and similar images are "
     "there for the grouped split of the shipped system."

@@ -28,6 +28,7 @@ from pages._frame import plain, quiet, themed
 from pages._keeping import KEPT
 from pages._maps import INSTANT, Aim, answer
 from pages._maps import Question as MapQuestion
+from pages._paging import page_of
 from pages._pictures import show_image
 from pages._tables import version
 
@@ -105,6 +106,7 @@ def show_mistakes(question: runs.Question, found: Judged) -> None:
             list(choices),
             format_func=lambda one: f"{one.words} ({choices[one]})",
             key=key,
+            persist_state="session",
             help="The same as a click on a cell of the matrix.",
         )
         _show_pairs(pairs, table["label"].value_counts(), key)
@@ -142,6 +144,7 @@ def _show_matrix(question: runs.Question, table: pd.DataFrame, chosen: Shown, ke
         default=COUNTS,
         required=True,
         key="errors normalised",
+        persist_state="session",
         wrap=True,
         help="Shares of each label are sensitivities, shares of each answer predictive values.",
     )
@@ -196,6 +199,7 @@ def _show_images(question: runs.Question, table: pd.DataFrame, chosen: Shown) ->
             required=True,
             disabled=not pictures,
             key=f"errors view {pictures}",
+            persist_state="session",
             label_visibility="collapsed",
         )
     if table.empty:
@@ -224,6 +228,7 @@ def _choose_heatmaps(question: runs.Question) -> str | None:
         format_func=lambda one: METHODS[one].name,
         placeholder="Heatmaps: none",
         key="errors heatmap",
+        persist_state="session",
         label_visibility="collapsed",
         width=220,
     )
@@ -238,6 +243,7 @@ def _ordered(table: pd.DataFrame) -> pd.DataFrame:
             default=names[0],
             required=True,
             key=f"errors order among {len(names)}",
+            persist_state="session",
             label_visibility="collapsed",
         )
         column, ascending, told = ORDERS[name]
@@ -313,13 +319,9 @@ def _columns(question: runs.Question) -> dict:
 
 
 def _show_pictures(question: runs.Question, table: pd.DataFrame, method_id: str | None) -> None:
-    pages = -(-len(table) // PER_PAGE)
-    page = 1
-    if pages > 1:
-        page = st.pagination(pages, key=f"errors page {question.key} {len(table)}")
     rows, files = runs.images(question), version(question.dataset)
     grid = st.grid(4, min_column_width=190, border=True, gap="small")
-    for one in table.iloc[(page - 1) * PER_PAGE : page * PER_PAGE].itertuples():
+    for one in page_of(question.key, table, PER_PAGE).itertuples():
         with grid.cell(), st.container(gap="xsmall"):
             _show_card(question, one, rows.get(one.image_id), method_id, files)
     flagged = table[list(FLAGS)].astype(bool).to_numpy().any()

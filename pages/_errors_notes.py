@@ -79,15 +79,22 @@ def show_notes(question: Question, found: Judged) -> None:
     """All notes, or those on this system alone, and their export."""
     book = notebook()
     with st.container(horizontal=True, vertical_alignment="center"):
-        only = st.toggle("Only this system and data set", value=True, key="errors notes here")
+        only = st.toggle(
+            "Only this system and data set",
+            value=True,
+            key="errors notes here",
+            persist_state="session",
+        )
         where = {"recipe": question.recipe_id, "dataset": question.dataset} if only else {}
         notes = book.read(**where)
         if not notes.empty:
             offer = Offer("All versions (CSV)", lambda: safe_csv(notes), "lesionlens-notes.csv")
             show_downloads("errors notes", [offer], question)
     if notes.empty:
+        elsewhere = " on this system and data set" if only else ""
         st.info(
-            "There are no notes yet. Under Mistakes, open an image: the form is beside it.",
+            f"There are no notes{elsewhere} yet. Under Mistakes, open an image: the form is beside "
+            "it.",
             icon=":material/edit_note:",
         )
     else:

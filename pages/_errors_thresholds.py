@@ -109,6 +109,7 @@ def _choose(
             table["threshold"].tolist(),
             format_func=written,
             key=key,
+            persist_state="session",
         )
         st.button(
             "Operating point",
@@ -126,6 +127,7 @@ def _choose(
             step=0.5,
             format="%.1f",
             key=f"errors prevalence {question.key}",
+            persist_state="session",
             help=WHAT_PREVALENCE_DOES,
             width=150,
         )

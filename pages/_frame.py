@@ -23,6 +23,14 @@ UNEXPECTED = (
 # this one. Its default for charts is a grey too pale to read on white.
 THEME_TEXT = "#000037"
 
+# Who reads a page by its headings needs some that would only repeat what stands there: the name of
+# the page, of an open tab. They take no room.
+UNSEEN = """<style>
+div:has(> [class*="st-key-unseen"]) {
+  position: absolute; width: 1px !important; height: 1px; overflow: hidden; clip-path: inset(50%);
+}
+</style>"""
+
 # These are the two that it writes, and does not change in charts that are there already when the
 # theme changes: of dark letters on dark, or white on white.
 CHART_TEXT = """<style>
@@ -30,7 +38,9 @@ CHART_TEXT = """<style>
 .js-plotly-plot text[style*="fill: rgb(250, 250, 250)"] { fill: currentColor !important; }
 </style>"""
 
-FRAMED, WANTED = "framed", "wanted page"
+FRAMED, WANTED, SHOWN = "framed", "wanted page", "shown page"
+HERE = "here: "
+"""Begins the keys of what the session knows only until another page is shown."""
 
 _log = logging.getLogger("lesionlens")
 
@@ -80,6 +90,17 @@ def follow_theme() -> None:
     st.html(CHART_TEXT)
 
 
+def hide_unseen() -> None:
+    """Have ``unseen`` headings take no room, once on every page."""
+    st.html(UNSEEN)
+
+
+def unseen(heading: Callable[..., None], text: str) -> None:
+    """A heading, ``st.title`` or one below it, for those alone who have the page read to them."""
+    with st.container(key=f"unseen {text}"):
+        heading(plain(text), anchor=False)
+
+
 def themed(figure: go.Figure) -> go.Figure:
     """The figure with all its text in the page's text colour, whichever theme is on."""
     layout = figure.layout
@@ -97,7 +118,17 @@ def run_page(page) -> None:
     st.session_state[FRAMED] = True
     if wanted := st.session_state.pop(WANTED, None):
         st.switch_page(f"pages/{wanted}.py")
+    _arrive(page.title)
     page.run()
+
+
+def _arrive(title: str) -> None:
+    """Forget what only the page that was shown before had to know."""
+    state = st.session_state
+    if state.get(SHOWN) != title:
+        state[SHOWN] = title
+        for key in [one for one in state if str(one).startswith(HERE)]:
+            del state[key]
 
 
 def require_frame() -> None:

@@ -36,7 +36,12 @@ def show_curves(runs: list[Run], picture: str) -> None:
     """ROC and precision-recall curves of one class."""
     classes = _classes(runs)
     label = st.segmented_control(
-        "Class", classes, default=classes[0], required=True, key="systems curve class"
+        "Class",
+        classes,
+        default=classes[0],
+        required=True,
+        key="systems curve class",
+        persist_state="session",
     )
     drawn = []
     for one in _knowing(runs, label):
@@ -58,7 +63,12 @@ def show_reliability(runs: list[Run], picture: str) -> None:
     """How often a probability came true, before and after temperature scaling."""
     options = [LIKELIEST, *_classes(runs)]
     score = st.segmented_control(
-        "Probability of", options, default=LIKELIEST, required=True, key="systems reliability class"
+        "Probability of",
+        options,
+        default=LIKELIEST,
+        required=True,
+        key="systems reliability class",
+        persist_state="session",
     )
     label = None if score == LIKELIEST else score
     known = runs if label is None else _knowing(runs, label)
@@ -97,6 +107,7 @@ def show_confusion(runs: list[Run], picture: str) -> None:
         default="Counts",
         required=True,
         key="systems confusion cells",
+        persist_state="session",
     )
     matrices = [_matrix(one, _classes(runs)) for one in runs]
     figure = confusion_figure(matrices, shares=shown != "Counts")

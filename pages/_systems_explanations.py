@@ -43,6 +43,7 @@ def show_explanations(chosen: list[str]) -> None:
         index=first_measured(chosen),
         format_func=data.title,
         key="systems explained",
+        persist_state="session",
     )
     checkpoint = data.checkpoint(recipe_id)
     if missing := why_unmeasured(recipe_id, checkpoint):

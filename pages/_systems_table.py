@@ -145,16 +145,18 @@ def _columns(metrics: list[str]) -> dict:
         )
     return {
         "title": text("System"),
-        "status": text("Status", width=88, help=STATUS_HELP),
-        "dataset": text("Data", width=112),
-        "n": number("Images", help="Test images.", width=60),
+        "status": text("Status", width=80, help=STATUS_HELP),
+        "dataset": text("Data", width=108),
+        "n": number("Images", help="Test images.", width=56),
         "n_groups": number(
-            "Groups", help="Of test images: a patient, a source or near-duplicates.", width=62
+            "Groups", help="Of test images: a patient, a source or near-duplicates.", width=58
         ),
         **figures,
-        "parameters": number("Parameters", format="%.1f M", help="Learned, as shipped.", width=86),
-        "megabytes": number("Size", format="%.1f MB", help="The file of weights.", width=72),
+        "parameters": number(
+            "Parameters, M", format="%.1f", help="Learned, in millions, as shipped.", width=94
+        ),
+        "megabytes": number("Size, MB", format="%.1f", help="The file of weights.", width=62),
         "milliseconds": number(
-            "Time", format="%.0f ms", help="One scan, without explanation.", width=62
+            "Time, ms", format="%.0f", help="One scan, without explanation.", width=70
         ),
     }

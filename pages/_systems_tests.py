@@ -8,7 +8,7 @@ import streamlit as st
 from core.evaluation import EvaluationError
 from core.evaluation.comparison import Pair, delong, mcnemar
 from core.systems import Run
-from core.wording import percent
+from core.wording import in_percent, unbroken
 from pages import _systems_data as data
 from pages._frame import plain, quiet
 
@@ -46,6 +46,7 @@ def _choose(place, name: str, by_id: dict[str, Run], index: int) -> str:
         index=index,
         format_func=lambda one: by_id[one].recipe.title,
         key=f"systems {name}",
+        persist_state="session",
     )
 
 
@@ -96,9 +97,11 @@ def _show_mcnemar(first: Run, second: Run, both: Pair, names: list[str]) -> None
     )
     st.table(table, border="horizontal")
     st.markdown(
-        f"{names[0]} is right in {percent(accuracy.first)}, {names[1]} in "
-        f"{percent(accuracy.second)}: a difference of {_points(accuracy)}; exact "
-        f"p\u00a0{_p(counts.p)}."
+        unbroken(
+            f"{names[0]} is right in {in_percent(accuracy.first, 1)}, {names[1]} in "
+            f"{in_percent(accuracy.second, 1)}: a difference of {_points(accuracy)}; exact "
+            f"p\u00a0{_p(counts.p)}."
+        )
     )
 
 
@@ -124,7 +127,7 @@ def _signed(found) -> str:
 
 def _points(found) -> str:
     value, low, high = (100 * bound for bound in (found.value, found.low, found.high))
-    text = f"{value:+.0f} percentage points (95 % CI {low:+.0f} to {high:+.0f})"
+    text = f"{value:+.1f} percentage points (95 % CI {low:+.1f} to {high:+.1f})"
     return text.replace("-", "\u2212")
 
 

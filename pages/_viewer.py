@@ -39,6 +39,8 @@ HOW_TO_MEASURE = {
     "Lasso": "Draw around a region.",
 }
 NO_SPACING = "The file does not tell how large a pixel is, so lengths are in pixels."
+BY_HAND = "By hand"
+"""In the list of windows by name, while none of them is shown."""
 SLIDER = 200
 """Pixels, of every tool that could be longer."""
 _STEPS = 200
@@ -105,20 +107,28 @@ def _choose_look(item: Item, scan: Scan, frame: int) -> Look:
     """Window by name, then level and width by hand; swapped black and white."""
     windows = windows_of(scan, frame)
     keys = {name: f"{name} {item.digest}" for name in ("preset", "level", "width")}
-    if len(windows) > 1:
-        names, arguments = list(windows), (keys, windows)
-        st.selectbox(
-            "Window",
-            names,
-            key=keys["preset"],
-            on_change=_use_preset,
-            args=arguments,
-            width=SLIDER,
-        )
     _follow(item.digest, scan, frame, keys)
+    if len(windows) > 1:
+        _choose_preset(windows, keys)
     level, width = _choose_level(scan, windows, keys)
     inverted = st.toggle("Invert", key=f"invert {item.digest}")
     return Look(_window_at(windows, level, width), inverted)
+
+
+def _choose_preset(windows: dict[str, Window], keys: dict[str, str]) -> None:
+    """The name of the window that is shown, so that each of the others can be chosen, also the one
+    that was chosen last."""
+    level, width = (st.session_state[keys[name]] for name in ("level", "width"))
+    alike = (name for name, one in windows.items() if (one.center, one.width) == (level, width))
+    shown = st.session_state[keys["preset"]] = next(alike, BY_HAND)
+    st.selectbox(
+        "Window",
+        [*windows, *([BY_HAND] if shown == BY_HAND else [])],
+        key=keys["preset"],
+        on_change=_use_preset,
+        args=(keys, windows),
+        width=SLIDER,
+    )
 
 
 def _follow(digest: str, scan: Scan, frame: int, keys: dict[str, str]) -> None:
@@ -179,7 +189,8 @@ def _first_look(scan: Scan, frame: int) -> Look:
 
 
 def _use_preset(keys: dict[str, str], windows: dict[str, Window]) -> None:
-    _set_level(keys, windows[st.session_state[keys["preset"]]])
+    if chosen := windows.get(st.session_state[keys["preset"]]):
+        _set_level(keys, chosen)
 
 
 def _set_level(keys: dict[str, str], window: Window) -> None:

@@ -11,7 +11,7 @@ from core.systems import Run
 from pages import _systems_curves as figures
 from pages import _systems_data as data
 from pages import _systems_table as tables
-from pages._frame import guarded, plain, require_frame
+from pages._frame import guarded, plain, require_frame, unseen
 from pages._shared import NO_SYSTEM
 from pages._systems_cards import show_cards
 from pages._systems_explanations import show_explanations
@@ -74,9 +74,10 @@ def compare(protocol: str) -> None:
         "Cards": lambda: show_cards(chosen),
     }
     tabs = st.tabs(list(views), on_change="rerun", key="systems view")
-    for tab, view in zip(tabs, views.values(), strict=True):
+    for tab, (name, view) in zip(tabs, views.items(), strict=True):
         if tab.open:
             with tab:
+                unseen(st.header, name)
                 if chosen:
                     view()
                 else:

@@ -833,11 +833,24 @@ def test_fractions_are_told_to_three_digits():
 def test_a_preset_sets_level_and_width(page):
     upload(page, **{"a.dcm": patient(WindowCenter="1000", WindowWidth="500")})
     open_viewer(page)
-    preset = next(one for one in page.selectbox if one.key.startswith("preset"))
-    assert preset.options == ["As in the file", "All values"]
-    preset.select("All values").run()
-    level, width = (page.slider(key=one.key).value for one in page.slider)
-    assert (level, width) == (2000.5, 4001)
+
+    def preset():
+        return next(one for one in page.selectbox if one.key.startswith("preset"))
+
+    def shown() -> list[float]:
+        return [page.slider(key=one.key).value for one in page.slider]
+
+    assert preset().options == ["As in the file", "All values"]
+    preset().select("All values").run()
+    assert shown() == [2000.5, 4001]
+    page.slider[0].set_value(1500).run()
+    assert shown() == [1500, 4001] and preset().value == _viewer.BY_HAND
+    preset().select("All values").run()  # the same again
+    assert shown() == [2000.5, 4001] and preset().value == "All values"
+    assert _viewer.BY_HAND not in preset().options
+    for slider, value in enumerate((1000, 500)):
+        page.slider[slider].set_value(value).run()
+    assert preset().value == "As in the file"
 
 
 def test_a_view_is_never_taken_for_the_curve_of_a_file(page):

@@ -24,7 +24,7 @@ from core.datasets.audit import Audit
 from core.datasets.phantoms import phantom, phantom_table
 from core.figures.datasets import class_bars
 from core.png import png
-from pages import _data_intensity, _data_leakage, _data_source, _data_system
+from pages import _data_intensity, _data_leakage, _data_overview, _data_source, _data_system
 from pages._data_browse import add_flags, select
 from pages._data_overview import show_splits, summary
 from pages._data_source import Source
@@ -367,6 +367,22 @@ def test_browse_filters_and_enlarges(page):
     assert "96 x 96 pixels" in words(page)
 
 
+def test_what_was_chosen_in_a_tab_is_there_on_return(page):
+    upload(page, zipped(folder_of_classes()))
+    opened(page, BROWSE)
+    page.selectbox(key="data label").set_value("malignant").run()
+    page.selectbox(key="data side").set_value("test").run()
+    opened(page, OVERVIEW)
+    opened(page, BROWSE)
+    assert "1 of 6 images" in words(page)
+    opened(page, OVERVIEW)
+    other = {f"{label}/1.png": png(scan("benign", 1)) for label in ("a", "b")}
+    upload(page, zipped(other))
+    opened(page, BROWSE)  # of other images, with no such class and no side
+    assert not page.exception and not page.error
+    assert "2 of 2 images" in words(page)
+
+
 def test_another_list_begins_at_its_first_page(page):
     labels = ("benign", "malignant")
     files = {f"{label}/{n}.png": png(scan(label, n)) for label in labels for n in range(16)}
@@ -381,17 +397,13 @@ def test_another_list_begins_at_its_first_page(page):
 
 
 def two_lists_of_equal_length() -> None:
-    from types import SimpleNamespace
-
     import pandas as pd
     import streamlit as st
 
-    from pages._data_pictures import page_of
+    from pages._paging import page_of
 
     for column in ("image_id", "a"):
-        st.text(
-            ",".join(page_of(SimpleNamespace(key="x"), pd.DataFrame({column: "pqr"}, range(3)), 2))
-        )
+        st.text(",".join(page_of("x", pd.DataFrame({column: "pqr"}, range(3)), 2)))
 
 
 def test_images_and_pairs_of_equal_number_turn_their_pages_each():
@@ -483,6 +495,14 @@ def test_a_class_that_a_split_leaves_out_is_not_told_and_colours_stay(monkeypatc
     colours = class_bars(table["label"].value_counts(sort=False)).data[0].marker.color
     assert [bar.name for bar in figure.data] == ["y", "z"]
     assert [bar.marker.color for bar in figure.data] == list(colours[1:])
+
+
+def test_sizes_are_told_by_side_since_no_image_need_have_both_ends(monkeypatch):
+    told = []
+    monkeypatch.setattr(_data_overview, "show_figure", lambda *words: told.append(words[-1]))
+    facts = pd.DataFrame({"width": [190, 400], "height": [400.0, 195.0], "area": np.nan})
+    _data_overview.show_sizes(facts.assign(label=["benign", "malignant"]))
+    assert told == ["2 different sizes, width 190 to 400, height 195 to 400 pixels."]
 
 
 def test_an_interval_without_width_is_none(page):

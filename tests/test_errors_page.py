@@ -237,6 +237,20 @@ def test_those_least_like_a_training_image_come_first(phantoms, system):
     assert system.shown == asked  # nothing is examined twice
 
 
+def test_another_order_or_choice_begins_at_its_first_page(phantoms, monkeypatch):
+    monkeypatch.setattr(_errors_gallery, "PER_PAGE", 3)
+    phantoms.segmented_control(key="errors order among 4").set_value("Loss").run()
+    phantoms.pagination[0].set_value(2).run()
+    assert phantoms.pagination[0].value == 2
+    phantoms.segmented_control(key="errors order among 4").set_value("Confidence").run()
+    assert phantoms.pagination[0].value == 1
+    for label in ("benign", "normal"):  # as many of the one as of the other
+        options(phantoms).set_value(_errors_gallery.Shown(label, "malignant")).run()
+        assert phantoms.pagination[0].value == 1
+        phantoms.pagination[0].set_value(2).run()
+        assert phantoms.pagination[0].value == 2
+
+
 def test_an_image_is_looked_at_closely_and_noted(phantoms):
     opener = next(one for one in phantoms.button if one.label.startswith("benign/phantom"))
     opener.click().run()
@@ -277,7 +291,7 @@ def test_an_image_that_cannot_be_read_hides_no_other(phantoms, monkeypatch):
     next(one for one in phantoms.button if one.label == first).click().run()
     assert [one.value for one in phantoms.error] == ["It cannot be read."]
     next(one for one in phantoms.button if one.label == "Save note")  # all else is there
-    phantoms.session_state["errors open"] = None
+    phantoms.session_state[_errors_detail.OPEN] = None
     open_tab(phantoms, "Why")
     assert not phantoms.exception and not phantoms.error
     assert "1 image could not be read" in words(phantoms)
@@ -290,7 +304,7 @@ def test_next_goes_through_the_images_in_their_order(phantoms):
     assert f"1 of {len(order)}" in words(phantoms)
     next(one for one in phantoms.button if one.label == "Next").click().run()
     assert f"2 of {len(order)}" in words(phantoms)
-    assert phantoms.session_state["errors open"] == order[1]
+    assert phantoms.session_state[_errors_detail.OPEN] == order[1]
 
 
 def test_an_empty_note_is_refused_with_a_sentence(phantoms):
@@ -307,6 +321,14 @@ def test_notes_of_all_systems_can_be_seen(page):
     assert shown(page)["image_id"].tolist() == ["x"]
     page.toggle(key="errors notes here").set_value(False).run()
     assert shown(page)["image_id"].tolist() == ["y", "x"]
+
+
+def test_notes_that_are_left_out_are_not_denied(page):
+    open_tab(page, "Notes")
+    Notebook(database()).add(Note("other", "another", "y", "a", "b", "CD", "agree"))
+    assert "There are no notes on this system and data set yet." in words(page.run())
+    page.toggle(key="errors notes here").set_value(False).run()
+    assert "There are no notes" not in words(page) and len(shown(page)) == 1
 
 
 def test_the_threshold_starts_at_the_operating_point_and_updates_all_figures(page):
@@ -335,6 +357,25 @@ def test_the_threshold_starts_at_the_operating_point_and_updates_all_figures(pag
     positive, negative = predictive_values(found, spared, 0.006)
     assert positive < 0.05 < 0.98 < negative < 0.999
     assert page.metric[3].value == f"{100 * negative:.1f} %"
+
+
+def test_what_was_chosen_in_a_tab_is_there_on_return(page):
+    chosen = _errors_gallery.Shown("malignant", "benign")
+    options(page).set_value(chosen).run()
+    page.segmented_control(key="errors order among 4").set_value("Loss").run()
+    open_tab(page, "Threshold")
+    page.select_slider[0].set_value(0.5).run()
+    page.number_input[0].set_value(2.0).run()
+    figures = [one.value for one in page.metric]
+    open_tab(page, "Mistakes")
+    assert options(page).value == chosen and set(shown(page)["predicted"]) == {"benign"}
+    assert page.segmented_control(key="errors order among 4").value == "Loss"
+    open_tab(page, "Threshold")
+    assert (page.select_slider[0].value, page.number_input[0].value) == (0.5, 2.0)
+    assert [one.value for one in page.metric] == figures
+    page.button_group(key=f"errors protocol {SYSTEM}").set_value("published").run()
+    assert not page.exception and not page.error
+    assert page.number_input[0].value != 2.0, "it has a prevalence of its own"
 
 
 def test_what_goes_with_mistakes_does_so_over_groups_too():

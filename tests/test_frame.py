@@ -57,6 +57,36 @@ def test_one_sentence_stands_for_what_failed(place, how, sentence, caplog):
     assert len(logged) == (how == "fault")  # a refusal is no fault of ours
 
 
+def a_page_with_an_open_image() -> None:
+    from types import SimpleNamespace
+
+    import streamlit as st
+
+    from pages import _data_pictures, _errors_detail
+    from pages._frame import run_page
+
+    def show() -> None:
+        for opened in (_data_pictures.OPEN, _errors_detail.OPEN):
+            st.text(st.session_state.get(opened, "nothing"))
+            st.button("Open", key=f"button {opened}", on_click=open_image, args=(opened,))
+
+    def open_image(opened: str) -> None:
+        st.session_state[opened] = "an image"
+
+    run_page(SimpleNamespace(title=st.session_state["page"], run=show))
+
+
+def test_what_was_open_is_closed_when_the_page_is_left():
+    app = AppTest.from_function(a_page_with_an_open_image, default_timeout=60)
+    app.session_state["page"] = "Errors"
+    app.run().button[0].click().run().button[1].click().run()
+    assert [one.value for one in app.run().text] == ["an image"] * 2  # while the page is shown
+    for title in ("About", "Errors"):
+        app.session_state["page"] = title
+        assert [one.value for one in app.run().text] == ["nothing"] * 2
+    assert not app.exception
+
+
 @pytest.mark.parametrize("path", sorted(PAGES.glob("*.py")), ids=lambda path: path.name)
 def test_no_part_of_a_page_is_left_unguarded(path):
     """Streamlit's own decorator shows what fails in words of its own."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from core.checkpoints import (
     write_checkpoint,
 )
 from core.evaluation import EvaluationError
-from core.evaluation.comparison import mcnemar
+from core.evaluation.comparison import Difference, mcnemar
 from core.recipes import list_recipes, load_recipe
 from core.recipes.comparison import compare
 from core.systems import open_run
@@ -127,6 +128,14 @@ def test_other_figures_can_be_shown(page):
     assert "mcc_paper" in table and "accuracy" not in table
 
 
+def test_units_stand_in_the_headings_where_no_width_cuts_them():
+    columns = _systems_table._columns(["accuracy"])
+    units = {"parameters": "M", "megabytes": "MB", "milliseconds": "ms"}
+    for name, unit in units.items():
+        assert columns[name]["label"].endswith(f", {unit}")
+        assert unit not in columns[name]["type_config"]["format"]
+
+
 def test_texts_sort_as_their_numbers_do_and_stand_beside_the_paper():
     rows = [
         A_ROW,
@@ -189,6 +198,12 @@ def test_figures_without_weights_have_a_row_and_can_be_compared(page, comparison
     assert "weights of this system were not kept" in words(page)
 
 
+def test_every_view_has_a_heading_and_the_page_its_name(page):
+    assert AppTest.from_file(str(APP), default_timeout=60).run().title[0].value == "Classify"
+    for name in (*CHARTS, "Tests", "Explanations", "Cards"):
+        assert [one.value for one in view(page, name).header] == [name]
+
+
 def test_what_is_compared_at_first_is_of_one_data_set(page):
     assert len({one.recipe.data.dataset for one in runs(page)}) == 1
 
@@ -248,6 +263,20 @@ def test_a_run_and_its_curves_are_computed_once(page, monkeypatch):
     assert asked == []  # the page was drawn once before, with these curves
 
 
+def test_what_was_chosen_in_a_view_is_there_on_return(page):
+    view(page, "Confusion")
+    page.segmented_control(key="systems confusion cells").set_value("Shares of a row").run()
+    view(page, "Tests")
+    third = page.pills(key="systems chosen").value[2]
+    page.selectbox(key="systems First").set_value(third).run()
+    view(page, "Confusion")
+    assert page.segmented_control(key="systems confusion cells").value == "Shares of a row"
+    assert view(page, "Tests").selectbox(key="systems First").value == third
+    view(page, "Confusion")
+    page.pills(key="systems chosen").set_value(page.pills(key="systems chosen").value[:2]).run()
+    assert view(page, "Tests").selectbox(key="systems First").value != third  # no longer there
+
+
 def test_counts_become_shares_of_their_row(page):
     view(page, "Confusion")
     page.segmented_control(key="systems confusion cells").set_value("Shares of a row").run()
@@ -268,6 +297,15 @@ def test_mcnemar_is_that_of_the_images_both_were_tested_on(page):
     assert int(counts.to_numpy().sum()) == both.n
     assert int(counts.loc["First right", "Second wrong"]) == mcnemar(both).only_first
     assert "Images of one group are not" in words(page)
+
+
+def test_a_difference_of_shares_is_that_of_the_shares_beside_it(page, monkeypatch):
+    found = Difference(0.8722, 0.7863, 0.0114, 0.1621)
+    monkeypatch.setattr(_systems_data, "differences", lambda *_: defaultdict(lambda: found))
+    view(page, "Tests")
+    told = next(one.value for one in page.markdown if "a difference of" in one.value)
+    assert "is right in 87.2\u00a0%," in told and "in 78.6\u00a0%: a difference of +8.6 " in told
+    assert "(95\u00a0% CI +1.1 to +16.2)" in told
 
 
 def test_one_system_cannot_be_tested_against_itself(page):

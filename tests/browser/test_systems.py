@@ -49,6 +49,16 @@ def download(page, button) -> bytes:
     return Path(started.value.path()).read_bytes()
 
 
+def test_headings_that_repeat_what_stands_there_take_no_room(systems):
+    for level, name in ((1, "Systems"), (2, "Curves")):
+        heading = systems.get_by_role("heading", level=level, name=name, exact=True)
+        expect(heading).to_have_count(1)
+        room = heading.locator("xpath=ancestor::*[contains(@class, 'st-key-unseen')]/..")
+        assert room.bounding_box()["height"] == 1
+        assert room.evaluate("one => getComputedStyle(one).position") == "absolute"
+    expect(systems.get_by_role("heading", level=1)).to_have_count(1)
+
+
 def test_every_view_opens_and_none_fails(systems):
     for name in FIGURES:
         open_view(systems, name)
