@@ -274,8 +274,7 @@ def check_writable(folder: Path) -> None:
     """Before a long computation: raise CheckpointError if no checkpoint folder could be written
     here."""
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder.parent):
+        with TemporaryFile(dir=next(one for one in folder.parents if one.exists())):
             pass
     except OSError as error:
         raise CheckpointError(

@@ -78,7 +78,7 @@ def _scan(data: bytes) -> Scan:
     slices = volume.transpose(axis, 3, up, across)[..., ::-1, ::-1]
     frames = np.ascontiguousarray(slices.reshape(-1, *slices.shape[2:]))
     scan = _of_colours(frames) if frames.dtype in (_RGB, _RGBA) else _grey(frames)
-    if not _has_sizes(data, kind) or _contradicts(image):
+    if not (_has_sizes(data, kind) and sizes[up] and sizes[across]):
         return scan
     scale = _MILLIMETRES.get(image.header.get_xyzt_units()[0])
     spacing = (sizes[up] * scale, sizes[across] * scale) if scale else None
@@ -91,7 +91,10 @@ def _canonical(image: nib.Nifti1Image) -> tuple[np.ndarray, np.ndarray]:
     turn = nib.io_orientation(image.affine)
     volume = nib.apply_orientation(np.asanyarray(image.dataobj).reshape(*space, -1), turn)
     told, sizes = np.abs(image.header.get_zooms()[:3]), np.ones(3)
-    sizes[turn[: len(told), 0].astype(int)] = told
+    # By the way to the scanner's coordinates; where both differ, nothing tells which is true.
+    placed = nib.affines.voxel_sizes(image.affine)[: len(told)]
+    agreed = np.isclose(placed, told, rtol=_SAME_SIZE, atol=0)
+    sizes[turn[: len(told), 0].astype(int)] = np.where(agreed, told, 0)
     return volume, sizes
 
 
@@ -100,14 +103,6 @@ def _has_sizes(data: bytes, kind: type[nib.Nifti1Image]) -> bool:
     header = kind.header_class(data[: kind.header_class.sizeof_hdr], check=False)
     sizes = header["pixdim"][1:4][: header["dim"][0]]
     return bool(np.all(np.isfinite(sizes) & (sizes != 0)))
-
-
-def _contradicts(image: nib.Nifti1Image) -> bool:
-    """Whether sizes by the way to the scanner's coordinates are others than those of the voxels:
-    nothing tells which of them is true."""
-    told = np.abs(image.header.get_zooms()[:3])
-    placed = nib.affines.voxel_sizes(image.affine)[: len(told)]
-    return not np.allclose(placed, told, rtol=_SAME_SIZE, atol=0)
 
 
 def _of_colours(frames: np.ndarray) -> Scan:

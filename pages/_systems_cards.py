@@ -17,6 +17,7 @@ def show_cards(chosen: list[str]) -> None:
         index=trained.index(chosen[0]),
         format_func=data.title,
         key="systems card",
+        persist_state="session",
     )
     card = data.checkpoint(recipe_id).card
     offer = Offer("Card (Markdown)", lambda: card.encode("utf-8"), f"{recipe_id}.md")

@@ -26,8 +26,9 @@ def show_tests(runs: list[Run]) -> None:
         return
     by_id = {one.recipe.id: one for one in runs}
     left, right = st.columns(2)
-    first = by_id[_choose(left, "First", by_id, 0)]
-    second = by_id[_choose(right, "Second", by_id, 1)]
+    first = by_id[_choose(left, "First", by_id)]
+    others = {key: one for key, one in by_id.items() if one is not first}
+    second = by_id[_choose(right, "Second", others)]
     try:
         _show(first, second)
     except EvaluationError as error:
@@ -39,11 +40,10 @@ def auc_table(first: Run, second: Run, both: Pair) -> pd.DataFrame:
     return pd.DataFrame([_auc_row(first, second, both, label) for label in both.labels])
 
 
-def _choose(place, name: str, by_id: dict[str, Run], index: int) -> str:
+def _choose(place, name: str, by_id: dict[str, Run]) -> str:
     return place.selectbox(
         name,
         list(by_id),
-        index=index,
         format_func=lambda one: by_id[one].recipe.title,
         key=f"systems {name}",
         persist_state="session",
@@ -77,8 +77,6 @@ def _show(first: Run, second: Run) -> None:
 
 def _check(first: Run, second: Run) -> None:
     """Names of images mean the same only within one data set."""
-    if first.digest == second.digest:
-        raise EvaluationError("Choose two different systems.")
     if first.recipe.data.dataset != second.recipe.data.dataset:
         raise EvaluationError(
             "The two systems were tested on different data sets and share no test image."

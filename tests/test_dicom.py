@@ -331,6 +331,17 @@ def test_a_data_set_may_begin_with_any_element(first, preamble, implicit):
     assert np.array_equal(scan.grey.values[0], NOISE)
 
 
+@pytest.mark.parametrize("implicit", [True, False])
+@pytest.mark.parametrize("second", [(0x0009, 0x0010), (0x0008, 0xFFF0)])
+def test_private_and_unknown_elements_may_follow_the_first(second, implicit):
+    made = dataset(NOISE, bits=12)
+    made.add_new(second, "LO", "ACME")
+    del made.file_meta
+    file = io.BytesIO()
+    pydicom.dcmwrite(file, made, implicit_vr=implicit, little_endian=True)
+    assert np.array_equal(read_scan(file.getvalue()).grey.values[0], NOISE)
+
+
 def test_bytes_that_are_no_dicom_file():
     """Among them numbers that rise as tags do, and elements that end in the middle."""
     random = np.random.default_rng(8)

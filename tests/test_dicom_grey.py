@@ -225,6 +225,24 @@ def test_padding_of_unsigned_values_that_is_told_as_negative(bits, limit):
     assert grey_of(saved(made)) == [[255, 255, 0, 128, 255]]
 
 
+def test_padding_on_both_sides_of_zero():
+    unsigned = dataset(np.array([[65535, 0, 1, 51, 101]], np.uint16))
+    unsigned.add_new("PixelPaddingValue", "SS", -1)
+    unsigned.add_new("PixelPaddingRangeLimit", "SS", 0)
+    assert read_scan(saved(unsigned)).grey.extent == (1, 101)
+    signed = dataset(np.array([[-2000, 0, 1, 51, 101]], np.int16))
+    signed.add_new("PixelPaddingValue", "US", 2**16 - 2000)
+    signed.add_new("PixelPaddingRangeLimit", "US", 0)
+    assert read_scan(saved(signed)).grey.extent == (1, 101)
+
+
+@pytest.mark.parametrize("highest", [0, 5, 16])
+def test_greys_in_words_whose_highest_bit_cannot_be(highest):
+    values = np.array([[0, 21, 42, 63]], np.uint16)
+    made = dataset(values, BitsStored=8, HighBit=highest)
+    assert grey_of(saved(made)) == values.tolist()
+
+
 def test_padding_of_floats_does_not_stretch_the_window():
     values = np.array([[-1e6, 0, 0.5, 1]], np.float32)
     assert grey_of(of_floats(values, FloatPixelPaddingValue=-1e6)) == [[0, 0, 128, 255]]

@@ -81,6 +81,14 @@ def test_sizes_that_contradict_each_other_give_no_millimetres(placed, spacing):
     assert np.array_equal(scan.grey.values, read_scan(nifti(VALUES)).grey.values)
 
 
+@pytest.mark.parametrize("slices", [4, 1])
+def test_a_contradiction_between_slices_leaves_their_own_sizes(slices):
+    """Of one slice the thickness is often told, and placed as if it were 1 mm."""
+    volume = np.arange(20 * 30 * slices, dtype=np.int16).reshape(20, 30, slices)
+    data = nifti(volume, np.diag([0.5, 0.6, 1, 1]), pixdim=[1, 0.5, 0.6, 5, 1, 1, 1, 1])
+    assert read_scan(data).spacing_mm == pytest.approx((0.6, 0.5))
+
+
 def test_half_of_a_pair_is_told():
     for kind in (nib.Nifti1Pair, nib.Nifti2Pair, nib.AnalyzeImage, nib.Spm99AnalyzeImage):
         for order in "<>":

@@ -309,10 +309,21 @@ def test_a_difference_of_shares_is_that_of_the_shares_beside_it(page, monkeypatc
 
 
 def test_one_system_cannot_be_tested_against_itself(page):
+    """Also after another view, and the first of three was taken away there."""
+    page.pills(key="systems chosen").set_value(list(list_trained()[:3])).run()
     view(page, "Tests")
-    first = page.selectbox(key="systems First").value
-    page.selectbox(key="systems Second").set_value(first).run()
-    assert "Choose two different systems" in words(page)
+    for _ in range(3):
+        first, second = (page.selectbox(key=f"systems {name}") for name in ("First", "Second"))
+        assert first.value not in second.options and first.value != second.value
+        page.selectbox(key="systems First").set_value(second.value).run()
+    taken = page.selectbox(key="systems First").value
+    view(page, "Curves")
+    page.pills(key="systems chosen").set_value(
+        [one for one in list_trained()[:3] if one != taken]
+    ).run()
+    view(page, "Tests")
+    first, second = (page.selectbox(key=f"systems {name}") for name in ("First", "Second"))
+    assert taken not in (first.value, second.value) and first.value != second.value
 
 
 def test_images_of_other_data_sets_are_never_matched_by_name(page):

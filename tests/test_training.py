@@ -275,7 +275,7 @@ def test_a_second_training_leaves_the_state_of_the_first_alone(tmp_path):
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[1]) as first:
         assert first.stdout.readline().strip() == b"held"
         for resume in (False, True):
-            with pytest.raises(BusyError, match=r"Another training is using .*-grouped-0 .* Wait"):
+            with pytest.raises(BusyError, match=r"Another training is using .*-grouped-0\. Wait"):
                 train_recipe(recipe, tmp_path / "mistyped", resume=resume, runs=tmp_path)
         with pytest.raises(DatasetError):  # another run goes ahead
             train_recipe(recipe, tmp_path / "mistyped", seed=1, runs=tmp_path)

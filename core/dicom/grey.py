@@ -172,18 +172,14 @@ def _padding(dataset: Dataset) -> tuple[float, float] | None:
 
 
 def _padded(stored: np.ndarray, padding: tuple[float, float]) -> np.ndarray:
-    low, high = sorted(_as_stored(one, stored.dtype) for one in padding)
+    # Now and then negative numbers are written as unsigned, and large ones as signed.
+    signed = stored.dtype.kind == "i"
+    low, high = sorted(one - 2**16 if signed and one >= 2**15 else one for one in padding)
+    if stored.dtype.kind == "u":
+        low, high = (one + 2 ** (8 * stored.itemsize) if one < 0 else one for one in (low, high))
+    if low > high:  # a range from below 0: the last of the words and the first
+        return (stored >= low) | (stored <= high)
     return (stored >= low) & (stored <= high)
-
-
-def _as_stored(number: float, kind: np.dtype) -> float:
-    """A number of the header among values of a type: now and then negative ones are written as
-    unsigned, and large ones as signed."""
-    if kind.kind == "i" and number >= 2**15:
-        return number - 2**16
-    if kind.kind == "u" and number < 0:
-        return number + 2 ** (8 * kind.itemsize)
-    return number
 
 
 def _windows(header: Dataset) -> tuple[Window, ...]:

@@ -49,6 +49,8 @@ _ELEMENTS = 3
 _LONG = {one.encode() for one in EXPLICIT_VR_LENGTH_32}
 _SHORT = {one.encode() for one in EXPLICIT_VR_LENGTH_16}
 _HEADER, _UNDEFINED = 0x0002, 2**32 - 1
+_COMMANDS = 0x0000FFFF
+"""The last tag of the group that is sent and stands in no file."""
 
 # What the libraries have to say about a file may quote a patient's name: it reaches nobody.
 warnings.filterwarnings("ignore", module=r"pydicom\.")
@@ -135,7 +137,7 @@ def _begins_dataset(data: bytes, place: int) -> bool:
     tags and lengths: no other bytes do so by chance."""
     # Of tags of the first groups the low byte is never empty, the high one always.
     order = ">" if data[place : place + 1] == b"\0" else "<"
-    last = -1
+    last = _COMMANDS
     for _ in range(_ELEMENTS):
         if place + 12 > len(data):
             return False
@@ -146,7 +148,8 @@ def _begins_dataset(data: bytes, place: int) -> bool:
         elif kind in _LONG:
             (length,), head = struct.unpack_from(f"{order}I", data, place + 8), 12
         of_a_group = number == 0 and length == 4  # its length, which no dictionary lists
-        if tag <= last or not (of_a_group or dictionary_has_tag(tag)):
+        known = of_a_group or dictionary_has_tag(tag) or last > _COMMANDS  # private ones may follow
+        if tag <= last or not known:
             return False
         if length == _UNDEFINED or group == _HEADER and kind in _SHORT | _LONG:
             return True

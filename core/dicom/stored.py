@@ -136,8 +136,10 @@ def _of_words(words: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, int]:
     if words.dtype.kind not in "iu" or "BitsStored" not in dataset:
         return words, size
     used, highest = _told_bits(dataset)
-    if not 0 < used <= highest + 1 <= size:
+    if not 0 < used <= size:
         return words, size
+    if not used <= highest + 1 <= size:
+        return words, used
     return _cut_out(words, used, highest), used
 
 

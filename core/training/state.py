@@ -65,7 +65,7 @@ class RunFolder:
 
     def _left(self) -> str:
         """What an interruption leaves."""
-        kept = self.load() is not None
+        kept = (self.folder / LAST).exists()  # at once: a second Ctrl-C would end a look into it
         if kept and self.ours:
             return "Interrupted. The last full epoch is kept; go on with --resume."
         earlier = " An earlier run is left as it was." if kept else ""
