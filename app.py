@@ -16,7 +16,7 @@ st.set_page_config(
     page_title="LesionLens",
     page_icon="pages/mark.svg",
     layout="wide",
-    initial_sidebar_state=320,
+    initial_sidebar_state=330,
 )
 st.logo("pages/logo.svg", size="large")
 

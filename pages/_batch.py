@@ -126,7 +126,7 @@ def _columns(recipe: Recipe) -> dict:
     shares = {
         name: st.column_config.ProgressColumn(
             signed(name, name in malignant),
-            width="small",
+            width=130,
             format=PERCENT_COLUMN,
             min_value=0,
             max_value=100,

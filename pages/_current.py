@@ -5,6 +5,8 @@ Streamlit forgets what an uploader holds when its page is left. Kept with the se
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from pages._samples import is_sample
@@ -70,10 +72,15 @@ def left_here() -> list[Item]:
     items = held()
     if items:
         what = items[0].name if len(items) == 1 else f"{len(items)} scans"
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.text(f"From before: {what}", width="stretch")
-            st.button("Remove", icon=":material/close:", key="forget scan", on_click=_remove)
+        tell_from_before(what, "forget scan", _remove)
     return items
+
+
+def tell_from_before(what: str, key: str, remove: Callable[[], None]) -> None:
+    """What is still there though its uploader was left, with a way to be rid of it."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.text(f"From before: {what}", width="stretch")
+        st.button("Remove", icon=":material/close:", key=key, on_click=remove)
 
 
 def _remove() -> None:

@@ -28,11 +28,12 @@ NOT_AUDITED = (
 
 def show_browse(source: Source) -> None:
     """Filters, then a page of thumbnails."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    first = st.container(horizontal=True, vertical_alignment="bottom")
+    with first:
         label = _choose("Class", source.table["label"].unique(), "data label")
         split, side = _choose_side(source)
     table = add_flags(source, split)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True, vertical_alignment="bottom") if split else first:
         sizes = table["group"].value_counts()
         group = _choose("Group", sizes[sizes > 1].index, "data group")
         flags = _choose_flags([flag for flag in FLAGS if flag in table and table[flag].any()])

@@ -27,11 +27,13 @@ from core.datasets.patients import FILE
 from core.external import External, judge_own
 from core.wording import counted
 from pages import _shared as shared
+from pages._current import tell_from_before
 from pages._frame import plain, quiet
 from pages._keeping import KEPT
 from pages._tables import stamp, table_of, version
 
 PHANTOMS = "phantoms"
+UPLOAD, BEFORE = "data upload", "data of before"
 PICTURES, PICTURE = ("PNG", "SVG"), "data picture"
 LOCAL = ("localhost", "127.0.0.1", "::1")
 FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
@@ -71,10 +73,13 @@ def choose() -> Callable[[], Source]:
     upload = st.file_uploader(
         "Or your own, as a .zip file",
         type="zip",
-        key="data upload",
+        key=UPLOAD,
+        on_change=_hold_upload,
         help=f"{folder.LAYOUT} {FILE} beside them (columns image and patient) tells whose images "
         "they are. All stays in the server's memory.",
     )
+    if not upload and (upload := st.session_state.get(BEFORE)):
+        tell_from_before(upload.name, "forget data", _forget_upload)
     path = _ask_folder(disabled=bool(upload)).strip() if is_local() else ""
     with first:
         dataset_id = _ask_dataset(disabled=bool(upload or path))
@@ -91,6 +96,15 @@ def choose() -> Callable[[], Source]:
     if path:
         return lambda: _of_folder(path)
     return lambda: _of_reader(dataset_id)
+
+
+def _hold_upload() -> None:
+    """Keep the archive with the session: Streamlit forgets it when the page is left."""
+    st.session_state[BEFORE] = st.session_state[UPLOAD]
+
+
+def _forget_upload() -> None:
+    del st.session_state[BEFORE]
 
 
 def _ask_dataset(disabled: bool) -> str:

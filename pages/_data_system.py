@@ -124,7 +124,6 @@ def show_answers(found: External, recipe: Recipe) -> None:
         st.dataframe(
             table.assign(**{name: for_column(table[name]) for name in recipe.classes}),
             hide_index=True,
-            height=320,
             column_config=_columns(recipe),
             alt=f"The answer to each of {counted(len(table), 'image')}",
         )

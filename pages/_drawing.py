@@ -33,6 +33,14 @@ def drawing_of(item: Item, frame: int) -> str:
     return f"drawn on {item.digest} {frame}"
 
 
+def is_drawn_on(item: Item) -> bool:
+    """Whether anything is drawn on a frame of a scan."""
+    begins = f"shapes drawn on {item.digest} "
+    return any(
+        any(st.session_state[one]) for one in st.session_state if str(one).startswith(begins)
+    )
+
+
 def draw(
     scan: Scan,
     frame: int,

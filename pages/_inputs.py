@@ -13,8 +13,9 @@ from core.recipe import Recipe
 from core.recipes import load_recipe
 from pages import _current as current
 from pages import _shared as shared
-from pages._drawing import draw, drawing_of
+from pages._drawing import draw, drawing_of, is_drawn_on
 from pages._frame import plain, quiet
+from pages._frames import chosen_frame
 from pages._maps import INSTANT, Aim, see
 from pages._masks import choose_outline
 from pages._outlines import outline_of, sample_outline
@@ -30,6 +31,7 @@ HELD_OUT = (
     "An image of a data set on this computer, with its outline if that is known, which a system "
     "was tested on and not trained on."
 )
+WHY_DRAW = "Mark by hand where the lesion is; the maps are measured against that."
 DEFAULT_SYSTEMS = 3
 FIRST_METHODS = 3
 """One line of maps a system; the other instant ones are often the same map by their definitions."""
@@ -66,9 +68,8 @@ def choose_scan(page: str, systems: tuple[str, ...]) -> tuple[Item, Outline | No
 
 
 def _choose_outline(page: str, item: Item) -> Outline | None:
-    """At the frame that ``choose_frame`` is going to show: a mask is asked for before that."""
-    frame = st.session_state.get(_frame_key(page, item), 1) - 1
-    return choose_outline(item, frame, f"{page} mask", MASK)
+    """A mask is asked for before the frame is."""
+    return choose_outline(item, chosen_frame(item), f"{page} mask", MASK)
 
 
 def _choose_data(page: str, testers: list[str]) -> str:
@@ -119,10 +120,16 @@ def _choose_sample(page: str, before: Item | None) -> str:
     )
 
 
+def wants_to_draw(item: Item) -> bool:
+    """Whether the lesion is to be drawn; to start with, if something is drawn on the scan."""
+    key = f"compare draw {item.digest}"
+    if key not in st.session_state:
+        st.session_state[key] = is_drawn_on(item)
+    return st.toggle("Draw the lesion", key=key, help=WHY_DRAW)
+
+
 def draw_outline(item: Item, frame: int) -> Outline | None:
-    """The scan to draw on, if that is wanted, and the outline that is drawn."""
-    if not st.session_state["compare draw"]:
-        return None
+    """The scan to draw on, and the outline that is drawn."""
     scan = scan_of(item.digest, item.read)
     return outline_of(draw(scan, frame, drawing_of(item, frame)))
 
@@ -180,7 +187,8 @@ def choose_aim(
         placeholder="rather than …",
         key=f"compare instead {name} {' '.join(classes)}",
         label_visibility="collapsed",
-        width=165,
+        width=205,
+        persist_state="session",
     )
     return Aim(name, rather_than)
 
@@ -193,6 +201,7 @@ def choose_class(page: str, view: View, classes: list[str]) -> str:
         default=likeliest(view, classes),
         required=True,
         key=f"{page} explained {view.item.digest} {view.frame} {' '.join(classes)}",
+        persist_state="session",
         label_visibility="collapsed",
     )
 
@@ -235,6 +244,7 @@ def choose_layer(page: str, recipe_id: str) -> str | None:
         [last, *others],
         format_func=lambda one: f"{one} (last)" if one == last else one,
         key=f"{page} layer {recipe_id}",
+        persist_state="session",
     )
     return None if layer == last else layer
 
@@ -252,17 +262,9 @@ def _choose_number(page: str, method_id: str, one: Parameter) -> float:
     whole = all(float(number).is_integer() for number in numbers)
     low, high, default, step = map(int if whole else float, numbers)
     key = f"{page} {method_id} {one.name}"
-    return st.slider(one.label, low, high, default, step, help=one.help, key=key)
-
-
-def choose_frame(page: str, item: Item) -> int:
-    """Index of the frame to look at: a slider where the scan holds several, counted from 1."""
-    count = len(scan_of(item.digest, item.read).pixels)
-    return st.slider("Frame", 1, count, key=_frame_key(page, item)) - 1 if count > 1 else 0
-
-
-def _frame_key(page: str, item: Item) -> str:
-    return f"{page} {item.digest}"
+    return st.slider(
+        one.label, low, high, default, step, help=one.help, key=key, persist_state="session"
+    )
 
 
 def _method_label(method_id: str) -> str:

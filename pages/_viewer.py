@@ -23,6 +23,7 @@ from core.viewing import (
 from core.windowing import WHOLE_BYTE, Window
 from pages._drawing import choose_box
 from pages._frame import fragment, quiet, themed
+from pages._frames import look_key
 from pages._keeping import KEPT
 from pages._scans import Item, scan_of
 
@@ -76,7 +77,7 @@ def _show_tools(item: Item, frame: int) -> None:
     if curved:
         quiet(CURVED)
     opened = None if curved else _first_look(scan, frame)
-    if look != (st.session_state.get(f"look {item.digest}") or opened):
+    if look != (st.session_state.get(look_key(item.digest)) or opened):
         quiet(FOR_LOOKING)
         st.button(
             "Examine this view",
@@ -261,5 +262,5 @@ def _number(value: float) -> str:
 
 
 def _examine(digest: str, look: Look) -> None:
-    st.session_state[f"look {digest}"] = look
+    st.session_state[look_key(digest)] = look
     st.session_state["view asked"] = True

@@ -29,10 +29,11 @@ from pages._assurance import (
 from pages._batch import batch_table, choose_item
 from pages._doubts import show_gap
 from pages._frame import guarded, plain, quiet, require_frame
+from pages._frames import choose_frame, look_key
 from pages._opinion import show_evidence, show_name, show_verdict
 from pages._region import Region, choose_region
 from pages._samples import SAMPLES, sample, sample_png
-from pages._scans import Item, scan_of
+from pages._scans import Item
 from pages._shared import version
 from pages._system import show_system
 from pages._take_away import all_reports, show_take_away
@@ -156,7 +157,7 @@ def show_items(items: list[Item], checkpoint: Checkpoint, colour_map: str) -> No
         st.error(plain(found.error), icon=":material/broken_image:")
         return
     current.remember(item)
-    look = st.session_state.get(f"look {item.digest}")
+    look = st.session_state.get(look_key(item.digest))
     view = View(item, choose_frame(item), recipe.id, look=look)
     answer = st.container()
     region = choose_region(view)
@@ -227,14 +228,6 @@ def show_progress(due: dict[tuple, Item], recipe: Recipe, known: dict) -> None:
     row.empty()
 
 
-def choose_frame(item: Item) -> int:
-    """Index of the frame to examine: a slider where the scan holds several, counted from 1."""
-    count = len(scan_of(item.digest, item.read).pixels)
-    if count == 1:
-        return 0
-    return st.slider("Frame", 1, count, key=f"frame {item.digest}") - 1
-
-
 def _trained_alike(recipe_id: str, systems: tuple[str, ...]) -> int:
     """How many of the systems share the modality of one."""
     modality = load_recipe(recipe_id).modality
@@ -251,7 +244,7 @@ def _go_on(held: set[tuple]) -> None:
 
 
 def _forget_look(digest: str) -> None:
-    st.session_state[f"look {digest}"] = None
+    st.session_state[look_key(digest)] = None
 
 
 def _forget_others() -> None:

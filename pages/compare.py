@@ -24,6 +24,7 @@ from pages._comparison import Entry, entry, offers, show_methods, show_table
 from pages._doubts import show_doubts, show_remarks
 from pages._downloads import Offer, show_downloads
 from pages._frame import guarded, plain, quiet, require_frame, themed
+from pages._frames import choose_frame, tell_other_view
 from pages._maps import (
     INSTANT,
     Aim,
@@ -40,7 +41,6 @@ from pages._views import Outline, View
 PAGE = "compare"
 WAITING = "waiting …"
 FAST = "fast-score-cam"
-WHY_DRAW = "Mark by hand where the lesion is; the maps are measured against that."
 WHAT_JUDGES = (
     "Under each map: the score of the class while what the map marks is hidden (deletion, lower "
     "is better) or brought back into a blurred scan (insertion, higher is better). It takes some "
@@ -67,36 +67,48 @@ def choose_and_compare(systems: tuple[str, ...]) -> None:
     """The inputs, and the maps of what is chosen."""
     with st.sidebar:
         item, outline = inputs.choose_scan(PAGE, systems)
-        st.toggle("Draw the lesion", key="compare draw", help=WHY_DRAW)
+        drawing = inputs.wants_to_draw(item)
         recipe_ids = inputs.choose_systems(systems)
         method_ids = inputs.choose_methods()
         colour_map = st.selectbox(
             "Heatmap colours", list(COLOUR_MAPS), key="compare colours", persist_state="session"
         )
     if recipe_ids and method_ids:
-        compare(item, outline, recipe_ids, method_ids, colour_map)
+        frame = choose_frame(item)
+        outline = (inputs.draw_outline(item, frame) if drawing else None) or outline
+        compare(item, frame, outline, recipe_ids, method_ids, colour_map)
     else:
         st.info("Choose a system and a method on the left.", icon=":material/info:")
 
 
 def compare(
     item: Item,
+    frame: int,
     outline: Outline | None,
     recipe_ids: list[str],
     method_ids: list[str],
     colour_map: str,
 ) -> None:
     """The maps that are there, their figures, and then, with progress, those that take time."""
-    frame = inputs.choose_frame(PAGE, item)
-    outline = inputs.draw_outline(item, frame) or outline
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.subheader("Evidence for", anchor=False, width="content", help=HOW_TO_LOOK)
         aim = inputs.choose_aim(item, frame, recipe_ids, outline)
         with st.popover("Settings", icon=":material/tune:"):
             layers = {one: inputs.choose_layer(PAGE, one) for one in recipe_ids}
             settings = {one: inputs.choose_parameters(PAGE, one) for one in method_ids}
-        outlined = st.toggle("Outline", value=True, disabled=not outline, key="compare outline")
-        judged = st.toggle("Deletion and insertion", key="compare judged", help=WHAT_JUDGES)
+        outlined = st.toggle(
+            "Outline",
+            value=True,
+            disabled=not outline,
+            key="compare outline",
+            persist_state="session",
+        )
+        judged = st.toggle(
+            "Deletion and insertion",
+            key="compare judged",
+            persist_state="session",
+            help=WHAT_JUDGES,
+        )
     if aim is None:
         return
     if missing := inputs.left_out(recipe_ids):
@@ -108,6 +120,7 @@ def compare(
     entries = [find(view, question, judged) for view, question in asked]
     rows = [_row(view, entries, aim) for view in views]
     drawn = outline.mask if outline and outlined else None
+    tell_other_view(item)
     show_doubts(views)
     show_maps(rows, str(aim), colour_map, drawn)
     show_remarks(views)

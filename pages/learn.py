@@ -19,6 +19,7 @@ from core.recipes import load_recipe
 from pages import _inputs as inputs
 from pages._doubts import show_doubts, show_remarks
 from pages._frame import fragment, guarded, plain, quiet, require_frame, themed
+from pages._frames import choose_frame, tell_other_view
 from pages._lessons import lesson, tried
 from pages._maps import Aim, Question
 from pages._shared import NO_SYSTEM
@@ -53,7 +54,8 @@ def main() -> None:
             bind="query-params",
         )
         layer = inputs.choose_layer(PAGE, recipe_id)
-    frame = inputs.choose_frame(PAGE, item)
+    frame = choose_frame(item)
+    tell_other_view(item)
     view = View(item, frame, recipe_id, layer, outline)
     question = choose_question(view)
     show_doubts([view])

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 import streamlit as st
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from core.archives import pack
 from core.checkpoints import list_trained
 from core.datasets.phantoms import phantom
+from core.drawn_region import Shapes
 from core.png import png
+from pages._frames import AS_IN_THE_FILE
 
 APP = Path(__file__).parents[1] / "app.py"
 NAME = "mine.png"
@@ -48,6 +53,13 @@ def to(app: AppTest, page: str) -> AppTest:
     assert not app.exception
     assert not app.error
     return app
+
+
+def tiff(frames: np.ndarray) -> bytes:
+    first, *others = map(Image.fromarray, frames)
+    file = io.BytesIO()
+    first.save(file, "TIFF", save_all=True, append_images=others)
+    return file.getvalue()
 
 
 def texts(app: AppTest) -> list[str]:
@@ -210,3 +222,41 @@ def test_what_was_chosen_stands_on_return(app):
     assert app.pills(key="compare methods").value == ["hires-cam"]
     to(app, "classify")
     assert app.selectbox(key="system").value == list_trained()[-1]
+
+
+def test_the_frame_and_what_is_drawn_are_the_same_on_all_pages(app):
+    frames = np.stack([phantom("benign", number)[0] for number in (77, 78, 79)])
+    app.file_uploader(key="uploads").upload("sweep.tif", tiff(frames)).run()
+
+    def frame():
+        return next(one for one in app.slider if one.label == "Frame")
+
+    def drawing():
+        return next(one for one in app.toggle if one.label == "Draw the lesion")
+
+    frame().set_value(3).run()
+    to(app, "compare")
+    assert frame().value == 3 and not drawing().value
+    frame().set_value(2).run()
+    digest = frame().key.removeprefix("frame ")
+    to(app, "classify")
+    assert frame().value == 2
+    shapes = Shapes([{"x": [40, 90], "y": [40, 90]}], [])
+    app.session_state[f"shapes drawn on {digest} 1"] = shapes
+    app.session_state[f"look {digest}"] = "a view of the user's own"
+    to(app, "learn")
+    assert frame().value == 2
+    assert AS_IN_THE_FILE in " ".join(str(one.value) for one in app.markdown)
+    to(app, "compare")
+    assert drawing().value
+
+
+def test_an_archive_of_images_is_there_on_return_until_it_is_removed(app):
+    files = {f"{label}/1.png": png(phantom(label, 1)[0]) for label in ("benign", "malignant")}
+    to(app, "data")
+    app.file_uploader(key="data upload").upload("own.zip", pack(files)).run()
+    assert "own.zip" in titles(app)
+    to(to(app, "about"), "data")
+    assert "own.zip" in titles(app) and "From before: own.zip" in texts(app)
+    app.button(key="forget data").click().run()
+    assert "own.zip" not in titles(app) + " ".join(texts(app))
