@@ -28,16 +28,18 @@ def show_gap(item: Item) -> None:
 
 
 def show_doubts(views: Sequence[View]) -> None:
-    """What speaks against each system's answer to a scan."""
+    """What speaks against each system's answer to a scan; what is the same of several, once."""
     for item in dict.fromkeys(view.item for view in views):
         show_gap(item)
     if seen := [view.recipe_id for view in views if was_seen(view.recipe_id, view.item)]:
         titles = ", ".join(plain(load_recipe(one).title) for one in seen)
         st.warning(f"**{titles}:** {SEEN}", icon=":material/history_edu:")
+    of_systems: dict[str, list[str]] = {}
     for view in views:
         if told := _doubt(view):
-            title = plain(load_recipe(view.recipe_id).title)
-            st.warning(f"**{title}:** {plain(told)}", icon=":material/do_not_disturb_on:")
+            of_systems.setdefault(told, []).append(plain(load_recipe(view.recipe_id).title))
+    for told, titles in of_systems.items():
+        st.warning(f"**{', '.join(titles)}:** {plain(told)}", icon=":material/do_not_disturb_on:")
 
 
 def show_remarks(views: Sequence[View]) -> None:

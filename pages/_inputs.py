@@ -183,11 +183,11 @@ def choose_aim(
         "Rather than",
         others,
         index=None,
-        format_func=lambda one: f"rather than {one}",
+        format_func=lambda one: f"vs {one}",
         placeholder="rather than …",
         key=f"compare instead {name} {' '.join(classes)}",
         label_visibility="collapsed",
-        width=205,
+        width=160,
         persist_state="session",
     )
     return Aim(name, rather_than)

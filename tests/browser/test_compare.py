@@ -118,7 +118,7 @@ def test_another_class_is_explained(compare):
     compare.get_by_role("radio", name="benign").click()
     compare.get_by_role("figure", name=re.compile("Heatmaps for benign,")).wait_for()
     compare.get_by_role("combobox", name="Rather than").click()
-    compare.get_by_role("option", name="rather than malignant").click()
+    compare.get_by_role("option", name="vs malignant").click()
     wanted = re.compile("Heatmaps for benign rather than malignant,")
     compare.get_by_role("figure", name=wanted).wait_for()
 
