@@ -178,6 +178,7 @@ def efficientnetv2_difference(arrays: dict[str, np.ndarray], network) -> float:
     return relative_difference(ours, torch_features(model, scale(images, imagenet)))
 
 
+@pytest.mark.slow
 def test_efficientnetv2_loads_arrays_as_timm_does():
     from core.architectures import keras_arrays
 
@@ -187,6 +188,7 @@ def test_efficientnetv2_loads_arrays_as_timm_does():
     assert efficientnetv2_difference(arrays, network) < 1e-3
 
 
+@pytest.mark.slow
 def test_efficientnetv2_imagenet_arrays_give_the_features_of_timm(
     weights_folder, monkeypatch: pytest.MonkeyPatch
 ):
@@ -198,6 +200,7 @@ def test_efficientnetv2_imagenet_arrays_give_the_features_of_timm(
     assert efficientnetv2_difference(arrays, network) < 1e-3
 
 
+@pytest.mark.slow
 def test_efficientnetv2_has_the_known_number_of_parameters():
     """7,200,312 (Keras' table of applications) less the classifier's 1,281,000."""
     network = build(recipe_with("keras", "efficientnetv2b0"))
@@ -255,6 +258,7 @@ def mobilenet_difference(arrays: dict[str, np.ndarray], network, timm_mobilenet)
     return relative_difference(ours, torch_features(timm_mobilenet, batch))
 
 
+@pytest.mark.slow
 def test_mobilenet_loads_arrays_as_timm_does(timm_mobilenet):
     from core.architectures import keras_arrays
 
@@ -264,6 +268,7 @@ def test_mobilenet_loads_arrays_as_timm_does(timm_mobilenet):
     assert mobilenet_difference(arrays, network, timm_mobilenet) < 1e-3
 
 
+@pytest.mark.slow
 def test_mobilenet_imagenet_arrays_give_the_features_of_timm(
     timm_mobilenet, weights_folder, monkeypatch: pytest.MonkeyPatch
 ):

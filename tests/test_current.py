@@ -97,6 +97,7 @@ def test_all_scans_are_there_on_return_and_the_same_is_looked_at(several):
     assert "What does a trained system see" in titles(several)
 
 
+@pytest.mark.slow
 def test_of_two_files_of_the_same_bytes_that_is_looked_at_which_was(app):
     uploader, (pixels, mask) = app.file_uploader(key="uploads"), phantom("malignant", 77)
     white = np.repeat(255 * mask[..., None].astype(np.uint8), 3, axis=-1)
@@ -137,6 +138,7 @@ def test_each_of_several_scans_can_be_explained(several, page):
     assert "80.png" in texts(several)
 
 
+@pytest.mark.slow
 def test_a_sample_does_not_take_their_place(several):
     several.selectbox(key="sample").select("Benign phantom 2").run()
     to(several, "learn")
@@ -153,6 +155,7 @@ def test_a_sample_does_not_take_their_place(several):
     assert "From before: other.png" in texts(several)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["compare", "learn"])
 def test_the_scan_goes_along_and_can_be_left(looked_at, page):
     to(looked_at, page)
@@ -193,6 +196,7 @@ def test_another_upload_takes_its_place(looked_at):
     assert "other.png" in texts(looked_at)
 
 
+@pytest.mark.slow
 def test_a_sample_goes_along_too(app):
     app.selectbox(key="sample").select("Benign phantom 2").run()
     to(app, "compare")

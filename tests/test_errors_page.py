@@ -135,6 +135,7 @@ def test_an_interval_without_width_is_none(page, monkeypatch, error, low, high, 
     assert told in words(page.run())
 
 
+@pytest.mark.slow
 def test_changed_data_are_measured_and_shown_anew(phantoms, monkeypatch):
     measured, shown_pixels = [], []
     monkeypatch.setattr(

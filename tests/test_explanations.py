@@ -334,6 +334,7 @@ def test_measuring_again_goes_on_where_it_was(tmp_path, monkeypatch, few_phantom
     assert len(list((tmp_path / "runs").iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_images_without_outlines_are_refused_with_a_sentence(data_folder):
     """The thermograms have none."""
     with pytest.raises(DatasetError, match="nothing to measure its maps against"):

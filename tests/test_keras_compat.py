@@ -34,6 +34,7 @@ def keras_system() -> str:
     return pytest.skip("no trained Keras network is here")
 
 
+@pytest.mark.slow
 def test_a_page_that_ends_does_not_disturb_a_network_that_is_loaded(keras_system, meanwhile):
     open_checkpoint(keras_system).load()  # Keras is there, as on a server
     ended = []

@@ -90,6 +90,7 @@ def test_parameters_of_the_method_are_used(page):
     assert "4 copies" in words(page)
 
 
+@pytest.mark.slow
 def test_a_lesson_is_computed_once(page, monkeypatch):
     st.cache_data.clear()
     method(page, "grad-cam")

@@ -378,6 +378,7 @@ class TestResult:
         table = table[table["label"].isin(labels)].reset_index(drop=True)
         return table.assign(split=np.roll(["train", "validation", "test", "test"] * 3, seed))
 
+    @pytest.mark.slow
     def test_another_seed_leaves_its_figures_and_no_weights(self, judged):
         further, spread = judged.table(SPLITS), judged.metrics["over_splits"]
         assert set(further["seed"]) == {1} and set(further["split"]) == {"test"}

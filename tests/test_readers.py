@@ -349,6 +349,7 @@ def test_the_thermograms_are_of_eighty_women(tables):
     assert (sizes >= 20).sum() == 58
 
 
+@pytest.mark.slow
 def test_identical_thermograms_share_a_group(tables):
     table = tables("thermograms")
     content = table["path"].map(lambda path: read_pixels(SimpleNamespace(path=path)).tobytes())
@@ -369,6 +370,7 @@ def test_the_9016_ultrasound_images_are_496_of_busi(tables):
     assert len(set(zip(in_busi, sources["group"], strict=True))) == 384
 
 
+@pytest.mark.slow
 def test_550_of_the_mammograms_are_negatives(tables):
     table = tables("mammograms")
     assert counts(table) == {"benign": 2225, "malignant": 1158}

@@ -127,6 +127,7 @@ def offline(create):
     return refuse
 
 
+@pytest.mark.slow
 def test_figures_are_kept_without_weights(data, monkeypatch, tmp_path):
     """One folder for both splits; the paper counts 25,611,842 parameters."""
     small(monkeypatch)

@@ -375,6 +375,7 @@ def test_nothing_is_read_where_there_is_no_run_to_resume(tmp_path):
     assert told == []
 
 
+@pytest.mark.slow
 def test_one_command_goes_from_phantoms_to_a_checkpoint(tmp_path, few_phantoms):
     """Both protocols, one epoch each, on generated data: one folder with both results."""
     recipe = small(OF_TORCH, {"epochs": 1})

@@ -62,6 +62,7 @@ def test_the_test_images_are_never_read(recipe, data, tmp_path, monkeypatch):
     assert set(read) == set(table["path"][table["split"] != "test"])
 
 
+@pytest.mark.slow
 def test_an_interrupted_search_finds_what_an_uninterrupted_one_finds(recipe, data, tmp_path):
     whole, best = search(recipe, data, tmp_path / "a", 3)
 

@@ -149,6 +149,7 @@ def test_a_sample_is_marked_synthetic_and_answered(page):
     assert evidence(page).get_attribute("aria-label").startswith("Benign phantom 1")
 
 
+@pytest.mark.slow
 def test_another_class_has_another_picture(page):
     try_sample(page, "malignant")
     before, shown = heatmap(page), picked_class(page)

@@ -157,6 +157,7 @@ def test_a_scan_of_busi_is_measured_against_its_mask(compare, data_folder, tmp_p
     expect(compare.get_by_role("alert")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_a_lesion_drawn_by_hand_is_measured(compare):
     compare.get_by_role("combobox", name="Or a synthetic sample").click()
     compare.get_by_role("option", name="Normal phantom 1").click()

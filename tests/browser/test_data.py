@@ -68,6 +68,7 @@ def test_text_is_readable_in_both_themes(data):
     assert list(pale_in_each(data)) == [[], []]
 
 
+@pytest.mark.slow
 def test_an_uploaded_folder_is_audited_and_its_pair_enlarged(data, upload):
     data.locator("input[type=file]").first.set_input_files(upload)
     expect(data.get_by_role("heading", name="own.zip")).to_be_visible()
@@ -80,6 +81,7 @@ def test_an_uploaded_folder_is_audited_and_its_pair_enlarged(data, upload):
     expect(data.get_by_role("dialog").get_by_text("128 x 128 pixels")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_thumbnails_are_filtered_and_enlarged_with_their_outline(data):
     tab(data, "Browse")
     expect(data.get_by_text("180 of 180 images")).to_be_visible()

@@ -81,6 +81,7 @@ def first_image(page):
     return page.get_by_role("button", name=re.compile(r"^[a-z]+.phantom \d+$")).first
 
 
+@pytest.mark.slow
 def test_a_click_anywhere_in_a_cell_shows_its_images(errors):
     count = click_cell(errors, 0, 0, across=0.05)
     errors.get_by_role("heading", name=f"benign called benign, right ({count})").wait_for()

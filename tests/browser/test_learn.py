@@ -39,6 +39,7 @@ def test_the_sum_grows_with_the_slider(learn):
     expect(learn.get_by_role("alert")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_another_method_and_another_class(learn):
     learn.get_by_role("radio", name="DT-Grad-CAM").click()
     learn.get_by_role("heading", name="3. A threshold is found").wait_for()
@@ -69,6 +70,7 @@ def test_text_is_readable_in_both_themes(learn):
     assert list(pale_in_each(learn)) == [[], []]
 
 
+@pytest.mark.slow
 def test_a_page_that_opens_in_the_dark_is_readable(browser, address):
     with open_page(browser, address, "dark") as page:
         ready(page)

@@ -74,6 +74,7 @@ def test_every_view_opens_and_none_fails(systems):
     expect(systems.get_by_text("Something unexpected")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_the_other_split_changes_the_figure(systems):
     expect(systems.get_by_role("figure", name=re.compile("grouped split"))).to_be_visible()
     systems.get_by_role("radio", name="Random split").click()
