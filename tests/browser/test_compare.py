@@ -162,7 +162,9 @@ def test_a_lesion_drawn_by_hand_is_measured(compare):
     compare.get_by_role("combobox", name="Or a synthetic sample").click()
     compare.get_by_role("option", name="Normal phantom 1").click()
     compare.wait_for_function("() => !document.body.innerText.includes('IoU')")
-    compare.get_by_text("Draw the lesion").click()
+    toggle = compare.get_by_text("Draw the lesion")
+    expect(toggle).to_have_count(1)  # that of the other scan stands until this one is there
+    toggle.click()
     scan = compare.get_by_role("figure", name=re.compile("on which the lesion can be drawn"))
     box = scan.locator(".nsewdrag").first.bounding_box()
     x, y, side = box["x"] + 60, box["y"] + 60, 120
