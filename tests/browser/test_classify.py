@@ -213,6 +213,7 @@ def test_a_cine_is_stepped_by_keyboard_and_played(page, cine):
     expect(fold.locator(".js-plotly-plot")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_window_is_for_looking_until_it_is_examined(page, cine):
     fold = open_viewer(page, cine)
     original, view = page.evaluate(VIEWED)

@@ -94,6 +94,7 @@ def test_thumbnails_are_filtered_and_enlarged_with_their_outline(data):
     expect(enlarged.locator(".scatterlayer path.js-line")).to_have_count(1)
 
 
+@pytest.mark.slow
 def test_a_table_can_be_taken_away(data):
     head = taken(data, "Table (CSV)").decode("utf-8").splitlines()[0]
     assert head.startswith("Class,Images,Groups")

@@ -93,6 +93,7 @@ def test_a_click_gets_the_file_of_what_it_was_made_on(page, line, cine):
         assert record["frame"] == shown - 1, "the frame that was seen, not the one to come"
 
 
+@pytest.mark.slow
 def test_a_click_gets_its_file_though_a_tick_was_just_set(page, line, cine):
     page.locator("input[type=file]").set_input_files(cine)
     page.get_by_text("Take it with you").click()

@@ -136,6 +136,7 @@ def test_two_readers_see_each_others_notes(errors, browser, address):
         expect(other.get_by_role("dialog")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_the_threshold_answers_the_keyboard_at_once(errors):
     errors.get_by_role("tab", name="Threshold").click()
     slider = errors.get_by_role("slider")

@@ -60,6 +60,7 @@ def test_a_lesson_is_shared_by_its_address(learn):
     other.close()
 
 
+@pytest.mark.slow
 def test_pictures_stand_three_in_a_row_on_a_laptop(learn):
     first = learn.get_by_role("img", name=re.compile("^channel"))
     tops = [first.nth(at).bounding_box()["y"] for at in range(6)]

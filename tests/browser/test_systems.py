@@ -59,6 +59,7 @@ def test_headings_that_repeat_what_stands_there_take_no_room(systems):
     expect(systems.get_by_role("heading", level=1)).to_have_count(1)
 
 
+@pytest.mark.slow
 def test_every_view_opens_and_none_fails(systems):
     for name in FIGURES:
         open_view(systems, name)
