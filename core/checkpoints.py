@@ -70,7 +70,7 @@ class CheckpointError(Refusal):
 def list_trained(root: Path = CHECKPOINTS) -> tuple[str, ...]:
     """Ids of the recipes trained in ``root``: DEFAULT first, the others sorted."""
     for left in root.glob(".*.old"):
-        settle(root / left.name.removeprefix(".").removesuffix(".old"))
+        _settle(root / left.name.removeprefix(".").removesuffix(".old"))
     names = (path.parent.name for path in root.glob(f"*/{MANIFEST}"))
     # A name with a dot is what an interrupted write left.
     return tuple(sorted((name for name in names if not name.startswith(".")), key=offered))
@@ -256,7 +256,7 @@ def write_checkpoint(folder: Path, files: dict[str, bytes], manifest: dict) -> N
     """Replace a checkpoint folder as a whole by ``files`` and a manifest with their hashes."""
     manifest = manifest | {"files": {name: sha256(data) for name, data in sorted(files.items())}}
     manifest_text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
-    settle(folder)
+    _settle(folder)
     part, old = _beside(folder)
     for leftover in (part, old):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -283,7 +283,13 @@ def check_writable(folder: Path) -> None:
         ) from error
 
 
-def settle(folder: Path) -> None:
+def is_checkpoint(folder: Path) -> bool:
+    """Whether a checkpoint is here, also one that an interrupted write left beside its place."""
+    _settle(folder)
+    return (folder / MANIFEST).is_file()
+
+
+def _settle(folder: Path) -> None:
     """Finish a write that was stopped just when the old folder had been moved away and the new one,
     whole by then, had not yet taken its place. Such a write may still go on in another process:
     who comes second finds it done."""

@@ -58,19 +58,24 @@ def apply_window(values: np.ndarray, window: Window, inverted: bool = False) -> 
         count = int(values.max()) - low + 1
         if count <= min(TABLE_SIZE, values.size):
             table = grey(np.arange(low, low + count))
-            return _in_blocks(
-                values, lambda part: table[part.astype(np.int64) - low if low else part]
-            )
-    return _in_blocks(values, grey)
+            return by_table(values, table, low)
+    return _in_blocks(values, grey, np.uint8)
 
 
-def _in_blocks(values: np.ndarray, grey: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Greys of a few values at a time, since what lies between has 8 bytes a value."""
-    flat, greys = values.reshape(-1), np.empty(values.size, np.uint8)
+def by_table(values: np.ndarray, table: np.ndarray, low: int) -> np.ndarray:
+    """What a table that begins at ``low`` has for whole numbers of any shape."""
+    return _in_blocks(values, lambda part: table[part.astype(np.int64) - low], table.dtype)
+
+
+def _in_blocks(
+    values: np.ndarray, work: Callable[[np.ndarray], np.ndarray], kind: np.dtype
+) -> np.ndarray:
+    """The results, of this type, for a few values at a time: what lies between has 8 bytes each."""
+    flat, results = values.reshape(-1), np.empty(values.size, kind)
     for start in range(0, flat.size, _BLOCK):
         block = slice(start, start + _BLOCK)
-        greys[block] = grey(flat[block])
-    return greys.reshape(values.shape)
+        results[block] = work(flat[block])
+    return results.reshape(values.shape)
 
 
 def _greys(values: np.ndarray, window: Window, inverted: bool) -> np.ndarray:

@@ -34,11 +34,10 @@ def drawing_of(item: Item, frame: int) -> str:
 
 
 def is_drawn_on(item: Item) -> bool:
-    """Whether anything is drawn on a frame of a scan."""
-    begins = f"shapes drawn on {item.digest} "
-    return any(
-        any(st.session_state[one]) for one in st.session_state if str(one).startswith(begins)
-    )
+    """Whether anything is drawn on a frame of a scan, with the mouse or by keyboard."""
+    begins = tuple(f"{what} drawn on {item.digest} " for what in ("shapes", "keyboard"))
+    kept = (one for key, one in st.session_state.items() if str(key).startswith(begins))
+    return any(one not in (False, NOTHING) for one in kept)
 
 
 def draw(

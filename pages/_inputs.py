@@ -15,7 +15,7 @@ from pages import _current as current
 from pages import _shared as shared
 from pages._drawing import draw, drawing_of, is_drawn_on
 from pages._frame import plain, quiet
-from pages._frames import chosen_frame
+from pages._looked_at import chosen_frame
 from pages._maps import INSTANT, Aim, see
 from pages._masks import choose_outline
 from pages._outlines import outline_of, sample_outline

@@ -23,8 +23,8 @@ from core.viewing import (
 from core.windowing import WHOLE_BYTE, Window
 from pages._drawing import choose_box
 from pages._frame import fragment, quiet, themed
-from pages._frames import look_key
 from pages._keeping import KEPT
+from pages._looked_at import look_key
 from pages._scans import Item, scan_of
 
 TITLE = "Look closer: window, cine, measure"

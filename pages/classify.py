@@ -29,7 +29,7 @@ from pages._assurance import (
 from pages._batch import batch_table, choose_item
 from pages._doubts import show_gap
 from pages._frame import guarded, plain, quiet, require_frame
-from pages._frames import choose_frame, look_key
+from pages._looked_at import choose_frame, look_key
 from pages._opinion import show_evidence, show_name, show_verdict
 from pages._region import Region, choose_region
 from pages._samples import SAMPLES, sample, sample_png

@@ -24,7 +24,7 @@ from pages._comparison import Entry, entry, offers, show_methods, show_table
 from pages._doubts import show_doubts, show_remarks
 from pages._downloads import Offer, show_downloads
 from pages._frame import guarded, plain, quiet, require_frame, themed
-from pages._frames import choose_frame, tell_other_view
+from pages._looked_at import choose_frame, tell_other_view
 from pages._maps import (
     INSTANT,
     Aim,

@@ -19,8 +19,8 @@ from core.recipes import load_recipe
 from pages import _inputs as inputs
 from pages._doubts import show_doubts, show_remarks
 from pages._frame import fragment, guarded, plain, quiet, require_frame, themed
-from pages._frames import choose_frame, tell_other_view
 from pages._lessons import lesson, tried
+from pages._looked_at import choose_frame, tell_other_view
 from pages._maps import Aim, Question
 from pages._shared import NO_SYSTEM
 from pages._views import View

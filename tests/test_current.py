@@ -16,7 +16,7 @@ from core.checkpoints import list_trained
 from core.datasets.phantoms import phantom
 from core.drawn_region import Shapes
 from core.png import png
-from pages._frames import AS_IN_THE_FILE
+from pages._looked_at import AS_IN_THE_FILE
 
 APP = Path(__file__).parents[1] / "app.py"
 NAME = "mine.png"
@@ -228,7 +228,10 @@ def test_what_was_chosen_stands_on_return(app):
     assert app.selectbox(key="system").value == list_trained()[-1]
 
 
-def test_the_frame_and_what_is_drawn_are_the_same_on_all_pages(app):
+@pytest.mark.parametrize(
+    ("way", "drawn"), [("shapes", Shapes([{"x": [40, 90], "y": [40, 90]}], [])), ("keyboard", True)]
+)
+def test_the_frame_and_what_is_drawn_are_the_same_on_all_pages(app, way, drawn):
     frames = np.stack([phantom("benign", number)[0] for number in (77, 78, 79)])
     app.file_uploader(key="uploads").upload("sweep.tif", tiff(frames)).run()
 
@@ -245,8 +248,7 @@ def test_the_frame_and_what_is_drawn_are_the_same_on_all_pages(app):
     digest = frame().key.removeprefix("frame ")
     to(app, "classify")
     assert frame().value == 2
-    shapes = Shapes([{"x": [40, 90], "y": [40, 90]}], [])
-    app.session_state[f"shapes drawn on {digest} 1"] = shapes
+    app.session_state[f"{way} drawn on {digest} 1"] = drawn
     app.session_state[f"look {digest}"] = "a view of the user's own"
     to(app, "learn")
     assert frame().value == 2

@@ -9,13 +9,12 @@ from pydicom import Dataset
 
 from core.dicom.header import frame_header, is_enhanced, little_endian
 from core.scan_types import Grey, rgb
-from core.windowing import TABLE_SIZE, Window, apply_window, linear_shape, window_between
+from core.windowing import TABLE_SIZE, Window, apply_window, by_table, linear_shape, window_between
 
 _LARGEST = float(np.finfo(np.float32).max)
 _SHAPES = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 _PADDED = ("Pixel", "FloatPixel", "DoubleFloatPixel")
 """How the keywords of padding begin, by the type of the pixels."""
-_BLOCK = 2**20
 _EXACT = 2**24
 """Largest whole number below which float32 holds all."""
 
@@ -101,12 +100,7 @@ def _rescaled(stored: np.ndarray, header: Dataset) -> np.ndarray:
         return stored.astype(_smallest_type(ramp), copy=False)
     table = _looked_up(ramp, sequence[0]) if sequence else ramp * slope + intercept
     table = table.astype(_smallest_type(table))
-    values = np.empty(stored.shape, table.dtype)
-    flat, target = stored.reshape(-1), values.reshape(-1)
-    for start in range(0, flat.size, _BLOCK):  # places in the table are words of 64 bits
-        block = slice(start, start + _BLOCK)
-        target[block] = table[flat[block].astype(np.int64) - int(low)]
-    return values
+    return by_table(stored, table, int(low))
 
 
 def _smallest_type(values: np.ndarray) -> type:

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from core.checkpoints import CHECKPOINTS, MANIFEST, Checkpoint, CheckpointError, settle
+from core.checkpoints import CHECKPOINTS, Checkpoint, CheckpointError, is_checkpoint
 from core.outlining.outline import VIEWS, Rule, outline_of
 from core.outlining.recipe import BUSI_UNET, OutlineRecipe, parse_outline_recipe
 from core.preprocessing import to_batch
@@ -87,8 +87,7 @@ def proposal_of(probability: np.ndarray, rule: Rule) -> Proposal:
 def outlines_checkpoint(root: Path = CHECKPOINTS) -> Checkpoint:
     """The checkpoint of the shipped network. Raises CheckpointError if there is none."""
     folder = root / FOLDER / BUSI_UNET
-    settle(folder)
-    if not (folder / MANIFEST).is_file():
+    if not is_checkpoint(folder):
         raise CheckpointError(
             "The network that proposes outlines is not here. Draw the region by hand, or train "
             "the network with: python -m core.outlining train --data DIR"

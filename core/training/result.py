@@ -16,7 +16,6 @@ from safetensors.numpy import save
 from core import card
 from core.checkpoints import (
     EXPLANATIONS,
-    MANIFEST,
     METRICS,
     RELATIVES,
     REMEMBERED,
@@ -25,8 +24,8 @@ from core.checkpoints import (
     Checkpoint,
     CheckpointError,
     check_writable,
+    is_checkpoint,
     parquet,
-    settle,
     update_checkpoint,
     write_checkpoint,
 )
@@ -157,7 +156,7 @@ def check_kept(
             f"{error} To train it again, move the folder {folder} away first: a new run would join "
             "what is there."
         ) from error
-    if figures_only and (folder / MANIFEST).is_file() and Checkpoint(folder).has_weights:
+    if figures_only and is_checkpoint(folder) and Checkpoint(folder).has_weights:
         raise CheckpointError(
             f"The folder {folder} holds the weights of {recipe.title}, which --figures-only would "
             "throw away. Leave that out, or name another folder with --output."
@@ -281,8 +280,7 @@ def _existing(
     folder: Path, recipe: Recipe, pretrained: bool, fingerprint: str | None = None
 ) -> Checkpoint | None:
     """The runs of a folder that a new one joins; ``fingerprint`` None before the data are read."""
-    settle(folder)
-    if not (folder / MANIFEST).is_file():
+    if not is_checkpoint(folder):
         return None
     old = Checkpoint(folder)
     same_data = fingerprint in (None, old.manifest["data"]["fingerprint"])

@@ -1,4 +1,5 @@
-"""Which frame of a scan is looked at: the same on all pages, and still there on return."""
+"""How a scan is looked at: its frame, the same on all pages and still there on return, and whether
+in a view of the user's own."""
 
 from __future__ import annotations
 
