@@ -95,7 +95,7 @@ def open_checkpoint(recipe_id: str, root: Path = CHECKPOINTS) -> Checkpoint:
 def open_chosen(recipe_id: str | None) -> Checkpoint:
     """The trained system that a command names, or the first where it names none. Raises
     CheckpointError if there is none."""
-    return open_checkpoint(recipe_id or next(iter(list_trained()), ""))
+    return open_checkpoint(next(iter(list_trained()), "") if recipe_id is None else recipe_id)
 
 
 def judged(root: Path = CHECKPOINTS) -> dict[str, Checkpoint]:

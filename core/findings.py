@@ -22,7 +22,10 @@ NO_REGION = (
 NO_DECISION = "no decision"
 """In place of a class, where none is to be named."""
 
-RegionSource = Literal["drawn", "uploaded", "proposed"]
+RegionSource = Literal["drawn", "uploaded", "proposed", "corrected"]
+"""Where an outline is from; a corrected one is a proposal that a person changed."""
+BY_NETWORK = ("proposed", "corrected")
+"""Sources of outlines that a network began."""
 GuardLevel = Literal["like", "unusual", "foreign"]
 
 

@@ -58,7 +58,7 @@ class SetWindow(_Record):
     """The window that the user set."""
 
     center: float
-    width: float
+    width: float = Field(gt=0)
     shape: Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]
     inverted: bool
 

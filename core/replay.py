@@ -192,9 +192,13 @@ def _verdicts(
         yield "prediction set", *(", ".join(sorted(one)) for one in found)
     if stated.guard:
         guard = load_guard(checkpoint).judge(opinion.features, opinion.pixels)
-        distance = np.nan if stated.guard.distance is None else stated.guard.distance
-        if exactly or not np.isclose(distance, guard.distance, rtol=GUARD_TOLERANCE, atol=0):
+        was, now = stated.guard.distance, guard.distance
+        was = np.nan if was is None else was
+        if exactly:
             yield "guard's verdict", stated.guard.level, guard.level
+        tolerance = 0 if exactly else GUARD_TOLERANCE
+        if not np.isclose(was, now, rtol=tolerance, atol=0, equal_nan=True):
+            yield "guard's distance", repr(was), repr(now)
 
 
 def _compare(stated: Map, found: Map, exactly: bool) -> dict:

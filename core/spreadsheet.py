@@ -9,9 +9,10 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def safe_csv(table: pd.DataFrame) -> bytes:
-    """The table as UTF-8 CSV; texts that a spreadsheet would run get an apostrophe in front."""
+    """The table as CSV in UTF-8, by RFC 4180; texts that a spreadsheet would run get an apostrophe
+    in front."""
     safe = table.map(_harmless).rename(columns=_harmless)
-    return safe.to_csv(index=False).encode("utf-8")
+    return safe.to_csv(index=False, lineterminator="\r\n").encode("utf-8")
 
 
 def _harmless(cell):

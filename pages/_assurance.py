@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from core.conformal import Conformal
-from core.findings import NO_REGION
+from core.findings import BY_NETWORK, NO_REGION
 from core.guard import GuardVerdict
 from core.predict import Opinion
 from core.recipes import load_recipe
@@ -92,7 +92,7 @@ def _unmeasured(view: View, region: Region | None) -> str | None:
 
 def as_trained(recipe_id: str, region: Region | None) -> bool:
     """Whether a system is shown what it was measured with: an outline by hand, if it needs one."""
-    return not needs_outline(recipe_id) or (region is not None and region.source != "proposed")
+    return not needs_outline(recipe_id) or (region is not None and region.source not in BY_NETWORK)
 
 
 def choose_strictness() -> None:

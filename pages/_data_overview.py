@@ -11,7 +11,7 @@ from core.spreadsheet import safe_csv
 from core.wording import percent
 from pages._data_source import PICTURE, Source, measured, show_unreadable
 from pages._downloads import Offer, show_downloads
-from pages._frame import plain, themed
+from pages._frame import themed
 
 
 def show_overview(source: Source) -> None:
@@ -74,7 +74,8 @@ def show_sizes(facts: pd.DataFrame) -> None:
     if facts["area"].notna().any():
         area = facts.assign(area=100 * facts["area"])
         told = ", ".join(
-            f"{label} {part['area'].median():.1f} %" for label, part in area.groupby("label")
+            f"{label} {part['area'].median():.1f} %"
+            for label, part in area.dropna(subset="area").groupby("label")
         )
         with right:
             figure = figures.boxes(area, "area", "Lesion, % of the image")
@@ -145,12 +146,12 @@ def told_counts(counts: pd.Series) -> str:
     >>> told_counts(pd.Series({"benign": 1437, "10": 2}))
     'benign (1,437), 10 (2)'
     """
-    return ", ".join(f"{plain(str(label))} ({count:,})" for label, count in counts.items())
+    return ", ".join(f"{label} ({count:,})" for label, count in counts.items())
 
 
 def _shares(counts: pd.Series) -> str:
     shares = (counts / counts.sum()).items()
-    return ", ".join(f"{plain(str(label))} {percent(share)}" for label, share in shares)
+    return ", ".join(f"{label} {percent(share)}" for label, share in shares)
 
 
 def _range(facts: pd.DataFrame, side: str) -> str:

@@ -255,7 +255,8 @@ def _show_table(question: runs.Question, table: pd.DataFrame) -> None:
     ids, chart = table["image_id"].tolist(), f"errors table {question.key}"
     shares = [*question.recipe.classes, "confidence"]
     shown = table.drop(columns="wrong").assign(
-        **{name: for_column(table[name]) for name in shares}, margin=100 * table["margin"]
+        **{name: for_column(table[name]) for name in shares},
+        margin=(100 * table["margin"]).clip(upper=99.9),
     )
     st.dataframe(
         shown,

@@ -107,6 +107,7 @@ def show_evidence(view: View, first: Opinion, colour_map: str) -> Opinion:
             default=first.label,
             required=True,
             key=f"explained {item.digest} {recipe.id} {view.frame} {first.label}",
+            persist_state="session",
             label_visibility="collapsed",
         )
     opinion = first

@@ -56,21 +56,14 @@ def choose_region(view: View) -> Region | None:
             [WHOLE, *([PROPOSED] if proposes else []), DRAWN, GIVEN],
             default=GIVEN if view.item.masks else first,
             required=True,
-            key=f"region {' '.join(view.item.key)} {view.frame} {needed}",
+            key=f"region {' '.join(view.item.key)} {view.frame} {needed} {proposes}",
             persist_state="session",
             label_visibility="collapsed",
         )
     if way == WHOLE:
         return None
-    find, source = _WAYS[way]
-    outline = outline_of(find(view))
-    if (
-        way == DRAWN
-        and outline
-        and proposes
-        and np.array_equal(outline.mask, kept.proposal(view).mask)
-    ):
-        source = "proposed"  # nothing was added to it, or taken from it
+    mask, source = _WAYS[way](view)
+    outline = outline_of(mask)
     return Region(outline, source) if outline else None
 
 
@@ -101,7 +94,7 @@ def region_text(
     return f"{told}; {percent(float(heatmap[mask].sum()) / total)} of the evidence lies in it."
 
 
-def _propose(view: View) -> np.ndarray:
+def _propose(view: View) -> tuple[np.ndarray, RegionSource]:
     proposal = kept.proposal(view)
     left, right = st.columns([1.4, 1], gap="large", vertical_alignment="center")
     with left:
@@ -117,10 +110,10 @@ def _propose(view: View) -> np.ndarray:
             quiet(outlines_text())
         else:
             st.info(NO_LESION, icon=":material/info:")
-    return proposal.mask
+    return proposal.mask, "proposed"
 
 
-def _draw(view: View) -> np.ndarray:
+def _draw(view: View) -> tuple[np.ndarray, RegionSource]:
     nothing = np.zeros(_pixels(view).shape[:2], bool)
     proposed = kept.proposal(view).mask if shared.proposes(view.recipe_id) else nothing
     how = ONLY
@@ -135,12 +128,16 @@ def _draw(view: View) -> np.ndarray:
             label_visibility="collapsed",
         )
     key = drawing_of(view.item, view.frame)
-    return draw(*view.examined(), key, partial(_JOINED[how], proposed=proposed))
+    mask = draw(*view.examined(), key, partial(_JOINED[how], proposed=proposed))
+    if how == ONLY:
+        return mask, "drawn"
+    return mask, "proposed" if np.array_equal(mask, proposed) else "corrected"
 
 
-def _read(view: View) -> np.ndarray:
+def _read(view: View) -> tuple[np.ndarray, RegionSource]:
     given = choose_outline(view.item, view.frame, f"mask {view.item.digest}")
-    return given.mask if given else np.zeros(_pixels(view).shape[:2], bool)
+    mask = given.mask if given else np.zeros(_pixels(view).shape[:2], bool)
+    return mask, "uploaded"
 
 
 def _pixels(view: View) -> np.ndarray:
@@ -148,7 +145,7 @@ def _pixels(view: View) -> np.ndarray:
     return scan.pixels[frame]
 
 
-_WAYS = {PROPOSED: (_propose, "proposed"), DRAWN: (_draw, "drawn"), GIVEN: (_read, "uploaded")}
+_WAYS = {PROPOSED: _propose, DRAWN: _draw, GIVEN: _read}
 _JOINED = {
     ONLY: lambda drawn, proposed: drawn,
     ADD: lambda drawn, proposed: drawn | proposed,

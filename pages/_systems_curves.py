@@ -79,8 +79,9 @@ def show_reliability(runs: list[Run], picture: str) -> None:
     quiet(
         "On the diagonal a probability means what it says. Larger points hold more images; bars "
         "are 95 % intervals (Wilson) that count a group as one trial. ECE: expected calibration "
-        "error of the likeliest class. The temperature was fitted on validation images where those "
-        "tell one, and the dashboard's percentages are scaled by it."
+        "error of the likeliest class; chance raises it in bootstrap samples, so that its interval "
+        "lies too high, even above the value. The temperature was fitted on validation images "
+        "where those tell one, and the dashboard's percentages are scaled by it."
     )
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 from core.evaluation import EvaluationError
 from core.evaluation.comparison import Pair, delong, mcnemar
 from core.systems import Run
-from core.wording import in_percent, unbroken
+from core.wording import in_percent, unbroken, usable
 from pages import _systems_data as data
 from pages._frame import plain, quiet
 
@@ -119,13 +119,15 @@ def _auc_row(first: Run, second: Run, both: Pair, label: str) -> dict:
 
 
 def _signed(found) -> str:
-    text = f"{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
+    bounds = usable(found.low, found.high, f"{found.low:+.3f} to {found.high:+.3f}")
+    text = f"{found.value:+.3f} ({bounds})"
     return text.replace("-", "\u2212")
 
 
 def _points(found) -> str:
     value, low, high = (100 * bound for bound in (found.value, found.low, found.high))
-    text = f"{value:+.1f} percentage points (95 % CI {low:+.1f} to {high:+.1f})"
+    bounds = usable(low, high, f"95 % CI {low:+.1f} to {high:+.1f}")
+    text = f"{value:+.1f} percentage points ({bounds})"
     return text.replace("-", "\u2212")
 
 

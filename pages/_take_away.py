@@ -15,6 +15,7 @@ from core.findings import EvidenceMap, Findings, Refused, weights_of
 from core.manifest import manifest
 from core.predict import Opinion
 from core.report import report_html, report_pdf, reports_zip
+from core.report.content import limits_of
 from core.report.pictures import marked, marking
 from core.scans import ScanError
 from pages import _kept as kept
@@ -197,7 +198,11 @@ def _dicom(view: View, made: Findings, named: bool) -> bytes:
     from core.report.dicom import secondary_capture, structured_report  # a second to import
 
     source = source_of(view.item, view.frame, named)
-    capture = secondary_capture(source, marked(made), marking(made), view.frame, made.aspect)
+    if not named:  # what is told of the upload would link the copy with it
+        made = replace(made, scan_digests=(hashlib.sha256(source).hexdigest(),))
+    capture = secondary_capture(
+        source, marked(made), marking(made), view.frame, made.aspect, limits_of(made)
+    )
     files = {
         "secondary capture.dcm": capture,
         "structured report.dcm": structured_report(source, made),

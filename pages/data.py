@@ -46,7 +46,7 @@ def show_heading(source: Source) -> None:
             st.badge("synthetic", color="orange", icon=":material/warning:")
     counts = source.table["label"].value_counts(sort=False)
     remark = SYNTHETIC if source.synthetic else plain(source.remark)
-    quiet(f"{counted(len(source.table), 'image')}: {told_counts(counts)}. {remark}")
+    quiet(f"{counted(len(source.table), 'image')}: {plain(told_counts(counts))}. {remark}")
 
 
 require_frame()

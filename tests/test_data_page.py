@@ -505,6 +505,14 @@ def test_sizes_are_told_by_side_since_no_image_need_have_both_ends(monkeypatch):
     assert told == ["2 different sizes, width 190 to 400, height 195 to 400 pixels."]
 
 
+def test_a_class_without_outlines_has_no_median_area(monkeypatch):
+    told = []
+    monkeypatch.setattr(_data_overview, "show_figure", lambda *words: told.append(words[-1]))
+    facts = pd.DataFrame({"width": 9, "height": 9, "area": [0.053, np.nan]})
+    _data_overview.show_sizes(facts.assign(label=["benign", "normal"]))
+    assert told == ["Median areas: benign 5.3 %."]
+
+
 def test_an_interval_without_width_is_none(page):
     files = {f"{label}/1.png": png(scan(label, 1)) for label in ("benign", "malignant")}
     upload(page, zipped(files))

@@ -250,6 +250,13 @@ def test_what_stands_behind_the_data_set_is_left_out(end):
     assert np.array_equal(read_scan(copy).grey.values[0], NOISE)
 
 
+def test_a_colour_profile_which_tells_when_it_was_made_goes():
+    made = dataset(np.zeros((4, 4, 3), np.uint8), "RGB", ICCProfile=b"2019", ColorSpace="QUIXOTE")
+    copy = pydicom.dcmread(io.BytesIO(deidentify([saved(made)])[0]))
+    assert "ICCProfile" not in copy and "ColorSpace" not in copy
+    assert read_scan(deidentify([saved(made)])[0]).pixels.shape == (1, 4, 4, 3)
+
+
 def test_a_comment_in_a_compressed_picture_goes():
     made = dataset(NOISE, bits=12, syntax=JPEG2000Lossless)
     (stream,) = generate_frames(made.PixelData, number_of_frames=1)

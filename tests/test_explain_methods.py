@@ -167,18 +167,18 @@ def test_eigen_cam_of_features_on_a_line(direction, maximum, raw):
 
 
 @pytest.mark.parametrize(
-    ("target", "size", "stride", "raw"),
+    ("target", "size", "steps", "raw"),
     [
         # One pixel each: what it gives to the mean of B0, of B1.
         (0, 1, 1, [[0, 0.25], [0.5, 1]]),
         (1, 1, 1, [[2, 0.5], [0.5, 0]]),
-        (DIFFERENCE, 1, 5, [[-2, -0.25], [0, 1]]),  # a stride that leaves no gap
-        (0, 2, 1, np.full((2, 2), 1.75)),  # all of it at once
-        (0, 9, 9, np.full((2, 2), 1.75)),
+        (DIFFERENCE, 1, 5, [[-2, -0.25], [0, 1]]),  # no step is shorter than a pixel
+        (0, 2, 2, np.full((2, 2), 1.75)),  # all of it at once
+        (0, 9, 1, np.full((2, 2), 1.75)),
     ],
 )
-def test_occlusion_by_hand(by_hand: Classifier, target, size, stride, raw):
-    explanation = METHODS["occlusion"].run(by_hand, HAND_IMAGE, target, size=size, stride=stride)
+def test_occlusion_by_hand(by_hand: Classifier, target, size, steps, raw):
+    explanation = METHODS["occlusion"].run(by_hand, HAND_IMAGE, target, size=size, steps=steps)
     np.testing.assert_allclose(explanation.logits, HAND_LOGITS, atol=1e-6)
     check(explanation.heatmaps[0], np.max(raw), raw)
 
@@ -187,11 +187,11 @@ def test_occlusion_averages_overlapping_squares(by_hand: Classifier):
     # Red 3, 6, 12 in a row: B0 / 3 gives 1, 2, 4 to the logit, pairs 3 and 6.
     image = np.zeros((1, 1, 3, 3), np.float32)
     image[0, 0, :, 0] = 3, 6, 12
-    heatmap = METHODS["occlusion"].run(by_hand, image, 0, size=2, stride=1).heatmaps[0]
+    heatmap = METHODS["occlusion"].run(by_hand, image, 0, size=2, steps=2).heatmaps[0]
     check(heatmap, 6, [[3, 4.5, 6]])
 
 
-@pytest.mark.parametrize("wrong", [{"size": 0}, {"stride": 0}])
+@pytest.mark.parametrize("wrong", [{"size": 0}, {"steps": 0}])
 def test_occlusion_refuses_squares_of_nothing(by_hand: Classifier, wrong: dict):
     with pytest.raises(ValueError, match="at least 1"):
         METHODS["occlusion"].run(by_hand, HAND_IMAGE, 0, **wrong)
@@ -237,9 +237,9 @@ METHOD_IDS = tuple(METHODS)
 
 
 def smallest(method: str) -> dict[str, float]:
-    """The smallest sizes in pixels that a method takes, for images of few pixels."""
-    pixels = ("kernel", "size", "stride")
-    return {one.name: one.low for one in METHODS[method].parameters if one.name in pixels}
+    """The smallest squares that a method takes, side by side, for images of few pixels."""
+    names = ("kernel", "size", "steps")
+    return {one.name: one.low for one in METHODS[method].parameters if one.name in names}
 
 
 @pytest.mark.parametrize("method", METHOD_IDS)

@@ -117,14 +117,18 @@ class TestGradCam:
         assert "first order" not in weights.text
 
     @pytest.mark.parametrize(
-        ("target", "enough", "likeness"), [([0, 0, 1], "1", "0.99"), ([2, 1, 0], "2", "0.25")]
+        ("target", "enough", "likeness"),
+        [
+            ([0, 0, 1], "the strongest 1 already make", "0.99"),
+            ([2, 1, 0], "it takes all to make", "0.25"),
+        ],
     )
     def test_how_many_channels_are_enough_by_hand(self, target, enough, likeness):
         """The whole is B0 / 4 - B1 / 2 or B0 / 2 + B1 / 4, with B0 = [[0, 1], [2, 4]] and
         B1 = [[8, 2], [2, 0]]: -B1 / 2 correlates 10.875 / (3 * 3.6465) with it, B0 / 2
         0.3125 / (1.479 * 0.829)."""
         summed = LESSONS["grad-cam"](by_hand(np.float32(target)))[2]
-        assert f"of 2 channels the strongest {enough} already make" in summed.text
+        assert f"of 2 channels {enough} a map that correlates at least 0.99" in summed.text
         assert [one.caption for one in summed.pictures] == [
             f"correlation with the sum of all: {likeness}",
             "correlation with the sum of all: 1.00",

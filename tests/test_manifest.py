@@ -285,6 +285,9 @@ def test_another_set_and_another_verdict_of_the_guard_do_not_agree(judged):
         found = replay(stated | {name: other}, made.phantom_png())
         (told,) = found["verdicts"]
         assert told.startswith(sentence) and not found["agrees"] and found["difference"] == 0
+    moved = stated["guard"] | {"distance": more["guard_distance"] * (1 + 1e-9)}
+    (told,) = replay(stated | {"guard": moved}, made.phantom_png())["verdicts"]
+    assert told.startswith("The guard's distance was ")
 
 
 def test_elsewhere_a_verdict_may_lie_beyond_its_threshold_if_the_numbers_are_near(judged):
@@ -293,8 +296,9 @@ def test_elsewhere_a_verdict_may_lie_beyond_its_threshold_if_the_numbers_are_nea
     level = next(one for one in LEVELS if one != more["guard_level"])
     near = {"level": level, "distance": more["guard_distance"] * (1 + 1e-4)}
     assert replay(elsewhere | {"guard": near}, made.phantom_png())["agrees"]
-    far = {"level": level, "distance": more["guard_distance"] * 1.01}
-    assert not replay(elsewhere | {"guard": far}, made.phantom_png())["agrees"]
+    for level in LEVELS:
+        far = {"level": level, "distance": more["guard_distance"] * 1.01}
+        assert not replay(elsewhere | {"guard": far}, made.phantom_png())["agrees"]
 
 
 def test_a_manifest_from_before_it_held_them_is_replayed(plain):

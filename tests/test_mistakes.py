@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -110,6 +113,11 @@ def test_confusions_agree_with_scikit_learn_and_are_ordered(run):
         ("benign", "malignant", 1, 0.5),
         ("malignant", "benign", 1, 0.5),
     ]
+
+
+def test_a_run_without_a_mistake_has_no_confusions(run):
+    table = mistakes_table(run, CLASSES)
+    assert most_confused(table[~table["wrong"]]).empty
 
 
 def test_a_run_without_test_images_is_refused(run):
@@ -381,3 +389,13 @@ def test_no_cell_of_an_export_is_a_formula():
     table = pd.DataFrame({"=name": ["=1+1", "@x", "-2", "plain, text"], "number": [-1.5, 2, 3, 4]})
     lines = safe_csv(table).decode().splitlines()
     assert lines == ["'=name,number", "'=1+1,-1.5", "'@x,2.0", "'-2,3.0", '"plain, text",4.0']
+
+
+def test_the_end_of_a_line_within_a_cell_begins_no_row():
+    name = "benign/a\r=1+1"
+    written = safe_csv(pd.DataFrame({"name": [name], "number": [1]}))
+    assert list(csv.reader(written.decode().splitlines(keepends=True))) == [
+        ["name", "number"],
+        [name, "1"],
+    ]
+    assert pd.read_csv(io.BytesIO(written))["name"].tolist() == [name]

@@ -98,7 +98,7 @@ def test_what_hiding_changes_in_rounding_alone_is_no_evidence(recipe_id):
     system = shipped_classifier(recipe_id)
     nothing = np.zeros((1, *system.recipe.preprocessing.size, 3), np.float32)
     for target in range(3):
-        heatmap = occlusion(system, nothing, target, size=56, stride=56).heatmaps[0]
+        heatmap = occlusion(system, nothing, target, size=56, steps=1).heatmaps[0]
         assert heatmap.note == NO_EVIDENCE
         assert not heatmap.values.any()
 
@@ -112,7 +112,7 @@ def test_an_overflow_is_not_taken_for_an_even_scan():
         * np.ones((1, 3), np.float32)
     )
     ones = np.ones((1, 8, 8, 3), np.float32)
-    heatmap = occlusion(system, ones, 0, size=4, stride=4).heatmaps[0]
+    heatmap = occlusion(system, ones, 0, size=4, steps=1).heatmaps[0]
     assert heatmap.note == NOT_FINITE
 
 

@@ -18,12 +18,14 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import generate_uid
 
 from core import __version__
+from core.card import INTENDED_USE
 from core.checkpoints import sha256
 from core.datasets.phantoms import phantom
 from core.dicom.deidentify import deidentify
 from core.explain.overlay import overlay
 from core.findings import Look
 from core.png import png
+from core.report.content import limits_of, window_told
 from core.report.dicom import (
     AREA,
     GUARD,
@@ -228,6 +230,49 @@ def test_what_the_source_does_not_tell_of_its_picture_is_not_made_up(source, fin
         assert picture.Laterality == side
 
 
+@pytest.mark.parametrize(
+    ("held", "side"),
+    [
+        ({"ImageLaterality": "R"}, "R"),
+        ({"ImageLaterality": "L", "Laterality": "R"}, "L"),
+        ({"ImageLaterality": "B"}, ""),
+    ],
+)
+def test_the_side_of_a_mammogram_is_kept(findings, held, side):
+    source = source_file(**held)
+    picture = read(secondary_capture(source, findings.opinion.pixels, "Scan"))
+    assert picture.Laterality == side and "ImageLaterality" not in picture
+    report = hd.sr.srread(io.BytesIO(structured_report(source, findings)))
+    (group,) = report.content.get_image_measurement_groups()
+    (site,) = group.finding_sites
+    told = site.laterality and site.laterality.meaning
+    assert told == {"R": "Right", "L": "Left", "": None}[side]
+
+
+def test_what_was_lossy_once_is_told_of_the_capture(findings):
+    """PS3.3 C.7.6.1.1.5: never reset in a derived image."""
+    held = {"LossyImageCompression": "01", "LossyImageCompressionRatio": "19"}
+    names = ("LossyImageCompression", "LossyImageCompressionRatio")
+    for source, told in ((source_file(**held), ["01", 19]), (source_file(), [None, None])):
+        picture = read(secondary_capture(source, findings.opinion.pixels, "Scan"))
+        assert [picture.get(one) for one in names] == told
+
+
+def test_the_capture_says_what_limits_it(source, findings):
+    assert limits_of(replace(findings, guard_level="like")) == ""
+    asked = replace(findings, look=Look(Window(90, 120)), abstention="benign or malignant")
+    told = (
+        "No decision: benign or malignant. Far from the training images. "
+        "Window: centre 90, width 120, set by the user."
+    )
+    assert limits_of(asked) == told
+    written = read(secondary_capture(source, marked(asked), "Scan", limits=told))
+    assert written.DerivationDescription == f"Scan. {told} {INTENDED_USE}"
+    long = read(secondary_capture(source, marked(asked), "Scan", limits="x" * 3000))
+    assert len(long.DerivationDescription) == 1024
+    assert long.DerivationDescription.endswith(f"x… {INTENDED_USE}")
+
+
 def test_the_time_of_the_report_is_that_of_the_place(source, findings, monkeypatch):
     monkeypatch.setenv("TZ", "Etc/GMT-5")  # five hours before Greenwich's
     time.tzset()
@@ -250,6 +295,9 @@ def test_window_and_abstention_are_told(source, findings):
     assert "window: as the file asks for" in parameters(plain)
     assert "window: centre 90, width 120, set by the user" in parameters(other)
     assert "no decision: benign or malignant" in parameters(other)
+    curved = Look(Window(131072.25, 1234567.75, shape="SIGMOID"), inverted=True)
+    told = "centre 131072.25, width 1234567.75, SIGMOID, inverted, set by the user"
+    assert window_told(replace(findings, look=curved)) == told
     (group,) = hd.sr.srread(io.BytesIO(other)).content.get_image_measurement_groups()
     (told,) = group.get_qualitative_evaluations(LIKELIEST)
     assert told.value == NO_CLASS
@@ -263,6 +311,13 @@ def test_a_frame_of_several_is_named(findings):
     assert read(files["picture"]).SourceImageSequence[0].ReferencedFrameNumber == 3
     (group,) = hd.sr.srread(io.BytesIO(files["report"])).content.get_image_measurement_groups()
     assert list(group.source_images[0].referenced_frame_numbers) == [3]
+    assert "frame: 3" in parameters(files["report"])
+
+
+def test_a_file_of_one_frame_has_no_number_of_it(source, findings):
+    """In a series the number is that of the slice, and each file holds one."""
+    report = structured_report(source, replace(findings, frame=2, frames=4))
+    assert not any(one.startswith("frame:") for one in parameters(report))
 
 
 def two_parts() -> np.ndarray:

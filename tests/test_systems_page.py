@@ -308,6 +308,12 @@ def test_a_difference_of_shares_is_that_of_the_shares_beside_it(page, monkeypatc
     assert "(95\u00a0% CI +1.1 to +16.2)" in told
 
 
+def test_a_difference_whose_interval_has_no_width_has_none():
+    even = Difference(0.9, 0.9, 0.0, 0.0)
+    assert _systems_tests._points(even) == "+0.0 percentage points (no usable interval)"
+    assert _systems_tests._signed(even) == "+0.000 (no usable interval)"
+
+
 def test_one_system_cannot_be_tested_against_itself(page):
     """Also after another view, and the first of three was taken away there."""
     page.pills(key="systems chosen").set_value(list(list_trained()[:3])).run()

@@ -150,6 +150,28 @@ def test_a_system_without_its_outline_tells_in_its_report_what_that_costs(items)
     assert f"right without an outline in {percent(measured['value'])}" in made.trust
 
 
+def test_dicom_without_the_patients_data_refers_to_its_copy_alone():
+    """The sha256 of what was uploaded would link the copy with the patient again."""
+    uids = {"StudyInstanceUID": generate_uid(), "SeriesInstanceUID": generate_uid()}
+    data = dicom(phantom("malignant", 3)[0][..., 0], PatientName="Quixote", Modality="MR", **uids)
+    view = _views.View(item("Quixote.dcm", data), 0, SYSTEM)
+    opinion = _kept.opinion(view)
+    found = _assurance.assess(view, opinion)
+    told = {}
+    for named in (False, True):
+        record = _take_away.findings_of(view, opinion, found, named=named)
+        archive = zipfile.ZipFile(io.BytesIO(_take_away._dicom(view, record, named)))
+        told[named] = {name: archive.read(name) for name in archive.namelist()}
+    uploaded = hashlib.sha256(data).hexdigest().encode()
+    assert "scan.dcm" not in told[True] and uploaded in told[True]["structured report.dcm"]
+    copied = hashlib.sha256(told[False]["scan.dcm"]).hexdigest().encode()
+    assert copied in told[False]["structured report.dcm"]
+    assert not any(uploaded in one or b"Quixote" in one for one in told[False].values())
+    for files in told.values():
+        picture = dcmread(io.BytesIO(files["secondary capture.dcm"]))
+        assert found.contradiction in picture.DerivationDescription
+
+
 def test_the_record_of_an_opinion_holds_what_the_page_told_of_it():
     frames = np.stack([phantom(label, 3)[0][..., 0] for label in ("benign", "malignant")])
     data = dicom(frames, NumberOfFrames=2, Modality="MR", BurnedInAnnotation="YES")

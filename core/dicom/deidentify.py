@@ -38,6 +38,8 @@ _TEXT = {"LO", "LT", "SH", "ST", "UC", "UT"}
 _TELLING = {"PN", "DA", "DT", "TM", "AE", "AS", "UR"}
 _BYTES = {"OB", "OW", "OD", "OF", "OL", "OV", "UN"}
 _PICTURE = {0x0028, 0x7FE0}
+_PROFILE = {0x0028_2000, 0x0028_2002}
+"""Colour profile and its name, which nothing here reads, and which hold dates and free text."""
 _PATIENT = 0x0010
 _NUMBERS = ("PatientID", "OtherPatientIDs", "AccessionNumber", "PatientTelephoneNumbers")
 _APART = re.compile(r"[\s^=,\\\[\]']+")
@@ -178,7 +180,8 @@ def _drop_the_rest(dataset: Dataset, secrets: set[str]) -> None:
         of_a_person = element.VR in _TELLING or element.tag.group == _PATIENT
         telling = of_a_person and not _action(element)
         sealed = element.VR in _BYTES and element.tag.group not in _PICTURE
-        if unknown or telling or sealed or _repeats(element, secrets):
+        unread = element.tag in _PROFILE
+        if unknown or telling or sealed or unread or _repeats(element, secrets):
             del dataset[element.tag]
 
 

@@ -27,7 +27,7 @@ from core.preprocessing import to_batch
 PLAN = {
     "instant": {"location": None, "faithfulness": 40, "stress": 20},
     "seconds": {"location": None, "faithfulness": 20, "stress": 4},
-    "minutes": {"location": None, "faithfulness": 10, "stress": 0},
+    "minutes": {"location": None, "faithfulness": 10, "stress": 4},
 }
 
 

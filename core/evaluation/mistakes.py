@@ -96,7 +96,7 @@ def most_confused(table: pd.DataFrame) -> pd.DataFrame:
     totals = table["label"].value_counts()
     pairs = table[table["wrong"]].groupby(["label", "predicted"]).size().rename("count")
     pairs = pairs.reset_index()
-    pairs["share"] = pairs["count"] / pairs["label"].map(totals)
+    pairs["share"] = pairs["count"] / totals.reindex(pairs["label"]).to_numpy()
     return pairs.sort_values(["count", "share"], ascending=False, ignore_index=True)
 
 

@@ -179,7 +179,7 @@ METHOD = Method(
     cost="seconds",
     run=dt_grad_cam,
     parameters=(
-        Parameter("n", "Noisy copies", 16, 1, 64, 1, "How many noisy copies are averaged."),
+        Parameter("n", "Noisy copies", 16, 2, 64, 1, "How many noisy copies are averaged."),
         Parameter(
             "sigma", "Noise", 0.02, 0, 0.5, 0.01, "Standard deviation, share of the value range."
         ),

@@ -22,20 +22,20 @@ def occlusion(
     progress: Progress | None = None,
     *,
     size: int = 32,
-    stride: int = 16,
+    steps: int = 2,
 ) -> Explanation:
     """How far the logit falls when a square is hidden: the mean over all squares on a pixel.
 
     Arguments as in ``grad_cam``; no layer is looked at, so ``layer`` and ``features`` change
-    nothing. Squares of ``size`` pixels every ``stride`` pixels (every ``size`` if that is less)
-    become 0 in the recipe's value range, mid-grey where it is centred. The map has the size of
-    the network's input and is in logits. Raises ValueError if ``size`` or ``stride`` is below 1.
+    nothing. Squares of ``size`` pixels, of which ``steps`` begin within the side of one, become 0
+    in the recipe's value range, mid-grey where it is centred. The map has the size of the network's
+    input and is in logits. Raises ValueError if ``size`` or ``steps`` is below 1.
     """
-    if size < 1 or stride < 1:
-        raise ValueError("Occlusion needs squares and strides of at least 1 pixel.")
+    if size < 1 or steps < 1:
+        raise ValueError("Occlusion needs squares of at least 1 pixel and at least 1 step.")
     logits = classifier.logits(batch)
     weights = target_weights(target, *logits.shape)
-    squares = _squares(batch.shape[1:3], int(size), int(stride))
+    squares = _squares(batch.shape[1:3], int(size), max(1, int(size // steps)))
     heatmaps = []
     for index, image in enumerate(batch):
         hidden = _hidden_logits(classifier, image, squares, portion(progress, index, len(batch)))
@@ -53,7 +53,7 @@ def occlusion(
 
 def _squares(image: tuple[int, int], size: int, stride: int) -> list[tuple[slice, slice]]:
     """Squares that together cover every pixel; those at the far edges are flush with them."""
-    return list(product(*(_intervals(length, size, min(stride, size)) for length in image)))
+    return list(product(*(_intervals(length, size, stride) for length in image)))
 
 
 def _intervals(length: int, size: int, stride: int) -> list[slice]:
@@ -99,6 +99,6 @@ METHOD = Method(
     run=occlusion,
     parameters=(
         Parameter("size", "Square", 32, 4, 128, 4, "Side of the hidden square, px."),
-        Parameter("stride", "Stride", 16, 4, 128, 4, "From one square to the next, px."),
+        Parameter("steps", "Steps", 2, 1, 4, 1, "In how many it moves by its own side."),
     ),
 )

@@ -48,8 +48,7 @@ def _noise(scene: Scene, steps: dict[str, np.ndarray]) -> Step:
     ]
     return Step(
         "The scan is shown with noise",
-        f"{count} {'copy' if count == 1 else 'copies'}, each with its own noise of "
-        f"{in_percent(sigma, 1)} of the grey range, and "
+        f"{count} copies, each with its own noise of {in_percent(sigma, 1)} of the grey range, and "
         "Grad-CAM of each. What moves between copies hangs on details that the eye would not miss. "
         f"First {len(pictures)} shown.",
         tuple(pictures),

@@ -87,6 +87,11 @@ def _sum(scene: Scene, parts: np.ndarray, order: np.ndarray) -> Step:
     sums = [parts[..., order[:count]].sum(axis=-1) for count in counts]
     likeness = [correlation(one, sums[-1]) for one in sums]
     enough = next(n for n, r in zip(counts, likeness, strict=True) if r >= _ALIKE)
+    told = (
+        f"the strongest {enough:,} already make a map that correlates"
+        if enough < len(order)
+        else "it takes all to make a map that correlates"
+    )
     pictures = [
         Picture(
             drawing.signed(scene.pixels, one, np.abs(one).max()),
@@ -98,8 +103,7 @@ def _sum(scene: Scene, parts: np.ndarray, order: np.ndarray) -> Step:
     return Step(
         "The weighted channels are added up",
         f"Orange speaks for *{scene.aim}*, blue against it. Move the slider: of {len(order):,} "
-        f"channels the strongest {enough:,} already make a map that correlates {_ALIKE} with the "
-        "whole.",
+        f"channels {told} at least {_ALIKE} with the whole.",
         tuple(pictures),
         slider="Channels added",
     )

@@ -139,7 +139,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if not (options.files or options.replay):
         parser.error("the following arguments are required: FILE")
-    idle = [f"--{name}" for name in ("recipe", "explain", "manifest") if getattr(options, name)]
+    others = ("recipe", "explain", "manifest")
+    idle = [f"--{name}" for name in others if getattr(options, name) is not None]
     if options.replay and idle:
         parser.error(f"--replay does what its manifest says; leave out {', '.join(idle)}")
     return options
@@ -218,7 +219,7 @@ def _stem(source: Source) -> str:
 
 def _replay(options: argparse.Namespace) -> int:
     try:
-        stated = read_manifest(options.replay.read_text(encoding="utf-8"))
+        stated = read_manifest(options.replay.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise ManifestError(
             f"The manifest '{options.replay}' cannot be read. Choose the JSON file that was saved "

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from core import __version__
 from core.card import INTENDED_USE, PROTOCOLS, SPLIT_TITLES, scaling
-from core.doubt import told
+from core.doubt import doubt_in, told
 from core.explain.registry import METHODS
 from core.figures.opinion import malignant_legend
-from core.findings import NO_DECISION, NO_REGION, Findings
+from core.findings import BY_NETWORK, NO_DECISION, NO_REGION, Findings
 from core.pictures import UNTOLD_TEXT
 from core.report.pictures import Picture, pictures_of
 from core.results.tables import CLASS_TITLES, TITLES
@@ -31,7 +31,12 @@ SYNTHETIC = "The scan was drawn by a computer. It is of no patient."
 MISSING = "–"
 MOST_ACROSS = 4
 
-_REGION = {"drawn": "drawn by hand", "uploaded": "uploaded", "proposed": "proposed by a network"}
+_REGION = {
+    "drawn": "drawn by hand",
+    "uploaded": "uploaded",
+    "proposed": "proposed by a network",
+    "corrected": "proposed by a network, corrected by hand",
+}
 _GUARD = {
     "like": "Like the training images",
     "unusual": "Unusual for this system",
@@ -157,7 +162,7 @@ def _notes(findings: Findings) -> Iterator[Note]:
         yield Note("Another window", OWN_WINDOW, "caution")
     if findings.needs_region and findings.region is None:
         yield Note("No outline", told(findings.flaw, NO_REGION), "caution")
-    if findings.needs_region and findings.region_source == "proposed":
+    if _sees_a_proposal(findings):
         yield Note("Proposed outline", PROPOSED, "caution")
     if findings.text_risk:
         level = "plain" if findings.text_risk == UNTOLD_TEXT else "caution"
@@ -292,8 +297,25 @@ def window_told(findings: Findings) -> str:
     look = findings.look
     if look is None:
         return "as the file asks for"
-    inverted = ", inverted" if look.inverted else ""
-    return f"centre {look.window.center:g}, width {look.window.width:g}{inverted}, set by the user"
+    window, inverted = look.window, ", inverted" if look.inverted else ""
+    shape = "" if window.shape == "LINEAR" else f", {window.shape}"
+    return (
+        f"centre {window.center:.15g}, width {window.width:.15g}{shape}{inverted}, set by the user"
+    )
+
+
+def limits_of(findings: Findings) -> str:
+    """What must be known of a picture that goes without its report: why no class is named, what
+    speaks against the answer, whose outline and window it is; "" if there is nothing."""
+    undecided = findings.abstention and f"{NO_DECISION.capitalize()}: {findings.abstention}."
+    window = findings.look and f"Window: {window_told(findings)}."
+    proposed = _sees_a_proposal(findings) and PROPOSED
+    return told(undecided, doubt_in(findings), proposed, window) or ""
+
+
+def _sees_a_proposal(findings: Findings) -> bool:
+    """Whether a system that sees nothing outside an outline was given one that a network began."""
+    return findings.needs_region and findings.region_source in BY_NETWORK
 
 
 def _outline(findings: Findings) -> str:

@@ -46,6 +46,11 @@ _TEXTS = (
 )
 _NAMES = ("PatientName", "ReferringPhysicianName")
 _REQUIRED = {*_TEXTS} - {"IssuerOfPatientID", "StudyDescription"}
+# A picture that was lossy once is, and so is what is made of it (PS3.3 C.7.6.1.1.5).
+_LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
+_LONGEST = 1024
+"""Letters of a description, a value of kind ST."""
+_SIDES = {"L": codes.SCT.Left, "R": codes.SCT.Right}
 # What a value must look like to be taken over; the dates of de-identified copies do not.
 _FORMS = {
     "PatientBirthDate": r"[12]\d{7}",
@@ -64,13 +69,19 @@ def check_source(source: bytes) -> None:
 
 
 def secondary_capture(
-    source: bytes, picture: np.ndarray, description: str, frame: int = 0, aspect: float = 1.0
+    source: bytes,
+    picture: np.ndarray,
+    description: str,
+    frame: int = 0,
+    aspect: float = 1.0,
+    limits: str = "",
 ) -> bytes:
     """A picture, uint8 RGB (H, W, 3), as a derived image in a new series of the source's study.
 
     ``source`` is the DICOM file that the picture was made from, ``frame`` the number of its frame,
     from 0, which does not count where it is the only one; ``description`` says in a few words what
-    is drawn on it; ``aspect`` as in ``Scan``. The picture holds whatever text the scan's own pixels
+    is drawn on it; ``aspect`` as in ``Scan``; ``limits`` what speaks against relying on it, as of
+    ``limits_of``. The picture holds whatever text the scan's own pixels
     hold. Raises ScanError if the source is no DICOM file that can be referred to.
     """
     original = _parsed(source)
@@ -88,10 +99,13 @@ def secondary_capture(
             **new,
         )
         # Side and orientation: as the source tells, or nobody.
-        made.Laterality = str(original.get("Laterality") or "")
+        made.Laterality = _side(original) or ""
         made.PatientOrientation = original.get("PatientOrientation") or None
         made.BurnedInAnnotation = str(original.get("BurnedInAnnotation") or "YES")
-        made.DerivationDescription = f"{description}. {INTENDED_USE}"
+        made.DerivationDescription = _derivation(description, limits)
+        for keyword in _LOSSY if original.get("LossyImageCompression") == "01" else ():
+            if keyword in original:
+                made[keyword] = original[keyword]
         if aspect != 1:
             ratio = Fraction(aspect).limit_denominator(1000)
             made.PixelAspectRatio = [ratio.numerator, ratio.denominator]
@@ -165,6 +179,7 @@ _SOURCES = {
     "drawn": "Drawn by the reader",
     "uploaded": "Mask given by the reader",
     "proposed": "Proposed by a network",
+    "corrected": "Proposed by a network, corrected by the reader",
 }
 
 
@@ -230,6 +245,23 @@ def _source_item(original: Dataset, frame: int) -> Dataset:
     return item
 
 
+def _side(original: Dataset) -> str | None:
+    """L or R, as the source tells, a mammogram of the image and others of the series."""
+    told = (str(original.get(name) or "") for name in ("ImageLaterality", "Laterality"))
+    return next((side for side in told if side in _SIDES), None)
+
+
+def _derivation(description: str, limits: str) -> str:
+    """What a picture is, what limits it, and what it is not for, which is never cut off."""
+    told = f"{description}. {limits}".strip()
+    room = _LONGEST - len(INTENDED_USE) - 1
+    return f"{told if len(told) <= room else told[: room - 1] + '…'} {INTENDED_USE}"
+
+
+def _site(original: Dataset) -> sr.FindingSite:
+    return sr.FindingSite(codes.SCT.Breast, laterality=_SIDES.get(_side(original)))
+
+
 def _frames(original: Dataset, frame: int) -> list[int] | None:
     """Number of the frame, from 1, where there are several."""
     return [frame + 1] if int(original.get("NumberOfFrames") or 1) > 1 else None
@@ -260,8 +292,8 @@ def _group(original: Dataset, findings: Findings) -> sr.MeasurementsAndQualitati
     ]
     return sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(uid=hd.UID(), identifier="Classified frame"),
-        algorithm_id=_algorithm(findings),
-        finding_sites=[sr.FindingSite(codes.SCT.Breast)],
+        algorithm_id=_algorithm(original, findings),
+        finding_sites=[_site(original)],
         measurements=probabilities,
         qualitative_evaluations=list(_evaluations(findings)),
         source_images=[image],
@@ -281,7 +313,7 @@ def _regions(original: Dataset, findings: Findings):
             referenced_region=sr.ImageRegion(
                 sr.GraphicTypeValues.POLYLINE, corners, sr.SourceImageForRegion(*image)
             ),
-            finding_sites=[sr.FindingSite(codes.SCT.Breast)],
+            finding_sites=[_site(original)],
             measurements=size and [sr.Measurement(AREA, size, _SQUARE_MILLIMETRE)],
             qualitative_evaluations=told,
         )
@@ -304,12 +336,13 @@ def _evaluations(findings: Findings):
         yield sr.QualitativeEvaluation(GUARD, code("G", level, level))
 
 
-def _algorithm(findings: Findings) -> sr.AlgorithmIdentification:
+def _algorithm(original: Dataset, findings: Findings) -> sr.AlgorithmIdentification:
     weights = findings.weights
+    frames = _frames(original, findings.frame)
     held = {
         "temperature": repr(float(findings.temperature)),
         "scan sha256": ", ".join(findings.scan_digests),
-        "frame": findings.frame + 1,
+        "frame": frames and frames[0],
         "window": window_told(findings),
         "outline": _outline_used(findings),
         "no decision": findings.abstention,

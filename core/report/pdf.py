@@ -30,8 +30,11 @@ _LEVELS: dict[str, tuple[Colour, Colour]] = {
 _EDGE, _FOOT, _GAP = 15.0, 16.0, 5.0
 _TALLEST, _ROW, _HEADING = 62.0, 4.7, 9.5
 _TEXT, _SMALL, _LEADING = 8.5, 7.5, 1.42
+_BELOW_NOTE = 1.5
 _POINT = 25.4 / 72
 _BOX = "□"
+_PAGES = "{number of all pages}"
+"""Becomes that number wherever it stands; nothing that a file would be called."""
 
 # What the library has to say about letters that a font lacks would quote a file's name.
 for library in ("fpdf", "fontTools"):
@@ -74,7 +77,7 @@ class _Sheet(FPDF):
         self.set_creator("LesionLens")
         self.set_lang("en")
         self.set_creation_date(made_at)
-        self.alias_nb_pages("{pages}")
+        self.alias_nb_pages(_PAGES)
         self.c_margin = 0
 
     def footer(self) -> None:
@@ -84,7 +87,7 @@ class _Sheet(FPDF):
         self.set_y(-_FOOT + 2)
         self.pen(_SMALL, _QUIET)
         self.cell(self.epw - 8, 4, NOTICE)
-        self.cell(8, 4, f"{self.page_no()} / {{pages}}")
+        self.cell(8, 4, f"{self.page_no()} / {_PAGES}")
 
     def pen(self, size: float, colour: Colour = _INK, style: str = "") -> None:
         """Font size in points, colour and style of what is written next."""
@@ -176,8 +179,7 @@ def _framed(sheet: _Sheet, note: Note) -> None:
     """A note that must be seen: an edge and a ground of its colour."""
     colour, ground = _LEVELS[note.level]
     width = sheet.epw - 8
-    sheet.pen(_TEXT)
-    height = sheet.lines(note.text, width, _TEXT) + _TEXT * _POINT * _LEADING + 4
+    height = _note_height(sheet, note, width) + 4
     sheet.keep(height + 2)
     top = sheet.get_y()
     sheet.set_fill_color(*ground)
@@ -309,7 +311,7 @@ def _columns(sheet: _Sheet, notes: Sequence[Note]) -> tuple[tuple[list[Note], li
     for note in notes:
         shorter = int(heights[1] < heights[0])
         columns[shorter].append(note)
-        heights[shorter] += _note_height(sheet, note, width)
+        heights[shorter] += _note_height(sheet, note, width) + _BELOW_NOTE
     return columns, max(heights)
 
 
@@ -323,7 +325,7 @@ def _two_columns(sheet: _Sheet, columns: tuple[list[Note], list[Note]], height: 
         sheet.set_y(top)
         for note in column:
             _note(sheet, note, width, _EDGE + number * (width + 2 * _GAP))
-            sheet.ln(1.5)
+            sheet.ln(_BELOW_NOTE)
     sheet.set_y(top + height)
 
 
@@ -331,7 +333,7 @@ def _note_height(sheet: _Sheet, note: Note, width: float) -> float:
     sheet.pen(_TEXT, style="B")
     title = sheet.lines(note.title, width, _TEXT)
     sheet.pen(_TEXT)
-    return title + sheet.lines(note.text, width, _TEXT) + 1.5
+    return title + sheet.lines(note.text, width, _TEXT)
 
 
 def _table_height(table: Table) -> float:

@@ -81,7 +81,7 @@ def section(figures: Mapping[str, pd.DataFrame]) -> str:
 
 def _plan() -> str:
     def count(images: int | None) -> str:
-        return "all images" if images is None else f"{images} images" if images else "none"
+        return "all images" if images is None else f"{images} images"
 
     parts = [
         f"{cost} a map: {count(plan['faithfulness'])}, and {count(plan['stress'])} for ROAD, "
