@@ -50,7 +50,8 @@ from core.checkpoints import (
     FROM_SCRATCH,
     RUNS,
     SHORTENED,
-    list_trained,
+    Checkpoint,
+    judged,
     open_checkpoint,
 )
 from core.networks import networks
@@ -183,7 +184,7 @@ def _networks_help() -> str:
 
 
 def _recipes_table() -> Table:
-    trained = list_trained()
+    figures = judged()
     # An id is copied from here, so that the others give way on a narrow screen.
     kept, folded = {"no_wrap": True}, {"overflow": "fold"}
     columns = {"Recipe": kept, "Data set": folded, "Network": folded, "Trained": kept}
@@ -193,9 +194,15 @@ def _recipes_table() -> Table:
             recipe.id,
             recipe.data.dataset,
             networks()[recipe.architecture.name].title,
-            "yes" if recipe.id in trained else "no",
+            _trained(figures.get(recipe.id)),
         )
     return table
+
+
+def _trained(checkpoint: Checkpoint | None) -> str:
+    if checkpoint is None:
+        return "no"
+    return "yes" if checkpoint.has_weights else "figures"
 
 
 def _refresh(recipe, options: argparse.Namespace) -> Path:

@@ -5,7 +5,7 @@
 - ``weights.safetensors``: weights of the ``grouped`` run, kernels float16, the rest float32
 - ``recipe.toml``: the recipe as trained
 - ``history.csv``, ``predictions.parquet``, ``metrics.json``: of all runs, by protocol and seed
-- ``relatives.parquet``, where not every image has a prediction: those of test images' groups
+- ``unpredicted.parquet``, where not every training image has a prediction: those without
 - ``guard.safetensors``: pooled features and picture statistics of the images the weights were
   trained on, and of those that calibrate the guard (``core.guard``)
 - ``guard_figures.parquet``, once measured: the guard's answers to own, foreign and damaged images
@@ -58,7 +58,7 @@ REMEMBERED = 1000
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 METRICS = "metrics.json"
-RELATIVES = "relatives.parquet"
+UNPREDICTED = "unpredicted.parquet"
 EXPLANATIONS = "explanations.parquet"
 SCORE_CAM_AGREEMENT = "score_cam_agreement.parquet"
 
@@ -86,8 +86,8 @@ def open_checkpoint(recipe_id: str, root: Path = CHECKPOINTS) -> Checkpoint:
     if recipe_id not in list_trained(root):
         known = ", ".join(list_trained(root)) or "none yet"
         raise CheckpointError(
-            f"No trained system '{recipe_id}' is here (there are: {known}). "
-            f"Train it with: python train.py {recipe_id} --data DIR"
+            f"No trained system '{recipe_id}' is here (there are: {known}). Choose one of them, or "
+            "train one of those that python train.py --list names."
         )
     return Checkpoint(root / recipe_id)
 
@@ -168,15 +168,15 @@ class Checkpoint:
         (of a test image to the most similar of the training images here, NaN where not known), and
         a column a class, its probability in [0, 1] before calibration.
 
-        Of more than 1,000 training images, 1,000 are here.
+        Of more than 1,000 training images, 1,000 are here, the others among the ``unpredicted``.
         """
         return self.table("predictions.parquet")
 
-    def relatives(self) -> pd.DataFrame:
-        """One row an image and run: protocol, seed, split, image_id, label, group of the images of
-        test images' groups that are not among the predictions."""
-        if RELATIVES in self.manifest["files"]:
-            return self.table(RELATIVES)
+    def unpredicted(self) -> pd.DataFrame:
+        """One row an image and run: protocol, seed, split, image_id, label, group of the training
+        images that are not among the predictions."""
+        if UNPREDICTED in self.manifest["files"]:
+            return self.table(UNPREDICTED)
         return pd.DataFrame(columns=["protocol", "seed", "split", "image_id", "label", "group"])
 
     def table(self, name: str) -> pd.DataFrame:
@@ -186,10 +186,13 @@ class Checkpoint:
     def shipped_run(self, split: str | None = None) -> pd.DataFrame:
         """The predictions of the run whose weights are shipped, in their order; of one split, or of
         all. No other run tells what these weights were trained and tested on."""
-        wanted = self.manifest["weights"] | ({"split": split} if split else {})
-        known = self.predictions()
-        mine = (known[list(wanted)] == list(wanted.values())).all(axis=1)
-        return known[mine].reset_index(drop=True)
+        wanted = {"split": split} if split else {}
+        return self._of_weights(self.predictions(), **wanted)
+
+    def learned_from(self) -> set[str]:
+        """Ids of the images that the shipped weights were trained or calibrated on."""
+        known = [self.shipped_run(), self._of_weights(self.unpredicted())]
+        return {*pd.concat(known).query("split != 'test'")["image_id"]}
 
     def history(self) -> pd.DataFrame:
         """One row an epoch and run."""
@@ -247,6 +250,12 @@ class Checkpoint:
                 "Restore it or train the system again."
             )
         return data
+
+    def _of_weights(self, table: pd.DataFrame, **more: str) -> pd.DataFrame:
+        """The rows of the run whose weights are shipped."""
+        wanted = self.manifest["weights"] | more
+        mine = (table[list(wanted)] == list(wanted.values())).all(axis=1)
+        return table[mine].reset_index(drop=True)
 
     def _text(self, name: str) -> str:
         return self.verified(name).decode("utf-8")

@@ -18,7 +18,10 @@ from pages._scans import Item, modality_of, scan_of
 from pages._test_images import was_seen
 from pages._views import View, needs_outline
 
-SEEN = "trained or calibrated with this very image; its answer here tells nothing of new scans."
+SEEN = (
+    "trained or calibrated with this very image, or a copy of it; its answer here tells nothing of "
+    "new scans."
+)
 
 
 def show_gap(item: Item) -> None:

@@ -127,8 +127,8 @@ def judged(question: Question) -> Judged:
     fitted = fit(validation, recipe.classes, recipe.malignant_classes)
     if question.synthetic:
         return judge(_answered_phantoms(question.recipe_id), recipe, fitted)
-    relatives = _run(question, checkpoint(question.recipe_id).relatives())
-    return judge(run, recipe, fitted, relatives)
+    unpredicted = _run(question, checkpoint(question.recipe_id).unpredicted())
+    return judge(run, recipe, fitted, unpredicted)
 
 
 def images(question: Question) -> dict[str, object]:

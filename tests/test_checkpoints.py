@@ -81,7 +81,7 @@ def test_a_file_that_the_manifest_does_not_name_is_refused(tmp_path):
 
 def test_an_unknown_system_gets_a_sentence_with_those_there_are(tmp_path):
     write_checkpoint(tmp_path / "x", CONTENT, {})
-    with pytest.raises(CheckpointError, match=r"there are: x.*train\.py y"):
+    with pytest.raises(CheckpointError, match=r"there are: x.*train\.py --list"):
         open_checkpoint("y", tmp_path)
     with pytest.raises(CheckpointError):
         open_checkpoint("../x", tmp_path)
@@ -213,6 +213,19 @@ class TestShipped:
         tested = checkpoint.shipped_run("test")
         assert set(tested.image_id) == set(run.image_id[run.split == "test"])
         assert len(tested) == checkpoint.metrics["grouped"]["n"]
+        assert not {*tested.image_id} & checkpoint.learned_from()
+
+    def test_of_every_image_it_is_known_what_it_was_used_for(self, recipe_id):
+        checkpoint = open_checkpoint(recipe_id)
+        known = checkpoint.learned_from() | {*checkpoint.shipped_run("test").image_id}
+        images = {
+            "busi": 780 if "normal" in checkpoint.recipe.classes else 647,
+            "ucsb": 58,
+            "ultrasound-9016": 9016,
+            "thermograms": 1480,
+            "mammograms": 3383,
+        }
+        assert len(known) == images[checkpoint.recipe.data.dataset]
 
     def test_no_group_is_on_both_sides_of_the_grouped_split(self, recipe_id):
         predictions = open_checkpoint(recipe_id).predictions()

@@ -394,19 +394,25 @@ def test_a_test_image_of_a_data_set_comes_with_its_mask(systems, methods, monkey
 
 
 def test_an_image_that_a_system_was_trained_on_is_named(systems, methods, monkeypatch):
-    """Above the maps, for an image of the very data set that the system learned from."""
-    splits = {"a": "train", "b": "validation", "c": "test"}
-    monkeypatch.setattr(_test_images, "_splits", lambda *_: splits)
+    """Above the maps, for an image of the very data set that the system learned from, or a copy."""
     dataset = load_recipe(SYSTEMS[0]).data.dataset
+    monkeypatch.setattr(_test_images, "_learned", lambda *_: {(dataset, "a"), (dataset, "b")})
     images = {
         name: _scans.Item(name, name, picture, image=(place, name))
         for name, place in [("a", dataset), ("b", dataset), ("c", dataset), ("d", dataset)]
     }
     seen = {name for name, one in images.items() if _test_images.was_seen(SYSTEMS[0], one)}
     assert seen == {"a", "b"}
-    elsewhere = _scans.Item("a", "a", picture, image=("another", "a"))
+    elsewhere = _scans.Item("a", "a", picture, image=("ucsb", "a"))
     assert not _test_images.was_seen(SYSTEMS[0], elsewhere)
     assert not _test_images.was_seen(SYSTEMS[0], _scans.Item("a", "a", picture))
+    copy = ("ultrasound-9016", "train/benign/benign (7)-rotated1")
+    copied = _scans.Item("a", "a", picture, image=copy)
+    assert not _test_images.was_seen(SYSTEMS[0], copied)
+    original = ("busi", "benign/benign (7)")
+    monkeypatch.setattr(_test_images, "_learned", lambda *_: {original})
+    assert _test_images.was_seen(SYSTEMS[0], copied)
+    assert _test_images.was_seen(SYSTEMS[0], _scans.Item("a", "a", picture, image=original))
     monkeypatch.setattr(_doubts, "was_seen", lambda recipe_id, _: recipe_id == SYSTEMS[1])
     (warning,) = (one.value for one in opened().warning if _doubts.SEEN in one.value)
     assert warning.startswith(f"**{load_recipe(SYSTEMS[1]).title}:**")

@@ -124,6 +124,13 @@ def test_intervals_are_over_the_patients_that_a_list_tells(own, tmp_path, capsys
     assert groups[["Benign/1", "Benign/2", "MALIGNANT/2"]].nunique() == 3
 
 
+def test_a_table_that_cannot_be_written_loses_no_figures(own, tmp_path, capsys):
+    nowhere = tmp_path / "nowhere" / "answers.csv"
+    assert main([str(own), "--recipe", WHOLE, "--csv", str(nowhere)]) == 2
+    told = capsys.readouterr()
+    assert "accuracy" in told.out.lower() and "No such file" in told.err
+
+
 def test_a_system_that_needs_masks_takes_those_beside_the_images(tmp_path, capsys):
     for label in ("benign", "malignant"):
         (tmp_path / label).mkdir()

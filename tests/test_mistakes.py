@@ -85,8 +85,8 @@ def test_relatives_without_a_prediction_count_too(run):
     of_test = run["group"].isin(run["group"][run["split"] == "test"])
     left_out = (run["split"] == "train") & of_test
     assert left_out.sum() >= 2
-    relatives = run.loc[left_out, ["split", "image_id", "label", "group"]]
-    found = mistakes_table(run[~left_out], CLASSES, relatives=relatives)
+    unpredicted = run.loc[left_out, ["split", "image_id", "label", "group"]]
+    found = mistakes_table(run[~left_out], CLASSES, unpredicted=unpredicted)
     pd.testing.assert_frame_equal(found, mistakes_table(run, CLASSES))
 
 
@@ -158,8 +158,8 @@ def test_groups_are_as_large_as_in_the_data_set(recipe_id, tables):
     checkpoint = open_checkpoint(recipe_id)
     sizes = tables(checkpoint.recipe.data.dataset)["group"].value_counts()
     for protocol, run in checkpoint.predictions().groupby("protocol"):
-        relatives = checkpoint.relatives().query("protocol == @protocol")
-        found = mistakes_table(run, checkpoint.recipe.classes, relatives=relatives)
+        unpredicted = checkpoint.unpredicted().query("protocol == @protocol")
+        found = mistakes_table(run, checkpoint.recipe.classes, unpredicted=unpredicted)
         assert found["group_size"].tolist() == sizes[found["group"]].tolist()
         assert found["trained_relatives"].any() == (protocol == "published")
 

@@ -8,7 +8,15 @@ import cv2
 import numpy as np
 import pytest
 
-from core.datasets import READERS, DatasetError, find_folder, load_table, read_mask, read_pixels
+from core.datasets import (
+    READERS,
+    DatasetError,
+    find_folder,
+    load_table,
+    origin,
+    read_mask,
+    read_pixels,
+)
 from core.datasets.base import COLUMNS, EXTRA_COLUMNS, read_frames
 from core.datasets.duplicates import COPY, FRAME, find_pairs
 from core.polarity import is_inverted, normalise_polarity
@@ -368,6 +376,9 @@ def test_the_9016_ultrasound_images_are_496_of_busi(tables):
     in_busi = busi.loc[sources["label"] + "/" + sources["source"]].to_list()
     assert len(set(in_busi)) == sources["group"].nunique() == 384
     assert len(set(zip(in_busi, sources["group"], strict=True))) == 384
+    originals = {origin("ultrasound-9016", one) for one in table["image_id"]}
+    assert len(originals) == 496
+    assert originals <= {origin("busi", one) for one in busi.index}
 
 
 @pytest.mark.slow

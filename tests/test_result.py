@@ -46,7 +46,7 @@ def result(protocol: str = "grouped", seed: int = 0, recipe=RECIPE) -> Result:
         seed=seed,
         history=pd.DataFrame([{"epoch": 0, **run}]),
         predictions=table.assign(**dict(zip(recipe.classes, shares.T, strict=True))),
-        relatives=table.iloc[:0][["split", "image_id", "label", "group"]].assign(**run),
+        unpredicted=table.iloc[:0][["split", "image_id", "label", "group"]].assign(**run),
         weights={"w": np.full((2, 2), seed, np.float16)},
         guard={"labels": np.zeros(1, np.int64)},
     )

@@ -10,7 +10,14 @@ import pytest
 from histology import FIELDS, PATIENTS, write_breakhis
 
 import train
-from core.checkpoints import CHECKPOINTS, SHORTENED, judged, list_trained, open_checkpoint
+from core.checkpoints import (
+    CHECKPOINTS,
+    FIGURES_ONLY,
+    SHORTENED,
+    judged,
+    list_trained,
+    open_checkpoint,
+)
 from core.recipes import list_recipes, load_recipe
 from core.results.reproduction import check
 from core.systems import weights_facts
@@ -170,10 +177,11 @@ def test_every_recipe_is_listed(capsys, monkeypatch):
     monkeypatch.setattr(train.console, "width", 120)
     assert train.main(["--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    trained = list_trained()
+    trained, figures = list_trained(), list_trained(CHECKPOINTS / FIGURES_ONLY)
     for recipe in list_recipes():
         (line,) = [line for line in lines if line.split()[:1] == [recipe.id]]
-        assert line.split()[-1] == ("yes" if recipe.id in trained else "no")
+        judged = "figures" if recipe.id in figures else "no"
+        assert line.split()[-1] == ("yes" if recipe.id in trained else judged)
 
 
 def test_the_real_samples_of_breakhis_train(data_folder, monkeypatch, tmp_path):

@@ -37,6 +37,7 @@ __all__ = [
     "find_folder",
     "fingerprint",
     "load_table",
+    "origin",
     "read_mask",
     "read_pixels",
 ]
@@ -63,6 +64,12 @@ def find_folder(dataset_id: str) -> Path | None:
         return None
     folder = Path(root) / reader.folder
     return folder if folder.is_dir() else None
+
+
+def origin(dataset_id: str, image_id: str) -> tuple[str, str]:
+    """Dataset and id of the image that an image is a copy of; its own if it is of none."""
+    copy_of = _reader(dataset_id).copy_of
+    return copy_of(image_id) if copy_of else (dataset_id, image_id)
 
 
 def load_table(dataset_id: str, folder: Path | None = None) -> pd.DataFrame:

@@ -41,7 +41,8 @@ class DatasetReader:
     `folder` is where the dataset lies below LESIONLENS_DATA, or None if it is generated.
     `groups` names what its groups are. `read` takes the folder (None if generated) and returns a
     table: one row an image, the columns of `COLUMNS`, then those of `EXTRA_COLUMNS` that the
-    dataset has. It raises DatasetError if the folder is not this dataset.
+    dataset has. It raises DatasetError if the folder is not this dataset. `copy_of` tells from an
+    image_id which image of which other dataset it is a copy of, where all are copies.
     """
 
     id: str
@@ -50,6 +51,7 @@ class DatasetReader:
     classes: tuple[str, ...]
     groups: str
     read: Callable[[Path | None], pd.DataFrame]
+    copy_of: Callable[[str], tuple[str, str]] | None = None
 
 
 def natural_key(name: str) -> tuple:
@@ -182,6 +184,6 @@ def read_frames(paths: Iterable[str | Path]) -> Iterator[np.ndarray]:
 
 
 def table_of(rows: Iterable[dict], *extra: str) -> pd.DataFrame:
-    """Rows (dicts with the keys of COLUMNS) as the table that DESIGN.md describes, with the columns
+    """Rows (dicts with the keys of COLUMNS) as a table, with the columns
     `extra` behind; a group that is not known yet may be left out."""
     return pd.DataFrame(list(rows), columns=[*COLUMNS, *extra])

@@ -66,6 +66,16 @@ def _natural(item: tuple[str, str]) -> tuple:
     return natural_key(item[0])
 
 
+def copy_of(image_id: str) -> tuple[str, str]:
+    """The image of BUSI that an image shows.
+
+    >>> copy_of("train/benign/benign (36)-rotated1-sharpened")
+    ('busi', 'benign/benign (36)')
+    """
+    _, label, name = image_id.split("/")
+    return "busi", f"{label}/{_IMAGE.fullmatch(name)['source']}"
+
+
 READER = DatasetReader(
     id="ultrasound-9016",
     title="Ultrasound Breast Images for Breast Cancer (BUSI, augmented)",
@@ -73,4 +83,5 @@ READER = DatasetReader(
     classes=CLASSES,
     groups="scans and their copies",
     read=read,
+    copy_of=copy_of,
 )

@@ -33,10 +33,10 @@ class Judged:
 
 
 def judge(
-    run: pd.DataFrame, recipe: Recipe, fitted: Fitted, relatives: pd.DataFrame | None = None
+    run: pd.DataFrame, recipe: Recipe, fitted: Fitted, unpredicted: pd.DataFrame | None = None
 ) -> Judged:
     """The test images of a run. Raises EvaluationError if they cannot be judged."""
-    table = mistakes_table(run, recipe.classes, fitted.temperature, relatives)
+    table = mistakes_table(run, recipe.classes, fitted.temperature, unpredicted)
     wrong = table["wrong"].to_numpy(float)
     low, high = mean_interval(wrong, pd.factorize(table["group"], sort=True)[0])
     return Judged(table, fitted, table["group"].nunique(), float(wrong.mean()), low, high)
@@ -46,13 +46,13 @@ def mistakes_table(
     run: pd.DataFrame,
     classes: Sequence[str],
     temperature: float = 1.0,
-    relatives: pd.DataFrame | None = None,
+    unpredicted: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """One row a test image of a run, in the order of ``run``.
 
-    ``run`` holds the predictions of every split of one protocol and seed, ``relatives`` the images
-    of its test images' groups that have none (``Checkpoint.relatives``). Probabilities are
-    calibrated by ``temperature``, which changes no decision. Columns: image_id, label, group, then
+    ``run`` holds the predictions of every split of one protocol and seed, ``unpredicted`` the
+    images that have none (``Checkpoint.unpredicted``). Probabilities are calibrated by
+    ``temperature``, which changes no decision. Columns: image_id, label, group, then
 
     - ``predicted``: the likeliest class; ``wrong``: bool, whether it is not the label
     - ``confidence``: its probability; ``margin``: how far it is ahead of the second, both in [0, 1]
@@ -80,7 +80,7 @@ def mistakes_table(
         margin=two_best[:, 1] - two_best[:, 0],
         loss=-np.log(np.maximum(of_label, np.finfo(float).eps)),
         similarity=test.get("similarity", np.nan),
-        **_relatives(run if relatives is None else pd.concat([run, relatives]), test),
+        **_relatives(run if unpredicted is None else pd.concat([run, unpredicted]), test),
         likely_label=[
             "" if code == KEPT_LABEL else classes[code] for code in likely_labels(shares, truth)
         ],

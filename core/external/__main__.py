@@ -67,12 +67,12 @@ def _judge(options: argparse.Namespace) -> None:
     table = archive.table if archive else folder.read(options.folder)
     beside = archive.left_out if archive else folder.left_out(options.folder, table)
     found = _watched(checkpoint, table)
-    if options.csv:
-        options.csv.write_bytes(safe_csv(found.answers))
     if options.json:
         print(json.dumps(_record(checkpoint, found, beside), allow_nan=False))
     else:
         _report(checkpoint, found, grouped(table), beside)
+    if options.csv:  # last: if it cannot be written, all else was told
+        options.csv.write_bytes(safe_csv(found.answers))
 
 
 def _watched(checkpoint: Checkpoint, table: pd.DataFrame) -> External:

@@ -17,9 +17,9 @@ from core import card
 from core.checkpoints import (
     EXPLANATIONS,
     METRICS,
-    RELATIVES,
     REMEMBERED,
     SCORE_CAM_AGREEMENT,
+    UNPREDICTED,
     WEIGHTS,
     Checkpoint,
     CheckpointError,
@@ -44,21 +44,21 @@ _ALWAYS = ("numpy", "opencv-python-headless", "pandas", "scikit-learn", "imbalan
 _RUN = ["protocol", "seed"]
 _GUARD = "guard.safetensors"
 _HISTORY, _PREDICTIONS = "history.csv", "predictions.parquet"
-_TABLES = (_HISTORY, _PREDICTIONS, RELATIVES)
+_TABLES = (_HISTORY, _PREDICTIONS, UNPREDICTED)
 """Of all runs."""
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What one run leaves: the table of its predictions, that of relatives of test images which
-    have none, the weights, features of its training images."""
+    """What one run leaves: the table of its predictions, that of training images which have none,
+    the weights, features of its training images."""
 
     recipe: Recipe
     protocol: str
     seed: int
     history: pd.DataFrame
     predictions: pd.DataFrame
-    relatives: pd.DataFrame
+    unpredicted: pd.DataFrame
     weights: dict[str, np.ndarray]
     guard: dict[str, np.ndarray]
 
@@ -80,7 +80,7 @@ def make_result(
     classifier = wrap(recipe, network)
     run = {"protocol": protocol, "seed": seed}
     chosen = _chosen(table, seed)
-    relatives = relatives_of(table, chosen).assign(**run)
+    unpredicted = table[~chosen][["split", "image_id", "label", "group"]].assign(**run)
     table, images = table[chosen], subset(images, chosen)
     logits, pooled = [], []
     for batch in evaluation_batches(images, recipe):
@@ -99,7 +99,7 @@ def make_result(
         seed=seed,
         history=pd.DataFrame(history).assign(**run),
         predictions=predictions[[*_RUN, *[c for c in predictions if c not in _RUN]]],
-        relatives=relatives,
+        unpredicted=unpredicted,
         weights=weights,
         guard=_guard(recipe, table, pooled),
     )
@@ -114,13 +114,6 @@ def _guard(recipe: Recipe, table: pd.DataFrame, pooled: np.ndarray) -> dict[str,
     return guard_arrays(
         recipe, table.iloc[trained], pooled[trained], table.iloc[held], pooled[held]
     )
-
-
-def relatives_of(table: pd.DataFrame, predicted: np.ndarray) -> pd.DataFrame:
-    """Rows (split, image_id, label, group) of the images in test images' groups that were not
-    predicted, bool (N,)."""
-    tested = table["group"].isin(table["group"][table["split"] == "test"])
-    return table[tested & ~predicted][["split", "image_id", "label", "group"]]
 
 
 def _chosen(table: pd.DataFrame, seed: int) -> np.ndarray:
@@ -208,8 +201,8 @@ def add_to_checkpoint(
         kept, facts = _with_weights(result, old)
     predictions = _merge(result, result.predictions, old and old.predictions())
     history = _merge(result, result.history, old and old.history())
-    relatives = _merge(result, result.relatives, old and old.relatives())
-    kept |= {RELATIVES: parquet(relatives)} if len(relatives) else {}
+    unpredicted = _merge(result, result.unpredicted, old and old.unpredicted())
+    kept |= {UNPREDICTED: parquet(unpredicted)} if len(unpredicted) else {}
     kept |= {
         _HISTORY: history.to_csv(index=False).encode(),
         _PREDICTIONS: parquet(predictions),
