@@ -52,18 +52,19 @@ class Findings:
     """What is known of one frame after it was examined; it names no person unless ``name`` does.
 
     ``metrics`` are the checkpoint's, ``weights`` its protocol, seed and sha256 (``weights_of``).
-    ``scan_digests``: sha256 of the uploaded bytes, one a file, in the order of the slices.
-    ``frame`` counts from 0. ``region`` bool (H, W) is the outline that was shown or used, with
-    where it is from. ``prediction_set`` holds the conformal set of classes at ``coverage``, a
-    share such as 0.9, and ``set_note`` what such a set means, or why there is none. ``trust``: how
-    often such an answer was right, a sentence, where that was measured on scans seen alike.
-    ``abstention``: why no class is to be named, in a few words, where the user wanted that.
-    ``guard`` is the guard's sentence, ``guard_level`` and ``guard_distance`` as in
-    ``GuardVerdict``; ``warning`` is that of a header which contradicts the system. ``spread``:
-    lowest and highest probability of the likeliest class over the scan and changed copies, with
-    what was changed in ``spread_note``. ``spacing_mm``, ``aspect``, ``text_risk`` and ``gap`` as in
-    ``Scan``. ``flaw``: why a mask that came with the scan is of no use. ``synthetic``: no
-    patient's. ``name`` is the file's name, only if the user wants it told. ``made_at`` is aware.
+    ``scan_digests``: sha256 of the uploaded bytes, one a file, in the order of the slices, or of
+    the de-identified copy that is told of in their place. ``frame`` counts from 0. ``region`` bool
+    (H, W) is the outline that was shown or used, with where it is from. ``prediction_set`` holds
+    the conformal set of classes at ``coverage``, a share such as 0.9, and ``set_note`` what such a
+    set means, or why there is none. ``trust``: how often such an answer was right, a sentence,
+    where that was measured on scans seen alike. ``abstention``: why no class is to be named, in a
+    few words, where the user wanted that. ``guard`` is the guard's sentence, ``guard_level`` and
+    ``guard_distance`` as in ``GuardVerdict``; ``warning`` is that of a header which contradicts the
+    system. ``spread``: lowest and highest probability of the likeliest class over the scan and
+    changed copies, with what was changed in ``spread_note``. ``spacing_mm``, ``aspect``,
+    ``text_risk`` and ``gap`` as in ``Scan``. ``flaw``: why a mask that came with the scan is of no
+    use. ``synthetic``: no patient's. ``name`` is the file's name, only if the user wants it told.
+    ``made_at`` is aware.
     """
 
     opinion: Opinion

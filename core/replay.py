@@ -38,8 +38,9 @@ from core.windowing import Window
 TOLERANCE = 1e-4
 """What probabilities may differ by on another machine, or with other versions of the libraries."""
 MAP_TOLERANCE = 1e-2
-GUARD_TOLERANCE = 1e-3
 """The same for the raw maximum of a heatmap, as a share of it."""
+GUARD_TOLERANCE = 1e-3
+"""The same for the guard's distance, as a share of it."""
 
 
 def replay(
@@ -51,8 +52,8 @@ def replay(
     ``agrees``; ``tolerance``, 0 on the same machine with the same versions, else TOLERANCE;
     ``difference``, the largest of any probability; ``stated`` and ``found`` probabilities by
     class; ``logits``, whether those agree; ``maps``, for each heatmap its method, whether it agrees
-    and by what share its raw maximum differs; ``verdicts``, a sentence for prediction set and guard
-    each, if the manifest holds another; ``changes``, what is another version or machine now. The
+    by what share its raw maximum differs; ``verdicts``, a sentence for what the manifest holds
+    otherwise of prediction set and guard; ``changes``, what is another version or machine now. The
     spread under small changes is not made again.
     Raises ManifestError where it cannot be done: another file, other weights, pixels that are
     unpacked differently.
@@ -193,11 +194,10 @@ def _verdicts(
     if stated.guard:
         guard = load_guard(checkpoint).judge(opinion.features, opinion.pixels)
         was, now = stated.guard.distance, guard.distance
-        was = np.nan if was is None else was
-        if exactly:
+        if exactly or was is None:
             yield "guard's verdict", stated.guard.level, guard.level
         tolerance = 0 if exactly else GUARD_TOLERANCE
-        if not np.isclose(was, now, rtol=tolerance, atol=0, equal_nan=True):
+        if was is not None and not np.isclose(was, now, rtol=tolerance, atol=0):
             yield "guard's distance", repr(was), repr(now)
 
 

@@ -147,7 +147,8 @@ def trust_in(view: View, opinion: Opinion, region: Region | None, found: Assuran
         return ""
     if as_trained(view.recipe_id, region):
         return reliability(opinion, shared.checkpoint(view.recipe_id).metrics)
-    return accuracy_text(view.recipe_id, "proposed") if region else ""
+    proposed = region is not None and region.source == "proposed"
+    return accuracy_text(view.recipe_id, "proposed") if proposed else ""
 
 
 def show_region_warning(view: View) -> None:

@@ -15,6 +15,7 @@ from core.evaluation.faithfulness import Faithfulness
 from core.evaluation.localisation import Localisation, localisation
 from core.explain import METHODS, Method
 from core.recipes import load_recipe
+from core.spreadsheet import safe_csv
 from core.wording import PERCENT_COLUMN, for_column
 from pages._downloads import Offer
 from pages._frame import plain, quiet
@@ -118,7 +119,7 @@ def offers(entries: Sequence[Entry], aim: Aim, outline: Outline | None) -> list[
     return [
         Offer(
             "Table (CSV)",
-            lambda: comparison_table(entries, aim).to_csv(index=False).encode("utf-8"),
+            lambda: safe_csv(comparison_table(entries, aim)),
             "lesionlens-comparison.csv",
         ),
         Offer(

@@ -329,7 +329,7 @@ def test_a_drawn_region_reaches_a_system_that_needs_one_and_no_other(page, syste
     how = next(one for one in page.segmented_control if one.label == "How to draw")
     how.set_value(_region.TAKE).run()
     assert system.masks[-1].sum() == 40 * 30 - 50
-    assert "with the proposed outline in 85 %" in words(page), "a network drew most of it"
+    assert "with the proposed outline" not in words(page), "nor was that measured"
     assert "of the time" not in words(page), "that is with outlines by hand"
     how = next(one for one in page.segmented_control if one.label == "How to draw")
     how.set_value(_region.ADD).run()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -191,6 +192,20 @@ def test_occlusion_averages_overlapping_squares(by_hand: Classifier):
     check(heatmap, 6, [[3, 4.5, 6]])
 
 
+@pytest.mark.parametrize(("steps", "begin"), [(1, [0, 32]), (2, [0, 16, 32]), (3, [0, 11, 22, 32])])
+def test_a_square_of_occlusion_moves_by_its_side_in_so_many_steps(steps, begin):
+    seen = []
+
+    def logits(batch):
+        hidden = batch[:, 0, :, 0] == 0
+        seen.extend(int(one.argmax()) for one in hidden if one.any())
+        return np.zeros((len(batch), 1), np.float32)
+
+    image = np.ones((1, 1, 64, 3), np.float32)
+    METHODS["occlusion"].run(SimpleNamespace(logits=logits), image, 0, size=32, steps=steps)
+    assert seen == begin
+
+
 @pytest.mark.parametrize("wrong", [{"size": 0}, {"steps": 0}])
 def test_occlusion_refuses_squares_of_nothing(by_hand: Classifier, wrong: dict):
     with pytest.raises(ValueError, match="at least 1"):
@@ -237,9 +252,10 @@ METHOD_IDS = tuple(METHODS)
 
 
 def smallest(method: str) -> dict[str, float]:
-    """The smallest squares that a method takes, side by side, for images of few pixels."""
-    names = ("kernel", "size", "steps")
-    return {one.name: one.low for one in METHODS[method].parameters if one.name in names}
+    """Sizes in pixels for images of few pixels, squares side by side."""
+    sizes = {"kernel": 1, "size": 4, "steps": 1}
+    known = (one.name for one in METHODS[method].parameters)
+    return {name: sizes[name] for name in known if name in sizes}
 
 
 @pytest.mark.parametrize("method", METHOD_IDS)

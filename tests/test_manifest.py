@@ -296,6 +296,9 @@ def test_elsewhere_a_verdict_may_lie_beyond_its_threshold_if_the_numbers_are_nea
     level = next(one for one in LEVELS if one != more["guard_level"])
     near = {"level": level, "distance": more["guard_distance"] * (1 + 1e-4)}
     assert replay(elsewhere | {"guard": near}, made.phantom_png())["agrees"]
+    untold = {"level": more["guard_level"], "distance": None}
+    assert replay(elsewhere | {"guard": untold}, made.phantom_png())["agrees"]
+    assert replay(stated | {"guard": untold}, made.phantom_png())["agrees"]
     for level in LEVELS:
         far = {"level": level, "distance": more["guard_distance"] * 1.01}
         assert not replay(elsewhere | {"guard": far}, made.phantom_png())["agrees"]

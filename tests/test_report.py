@@ -321,12 +321,14 @@ def test_a_proposed_outline_that_decides_the_answer_is_pointed_out(full):
         update={"preprocessing": full.recipe.preprocessing.model_copy(update={"region": "mask"})}
     )
     for needs, source, told in (
-        (recipe, "proposed", True),
-        (recipe, "drawn", False),
-        (full.recipe, "proposed", False),
+        (recipe, "proposed", ["proposed"]),
+        (recipe, "corrected", ["corrected"]),
+        (recipe, "drawn", []),
+        (full.recipe, "proposed", []),
     ):
         text = Parsed(report_html(replace(full, recipe=needs, region_source=source))).text
-        assert (PROPOSED in text) is told
+        assert [kind for kind, note in PROPOSED.items() if note in text] == told
+        assert ("proposed by a network, corrected by hand" in text) is (source == "corrected")
 
 
 def test_how_often_it_was_right_and_why_there_is_no_set_stand_as_they_were_found(full):

@@ -10,12 +10,14 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import highdicom as hd
 import numpy as np
 import pytest
 from matplotlib.path import Path as Path2D
 from pydicom import Dataset, dcmread
-from pydicom.uid import generate_uid
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGBaseline8Bit, generate_uid
 
 from core import __version__
 from core.card import INTENDED_USE
@@ -25,7 +27,7 @@ from core.dicom.deidentify import deidentify
 from core.explain.overlay import overlay
 from core.findings import Look
 from core.png import png
-from core.report.content import limits_of, window_told
+from core.report.content import PROPOSED, limits_of, window_told
 from core.report.dicom import (
     AREA,
     GUARD,
@@ -236,6 +238,7 @@ def test_what_the_source_does_not_tell_of_its_picture_is_not_made_up(source, fin
         ({"ImageLaterality": "R"}, "R"),
         ({"ImageLaterality": "L", "Laterality": "R"}, "L"),
         ({"ImageLaterality": "B"}, ""),
+        ({"ImageLaterality": "B", "Laterality": "R"}, ""),
     ],
 )
 def test_the_side_of_a_mammogram_is_kept(findings, held, side):
@@ -253,9 +256,24 @@ def test_what_was_lossy_once_is_told_of_the_capture(findings):
     """PS3.3 C.7.6.1.1.5: never reset in a derived image."""
     held = {"LossyImageCompression": "01", "LossyImageCompressionRatio": "19"}
     names = ("LossyImageCompression", "LossyImageCompressionRatio")
-    for source, told in ((source_file(**held), ["01", 19]), (source_file(), [None, None])):
+    uids = {"StudyInstanceUID": generate_uid(), "SeriesInstanceUID": generate_uid()}
+    untold = dataset(phantom("malignant", 3)[0][..., 0], **uids)
+    jpeg = cv2.imencode(".jpg", untold.pixel_array)[1].tobytes()
+    untold.PixelData = encapsulate([jpeg])
+    untold["PixelData"].VR = "OB"
+    untold.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    untold = saved(untold)
+    cases = (
+        (source_file(**held), ["01", 19]),
+        (source_file(**held | {"LossyImageCompressionMethod": "iso-x"}), ["01", 19]),
+        (source_file(), [None, None]),
+        (untold, ["01", None]),
+        (deidentify([untold])[0], ["01", None]),
+    )
+    for source, told in cases:
         picture = read(secondary_capture(source, findings.opinion.pixels, "Scan"))
         assert [picture.get(one) for one in names] == told
+        assert "LossyImageCompressionMethod" not in picture
 
 
 def test_the_capture_says_what_limits_it(source, findings):
@@ -268,6 +286,12 @@ def test_the_capture_says_what_limits_it(source, findings):
     assert limits_of(asked) == told
     written = read(secondary_capture(source, marked(asked), "Scan", limits=told))
     assert written.DerivationDescription == f"Scan. {told} {INTENDED_USE}"
+    outlined = {"region": two_parts(), "region_source": "corrected"}
+    unused = replace(findings, guard_level="like", **outlined)
+    masked = findings.recipe.preprocessing.model_copy(update={"region": "mask"})
+    recipe = findings.recipe.model_copy(update={"preprocessing": masked})
+    assert limits_of(unused) == ""
+    assert limits_of(replace(unused, recipe=recipe)) == PROPOSED["corrected"]
     long = read(secondary_capture(source, marked(asked), "Scan", limits="x" * 3000))
     assert len(long.DerivationDescription) == 1024
     assert long.DerivationDescription.endswith(f"x… {INTENDED_USE}")
@@ -366,10 +390,12 @@ def test_the_report_holds_the_outline_on_the_source_image(source, findings):
 def test_no_millimetres_without_the_size_of_a_pixel_and_no_outline_without_a_region(
     source, findings, out
 ):
-    told = replace(findings, region=two_parts(), region_source="proposed", spacing_mm=None)
+    told = replace(findings, region=two_parts(), region_source="corrected", spacing_mm=None)
     report = hd.sr.srread(io.BytesIO(structured_report(source, told)))
     groups = report.content.get_planar_roi_measurement_groups()
     assert [one.get_measurements() for one in groups] == [[], []]
+    (source_of,) = groups[0].get_qualitative_evaluations(OUTLINED)
+    assert source_of.value.meaning == "Proposed by a network, corrected by the reader"
     plain = hd.sr.srread(io.BytesIO(out["report"]))
     assert plain.content.get_planar_roi_measurement_groups() == []
 

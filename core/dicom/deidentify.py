@@ -3,10 +3,11 @@
 The table of the standard (edition 2024b) and its actions come from dicom-anonymizer. Beyond the
 table, on every level of nesting: private elements and those of no known kind go; so do names,
 dates, times and all of the patient that the table does not mention, and bytes that are not the
-picture; every UID that is not the standard's own is replaced, the same one by the same in all files
-of a call; text or a code that repeats a name or number of the patient goes. Pictures are unpacked,
-since compressed ones may carry comments, and the bits beside their values are cleared, since those
-may hold an overlay. Text that is burned into a picture stays: ``Scan.text_risk`` tells of it.
+picture, such as its colour profile; every UID that is not the standard's own is replaced, the same
+one by the same in all files of a call; text or a code that repeats a name or number of the patient
+goes. Pictures are unpacked, since compressed ones may carry comments, and the bits beside their
+values are cleared, since those may hold an overlay. Text that is burned into a picture stays:
+``Scan.text_risk`` tells of it.
 """
 
 from __future__ import annotations

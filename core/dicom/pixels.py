@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 from pydicom import Dataset
 from pydicom.pixels import apply_color_lut
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSNearLossless,
+)
 
 from core.dicom.grey import grey_scan
 from core.dicom.header import little_endian
@@ -18,6 +23,7 @@ PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _GREY = {"MONOCHROME1", "MONOCHROME2"}
 _PALETTE = "PALETTE COLOR"
 _PRIMARIES = ("Red", "Green", "Blue")
+_ALWAYS_LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless)
 _OF_COMPRESSED = (
     *("ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
     "EncapsulatedPixelDataValueTotalLength",
@@ -65,9 +71,17 @@ def unpack_in_place(dataset: Dataset) -> None:
     dataset.PixelData = stored.astype(stored.dtype.newbyteorder(order)).tobytes() + padding
     dataset["PixelData"].VR = "OW" if stored.itemsize > 1 else "OB"
     if compressed:
+        if was_lossy(dataset):  # which the syntax tells no longer
+            dataset.LossyImageCompression = "01"
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         for keyword in _OF_COMPRESSED:
             dataset.pop(keyword, None)
+
+
+def was_lossy(dataset: Dataset) -> bool:
+    """Whether a picture lost anything when it was compressed, as its header or syntax tells."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    return dataset.get("LossyImageCompression") == "01" or syntax in _ALWAYS_LOSSY
 
 
 def _check_tables(dataset: Dataset) -> None:

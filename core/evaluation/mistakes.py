@@ -107,7 +107,7 @@ def confusion_counts(table: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
 
 
 def _relatives(run: pd.DataFrame, test: pd.DataFrame) -> dict[str, list]:
-    """``run`` holds all images of the groups of ``test``."""
+    """``run`` holds all images of the groups of ``test``, and others."""
     by_group = dict(list(run[run["group"].isin(test["group"])].groupby("group")))
     related = [by_group[name] for name in test["group"]]
     return {

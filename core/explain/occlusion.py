@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
 
 import numpy as np
@@ -27,7 +28,7 @@ def occlusion(
     """How far the logit falls when a square is hidden: the mean over all squares on a pixel.
 
     Arguments as in ``grad_cam``; no layer is looked at, so ``layer`` and ``features`` change
-    nothing. Squares of ``size`` pixels, of which ``steps`` begin within the side of one, become 0
+    nothing. Squares of ``size`` pixels, each a ``steps``-th of it from the next, become 0
     in the recipe's value range, mid-grey where it is centred. The map has the size of the network's
     input and is in logits. Raises ValueError if ``size`` or ``steps`` is below 1.
     """
@@ -35,7 +36,7 @@ def occlusion(
         raise ValueError("Occlusion needs squares of at least 1 pixel and at least 1 step.")
     logits = classifier.logits(batch)
     weights = target_weights(target, *logits.shape)
-    squares = _squares(batch.shape[1:3], int(size), max(1, int(size // steps)))
+    squares = _squares(batch.shape[1:3], int(size), math.ceil(size / steps))
     heatmaps = []
     for index, image in enumerate(batch):
         hidden = _hidden_logits(classifier, image, squares, portion(progress, index, len(batch)))
@@ -98,7 +99,7 @@ METHOD = Method(
     layered=False,
     run=occlusion,
     parameters=(
-        Parameter("size", "Square", 32, 4, 128, 4, "Side of the hidden square, px."),
+        Parameter("size", "Square", 32, 16, 128, 4, "Side of the hidden square, px."),
         Parameter("steps", "Steps", 2, 1, 4, 1, "In how many it moves by its own side."),
     ),
 )

@@ -88,9 +88,9 @@ def _sum(scene: Scene, parts: np.ndarray, order: np.ndarray) -> Step:
     likeness = [correlation(one, sums[-1]) for one in sums]
     enough = next(n for n, r in zip(counts, likeness, strict=True) if r >= _ALIKE)
     told = (
-        f"the strongest {enough:,} already make a map that correlates"
-        if enough < len(order)
-        else "it takes all to make a map that correlates"
+        f"the strongest {enough:,} already make a map that correlates at least"
+        if enough < len(order) or enough == 1
+        else f"even the strongest {counts[-2]:,} make a map that correlates less than"
     )
     pictures = [
         Picture(
@@ -103,7 +103,7 @@ def _sum(scene: Scene, parts: np.ndarray, order: np.ndarray) -> Step:
     return Step(
         "The weighted channels are added up",
         f"Orange speaks for *{scene.aim}*, blue against it. Move the slider: of {len(order):,} "
-        f"channels {told} at least {_ALIKE} with the whole.",
+        f"channels {told} {_ALIKE} with the whole.",
         tuple(pictures),
         slider="Channels added",
     )

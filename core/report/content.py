@@ -10,7 +10,7 @@ from core.card import INTENDED_USE, PROTOCOLS, SPLIT_TITLES, scaling
 from core.doubt import doubt_in, told
 from core.explain.registry import METHODS
 from core.figures.opinion import malignant_legend
-from core.findings import BY_NETWORK, NO_DECISION, NO_REGION, Findings
+from core.findings import NO_DECISION, NO_REGION, Findings
 from core.pictures import UNTOLD_TEXT
 from core.report.pictures import Picture, pictures_of
 from core.results.tables import CLASS_TITLES, TITLES
@@ -23,10 +23,13 @@ OWN_WINDOW = (
     "The scan was examined through a window that the user set, not as the picture that its file "
     "asks for. The system's figures were measured without such changes."
 )
-PROPOSED = (
-    "A network proposed the outline, and this system sees nothing outside it. The system's figures "
-    "were measured with outlines that a person drew."
-)
+PROPOSED = {
+    "proposed": "A network proposed the outline, and this system sees nothing outside it. The "
+    "system's figures were measured with outlines that a person drew.",
+    "corrected": "A network proposed the outline and a person corrected it; this system sees "
+    "nothing outside it. Its figures were measured with outlines that a person drew.",
+}
+"""By source of the region, what a system that sees nothing else is to be read with."""
 SYNTHETIC = "The scan was drawn by a computer. It is of no patient."
 MISSING = "–"
 MOST_ACROSS = 4
@@ -162,8 +165,8 @@ def _notes(findings: Findings) -> Iterator[Note]:
         yield Note("Another window", OWN_WINDOW, "caution")
     if findings.needs_region and findings.region is None:
         yield Note("No outline", told(findings.flaw, NO_REGION), "caution")
-    if _sees_a_proposal(findings):
-        yield Note("Proposed outline", PROPOSED, "caution")
+    if proposed := _proposed(findings):
+        yield Note("Proposed outline", proposed, "caution")
     if findings.text_risk:
         level = "plain" if findings.text_risk == UNTOLD_TEXT else "caution"
         yield Note("Text in the picture", f"{findings.text_risk.capitalize()}. {LOOK}", level)
@@ -309,13 +312,12 @@ def limits_of(findings: Findings) -> str:
     speaks against the answer, whose outline and window it is; "" if there is nothing."""
     undecided = findings.abstention and f"{NO_DECISION.capitalize()}: {findings.abstention}."
     window = findings.look and f"Window: {window_told(findings)}."
-    proposed = _sees_a_proposal(findings) and PROPOSED
-    return told(undecided, doubt_in(findings), proposed, window) or ""
+    return told(undecided, doubt_in(findings), _proposed(findings), window) or ""
 
 
-def _sees_a_proposal(findings: Findings) -> bool:
-    """Whether a system that sees nothing outside an outline was given one that a network began."""
-    return findings.needs_region and findings.region_source in BY_NETWORK
+def _proposed(findings: Findings) -> str | None:
+    """What to know of an outline that a network began, if the system sees nothing outside it."""
+    return PROPOSED.get(findings.region_source) if findings.needs_region else None
 
 
 def _outline(findings: Findings) -> str:

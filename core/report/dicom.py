@@ -23,6 +23,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
 from core import __version__
 from core.card import INTENDED_USE
+from core.dicom.pixels import was_lossy
 from core.dicom.reading import parse
 from core.findings import Findings
 from core.report.content import window_told
@@ -46,8 +47,8 @@ _TEXTS = (
 )
 _NAMES = ("PatientName", "ReferringPhysicianName")
 _REQUIRED = {*_TEXTS} - {"IssuerOfPatientID", "StudyDescription"}
-# A picture that was lossy once is, and so is what is made of it (PS3.3 C.7.6.1.1.5).
-_LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
+# A picture that was lossy once stays so, and so does what is made of it (PS3.3 C.7.6.1.1.5).
+_LOSSY = ("LossyImageCompressionRatio", "LossyImageCompressionMethod")
 _LONGEST = 1024
 """Letters of a description, a value of kind ST."""
 _SIDES = {"L": codes.SCT.Left, "R": codes.SCT.Right}
@@ -57,6 +58,8 @@ _FORMS = {
     "StudyDate": r"[12]\d{7}",
     "StudyTime": r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?",
     "PatientSex": "[MFO]",
+    "LossyImageCompressionRatio": r"[\d.eE+-]{1,16}",
+    "LossyImageCompressionMethod": "[A-Z0-9_ ]{1,16}",
 }
 
 # What the library has to say about a header may quote a patient's name: it reaches nobody.
@@ -103,9 +106,11 @@ def secondary_capture(
         made.PatientOrientation = original.get("PatientOrientation") or None
         made.BurnedInAnnotation = str(original.get("BurnedInAnnotation") or "YES")
         made.DerivationDescription = _derivation(description, limits)
-        for keyword in _LOSSY if original.get("LossyImageCompression") == "01" else ():
-            if keyword in original:
-                made[keyword] = original[keyword]
+        if was_lossy(original):
+            made.LossyImageCompression = "01"
+            for keyword in _LOSSY:
+                if re.fullmatch(_FORMS[keyword], str(original.get(keyword) or "")):
+                    made[keyword] = original[keyword]
         if aspect != 1:
             ratio = Fraction(aspect).limit_denominator(1000)
             made.PixelAspectRatio = [ratio.numerator, ratio.denominator]
@@ -246,9 +251,9 @@ def _source_item(original: Dataset, frame: int) -> Dataset:
 
 
 def _side(original: Dataset) -> str | None:
-    """L or R, as the source tells, a mammogram of the image and others of the series."""
-    told = (str(original.get(name) or "") for name in ("ImageLaterality", "Laterality"))
-    return next((side for side in told if side in _SIDES), None)
+    """L or R, as the source tells: of the image, where it does, else of the series."""
+    told = str(original.get("ImageLaterality") or original.get("Laterality") or "")
+    return told if told in _SIDES else None
 
 
 def _derivation(description: str, limits: str) -> str:
