@@ -52,7 +52,7 @@ def replay(
     ``agrees``; ``tolerance``, 0 on the same machine with the same versions, else TOLERANCE;
     ``difference``, the largest of any probability; ``stated`` and ``found`` probabilities by
     class; ``logits``, whether those agree; ``maps``, for each heatmap its method, whether it agrees
-    by what share its raw maximum differs; ``verdicts``, a sentence for what the manifest holds
+    and by what share its raw maximum differs; ``verdicts``, a sentence for what the manifest holds
     otherwise of prediction set and guard; ``changes``, what is another version or machine now. The
     spread under small changes is not made again.
     Raises ManifestError where it cannot be done: another file, other weights, pixels that are

@@ -184,6 +184,6 @@ def read_frames(paths: Iterable[str | Path]) -> Iterator[np.ndarray]:
 
 
 def table_of(rows: Iterable[dict], *extra: str) -> pd.DataFrame:
-    """Rows (dicts with the keys of COLUMNS) as a table, with the columns
-    `extra` behind; a group that is not known yet may be left out."""
+    """Rows (dicts with the keys of COLUMNS) as a table, with the columns `extra` behind; a group
+    that is not known yet may be left out."""
     return pd.DataFrame(list(rows), columns=[*COLUMNS, *extra])

@@ -28,7 +28,7 @@ def occlusion(
     """How far the logit falls when a square is hidden: the mean over all squares on a pixel.
 
     Arguments as in ``grad_cam``; no layer is looked at, so ``layer`` and ``features`` change
-    nothing. Squares of ``size`` pixels, each a ``steps``-th of it from the next, become 0
+    nothing. Squares of ``size`` pixels, each a ``steps``-th of their side from the next, become 0
     in the recipe's value range, mid-grey where it is centred. The map has the size of the network's
     input and is in logits. Raises ValueError if ``size`` or ``steps`` is below 1.
     """
