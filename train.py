@@ -106,7 +106,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("recipe", nargs="?", help="id of a recipe; see --list")
     parser.add_argument("--list", action="store_true", help="list the recipes and exit")
-    parser.add_argument("--data", type=Path, help="folder of the data set")
+    parser.add_argument("--data", type=command.path, help="folder of the data set")
     parser.add_argument("--protocol", choices=("published", "grouped"), default="grouped")
     parser.add_argument(
         "--epochs", type=command.whole(1), help="at most this many epochs in each phase"
@@ -133,7 +133,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         metavar="N",
         help="try N settings on validation images, show the best",
     )
-    parser.add_argument("--output", type=Path, help="folder of checkpoints")
+    parser.add_argument("--output", type=command.path, help="folder of checkpoints")
     options = parser.parse_args(arguments)
     _check(parser, options)
     if options.architecture and options.recipe:

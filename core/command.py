@@ -1,11 +1,12 @@
-"""How commands read numbers and options, and how every command ends: with an exit status, and a
-sentence where it could not be done."""
+"""How commands read paths, numbers and options, and how every command ends: with an exit status,
+and a sentence where it could not be done."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 UNABLE, INTERRUPTED = 2, 130
 _MAX_SEED = 4_000_000  # the search takes a thousandfold, and NumPy no more than 2**32
@@ -34,6 +35,14 @@ def refuse_idle(
     if idle:
         flags = (f"--{name.replace('_', '-')}" for name in idle)
         parser.error(f"{chosen} goes without {', '.join(flags)}; leave it out")
+
+
+def path(text: str) -> Path:
+    """Reads a file or folder from an argument's text. An empty one, as of a variable that is not
+    set, would be the folder that the command is given in, with all that it holds."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name is empty; give a file or a folder")
+    return Path(text)
 
 
 def whole(least: int, most: int | None = None) -> Callable[[str], int]:

@@ -16,7 +16,7 @@ from core.datasets.intensity import (
 from core.figures import datasets as figures
 from core.wording import usable
 from pages._data_overview import download, show_figure
-from pages._data_source import Source, measured
+from pages._data_source import Source, measured, show_unmeasured
 from pages._frame import plain, quiet
 from pages._keeping import KEPT
 
@@ -54,6 +54,7 @@ def show_intensity(source: Source) -> None:
     """Histograms, boxes in pictures and numbers, and a test of the differences."""
     found = measured(source)
     facts = found.facts.assign(group=source.table["group"].to_numpy())
+    show_unmeasured(facts)
     facts = facts[facts["problem"] == ""]
     column, region = choose_region(facts)
     quiet(WHAT_IS_MEASURED)

@@ -21,6 +21,7 @@ WHAT_KINDS_MEAN = (
     "sharpened, brighter, cropped or annotated. **turned**: a copy at another angle. "
     "**mirrored**: a copy as in a mirror. **frame**: another frame of the same place."
 )
+NOTHING_TO_COMPARE = "Fewer than two images can be read: there is nothing to compare."
 PER_PAGE = 4
 
 
@@ -28,6 +29,9 @@ def show_leakage(source: Source) -> None:
     """The audit in figures, its splits, and its pairs side by side."""
     found = audited(source)
     show_unreadable(found.unreadable)
+    if len(found.labels) < 2:
+        st.info(NOTHING_TO_COMPARE, icon=":material/info:")
+        return
     show_counts(source, found)
     show_crossings(source, found)
     show_pairs(source, found)
@@ -117,7 +121,8 @@ def show_pairs(source: Source, found: Audit) -> None:
     """Pairs side by side, the most alike first."""
     st.subheader("Pairs", anchor=False)
     if found.pairs.empty:
-        st.success("No copies or near-duplicates were found.", icon=":material/check:")
+        among = f" among the {len(found.labels):,} images that can be read" * bool(found.unreadable)
+        st.success(f"No copies or near-duplicates were found{among}.", icon=":material/check:")
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         choices = [ALL, CONFLICTS, *([CROSSING] if len(source.splits.columns) else [])]

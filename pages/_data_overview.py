@@ -9,7 +9,7 @@ import streamlit as st
 from core.figures import datasets as figures
 from core.spreadsheet import safe_csv
 from core.wording import percent
-from pages._data_source import PICTURE, Source, measured, show_unreadable
+from pages._data_source import PICTURE, Source, measured, show_unmeasured
 from pages._downloads import Offer, show_downloads
 from pages._frame import themed
 
@@ -24,7 +24,7 @@ def show_overview(source: Source) -> None:
         show_figure("Shares", figures.class_pie(counts), "shares", _shares(counts))
     show_splits(source)
     facts = measured(source).facts
-    show_unreadable(facts.loc[facts["problem"] != ""].set_index("image_id")["problem"].to_dict())
+    show_unmeasured(facts)
     show_sizes(facts[facts["problem"] == ""])
     show_summary(source, facts)
 

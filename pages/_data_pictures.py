@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.datasets import read_mask, read_pixels
+from core.datasets import DatasetError, read_mask, read_pixels
 from core.figures.datasets import enlarged
 from core.figures.errors import thumbnail
 from core.figures.opinion import EVIDENCE_CONFIG
@@ -48,9 +49,17 @@ def row_of(source: Source, image_id: str):
     return next(source.table[source.table["image_id"] == image_id].itertuples(index=False))
 
 
+def usable_mask(row) -> tuple[np.ndarray | None, str]:
+    """The mask of an image, if it has one that can be used, and else the reason why it cannot."""
+    try:
+        return read_mask(row), ""
+    except DatasetError as error:
+        return None, str(error)
+
+
 def _enlarged(source: Source, image_id: str) -> None:
     row = row_of(source, image_id)
-    pixels, mask = read_pixels(row), read_mask(row)
+    pixels, (mask, problem) = read_pixels(row), usable_mask(row)
     outlined = mask is not None and mask.any()
     st.plotly_chart(
         enlarged(pixels, mask),
@@ -63,6 +72,8 @@ def _enlarged(source: Source, image_id: str) -> None:
     lesion = f" The outlined lesion covers {in_percent(mask.mean(), 1)} of it." if outlined else ""
     group = "" if row.group == image_id else f" Group: {plain(row.group)}."
     quiet(f"{width} x {height} pixels.{lesion}{group}")
+    if problem:
+        quiet(f"Its mask is not shown. {plain(problem)}")
 
 
 @st.cache_data(max_entries=4096, max_size="128MiB", ttl=KEPT, show_spinner=False)

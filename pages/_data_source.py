@@ -284,9 +284,21 @@ def _are_there(paths: Iterable[str]) -> bool:
 
 def show_unreadable(problems: dict[str, str]) -> None:
     """Which images cannot be read, if any."""
+    _show_problems(problems, f"{counted(len(problems), 'image')} cannot be read")
+
+
+def show_unmeasured(facts: pd.DataFrame) -> None:
+    """Of what was measured, which images and which masks could not be."""
+    problems = facts.set_index("image_id")[["problem", "mask_problem"]]
+    images, masks = (part[part != ""].to_dict() for _, part in problems.items())
+    show_unreadable(images)
+    told = f"The masks of {counted(len(masks), 'image')} cannot be used"
+    _show_problems(masks, f"{told}: nothing inside or outside of them is measured")
+
+
+def _show_problems(problems: dict[str, str], told: str) -> None:
     if not problems:
         return
-    told = f"{counted(len(problems), 'image')} cannot be read"
     with st.expander(told, icon=":material/broken_image:"):
         for name, sentence in list(problems.items())[:50]:
             quiet(f"**{plain(name)}**: {plain(sentence)}")

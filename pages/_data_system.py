@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from core.checkpoints import list_trained
-from core.datasets import read_mask, read_pixels
+from core.datasets import read_pixels
 from core.external import External, classes_named, grouped, limits, told_unlike
 from core.figures.errors import FIGURE_CONFIG, confusion_figure, describe_confusion
 from core.png import png
@@ -17,7 +17,7 @@ from core.wording import PERCENT_COLUMN, counted, for_column, percent, with_inte
 from pages import _current as current
 from pages import _shared as shared
 from pages._data_overview import download
-from pages._data_pictures import row_of, show_open_picture, show_picture
+from pages._data_pictures import row_of, show_open_picture, show_picture, usable_mask
 from pages._data_source import Source, answered, known_answers
 from pages._frame import plain, quiet, themed
 from pages._paging import page_of
@@ -152,7 +152,7 @@ def show_mistakes(source: Source, mistakes: pd.DataFrame, recipe: Recipe) -> Non
 
 def _item(row, synthetic: bool) -> Item:
     """An image of a table, with its outline if that is known, as if it were uploaded."""
-    mask = read_mask(row)
+    mask, _ = usable_mask(row)
     masks = ()
     if mask is not None and mask.any():
         white = np.repeat(255 * mask[..., None].astype(np.uint8), 3, axis=-1)

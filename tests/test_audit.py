@@ -299,6 +299,11 @@ def test_the_command_tells_what_relatives_are(tmp_path, capsys, monkeypatch):
 def test_the_command_refuses_what_is_no_data_set_with_a_sentence(tmp_path, capsys):
     assert __main__.main(["audit", str(tmp_path / "nowhere")]) == 2
     assert "is not a folder" in capsys.readouterr().err
+    for label in "xy":
+        (tmp_path / label).mkdir()
+        (tmp_path / label / "1.png").write_bytes(b"no image")
+    assert __main__.main(["audit", str(tmp_path)]) == 2
+    assert "None of the images can be read" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -154,6 +154,33 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_shown(page):
     assert page.dataframe[0].value["Images"].tolist() == [4, 3]
 
 
+def test_a_mask_of_another_size_takes_nothing_from_its_image(page):
+    small = np.full((20, 90, 3), 255, np.uint8)
+    upload(page, zipped(folder_of_classes() | {"test/benign/5_mask.png": png(small)}))
+    told = "The masks of 1 image cannot be used: nothing inside or outside of them is measured"
+    assert [one.label for one in page.expander] == [told]
+    assert "The mask is 90 x 20" in words(page)
+    opened(page, INTENSITY)
+    assert [one.label for one in page.expander] == [told]
+    assert page.dataframe[0].value["Images"].tolist() == [3, 3]
+    opened(page, BROWSE)
+    page.button(key="data enlarge card test/benign/5").click().run()
+    assert not page.exception and not page.error
+    assert "Its mask is not shown." in words(page)
+
+
+def test_where_nothing_can_be_read_nothing_is_said_of_copies(page):
+    broken = {f"{label}/1.png": b"\x89PNG\r\n\x1a\n and no more" for label in ("x", "y")}
+    upload(page, zipped(broken))
+    opened(page, LEAKAGE)
+    assert _data_leakage.NOTHING_TO_COMPARE in [one.value for one in page.info]
+    assert not page.success and not page.metric
+    upload(page, zipped(broken | {f"x/{one}.png": png(scan("benign", one)) for one in (2, 3)}))
+    opened(page, LEAKAGE)
+    told = "No copies or near-duplicates were found among the 2 images that can be read."
+    assert [one.value for one in page.success] == [told]
+
+
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
@@ -227,7 +254,7 @@ def test_images_that_were_away_are_looked_at_again(page, tmp_path):
         st.cache_resource.clear()
         (tmp_path / away).rename(tmp_path / "away")
         page.run()
-        assert "cannot be read" in page.expander[0].label
+        assert "cannot be" in page.expander[0].label
         (tmp_path / "away").rename(tmp_path / away)
         page.run()
         assert not page.expander

@@ -159,6 +159,16 @@ def test_a_name_that_is_no_text_is_a_sentence(tmp_path):
         folder.read(tmp_path)
 
 
+def test_a_link_back_into_a_class_is_not_followed_and_one_to_another_place_is(tmp_path):
+    root = on_disk(tmp_path / "set", PLAIN)
+    (root / "benign" / "again").symlink_to("..", target_is_directory=True)
+    (root / "benign" / "self").symlink_to(root / "benign", target_is_directory=True)
+    assert len(folder.read(root)) == 3
+    on_disk(tmp_path / "elsewhere", {"more.png": picture(3)})
+    (root / "malignant" / "more").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    assert folder.read(root)["label"].tolist() == ["benign", "benign", "malignant", "malignant"]
+
+
 def test_a_mask_that_outlines_nothing_or_another_picture_is_told(tmp_path):
     labels = cv2.imencode(".png", np.arange(600, dtype=np.uint8).reshape(20, 30) % 3)[1].tobytes()
     small = cv2.imencode(".png", np.full((10, 10), 255, np.uint8))[1].tobytes()

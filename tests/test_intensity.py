@@ -66,6 +66,21 @@ def test_an_image_that_cannot_be_read_keeps_its_row_and_sentence(found):
     assert found.histograms.sum(axis=1).tolist() == [20, 20, 20, 0]
 
 
+def test_an_image_whose_mask_cannot_be_used_is_measured_as_a_whole():
+    table = pd.DataFrame({"image_id": ["a", "b"], "label": "x"})
+
+    def no_mask(row):
+        if row.image_id == "a":
+            raise DatasetError("It is of another size.")
+
+    found = measure(table, lambda _: flat(51), no_mask)
+    assert found.facts["mean"].tolist() == pytest.approx([0.2, 0.2])
+    assert found.facts["problem"].tolist() == ["", ""]
+    assert found.facts["mask_problem"].tolist() == ["It is of another size.", ""]
+    assert found.facts["area"].isna().all()
+    assert found.histograms.sum(axis=1).tolist() == [20, 20]
+
+
 def test_pooled_histogram_adds_up_to_one_a_class(found):
     histogram = pooled_histogram(found, bins=4).set_index(["label", "intensity"])["share"]
     assert histogram["a"].tolist() == pytest.approx([36 / 40, 0, 0, 4 / 40])

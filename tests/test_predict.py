@@ -17,8 +17,11 @@ from networks import system_cases, trained_classifier
 from core.archives import pack
 from core.checkpoints import list_trained, open_checkpoint
 from core.classifiers import probabilities
+from core.datasets import __main__ as datasets
 from core.datasets.phantoms import phantom
 from core.explain import grad_cam
+from core.external import __main__ as external
+from core.predict import __main__ as predict
 from core.predict import classify
 from core.predict.__main__ import answer_files, as_sentence, main
 from core.preprocessing import to_batch
@@ -420,3 +423,11 @@ def test_without_files_the_usage_is_told(capsys):
     with pytest.raises(SystemExit, match="2"):
         main([])
     assert "FILE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [predict, external, datasets], ids=lambda one: one.__name__)
+def test_a_name_that_is_empty_is_not_taken_for_the_folder_one_is_in(command, capsys):
+    first = ["audit"] if command is datasets else []
+    with pytest.raises(SystemExit, match="2"):
+        command.main([*first, ""])
+    assert "the name is empty; give a file or a folder" in capsys.readouterr().err

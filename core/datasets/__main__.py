@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,8 +18,9 @@ from rich.progress import track
 from rich.table import Table
 
 from core import command
-from core.datasets import READERS, folder, load_table, read_pixels
+from core.datasets import READERS, DatasetError, folder, load_table, read_pixels
 from core.datasets.audit import Audit, audit, crossings, nearest_neighbour, what_relatives_are
+from core.datasets.base import NONE_READ
 from core.datasets.known_splits import known_splits
 from core.spreadsheet import safe_csv
 from core.wording import counted
@@ -42,22 +42,26 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("action", choices=["audit"])
-    parser.add_argument("dataset", metavar="DIR", help="a folder of classes, or a data set's id")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write every pair there")
+    parser.add_argument(
+        "folder", type=command.path, metavar="DIR", help="a folder of classes, or a data set's id"
+    )
+    parser.add_argument("--csv", type=command.path, metavar="FILE", help="write every pair there")
     return parser.parse_args(arguments)
 
 
 def _audit(options: argparse.Namespace) -> None:
     # Names of files and classes are shown as they are, whatever brackets and colons they have.
     console = Console(soft_wrap=True, markup=False, emoji=False)
-    known = options.dataset in READERS
-    table = load_table(options.dataset) if known else folder.read(Path(options.dataset))
-    splits = known_splits(table, options.dataset if known else None)
+    known = READERS.get(str(options.folder))
+    table = load_table(known.id) if known else folder.read(options.folder)
+    splits = known_splits(table, known.id if known else None)
     found = _watched(table)
+    if found.labels.empty:
+        raise DatasetError(NONE_READ)
     _report(console, found, splits)
-    if not known and (left := folder.left_out(Path(options.dataset), table)):
+    if not known and (left := folder.left_out(options.folder, table)):
         console.print(left)
-    groups = READERS[options.dataset].groups if known else folder.groups_of(table)
+    groups = known.groups if known else folder.groups_of(table)
     console.print(what_relatives_are(groups))
     if options.csv:
         options.csv.write_bytes(safe_csv(with_sides(found.pairs, splits)))

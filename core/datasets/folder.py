@@ -165,12 +165,19 @@ def _files(folder: Path, depth: int = 0) -> Iterator[Path]:
             yield from _files(inside, depth + 1)
 
 
+def _leads_back(path: Path) -> bool:
+    """Whether a folder is a link to one that holds it, whose images would be counted again."""
+    linked = isinstance(path, Path) and path.is_symlink()  # in an archive nothing is
+    return linked and path.parent.resolve().is_relative_to(path.resolve())
+
+
 def _folders(folder: Path, masks: bool = False) -> list[Path]:
     """The folders in one, but for hidden ones; those of masks, or all others."""
     inside = (
         path
         for path in folder.iterdir()
         if path.is_dir() and not path.name.startswith(".") and path.name not in _HIDDEN
+        if not _leads_back(path)
     )
     wanted = (path for path in inside if is_mask_folder(path.name) == masks)
     return sorted(wanted, key=lambda path: (natural_key(path.name), path.name))

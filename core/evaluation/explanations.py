@@ -252,13 +252,15 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--recipe", required=True, help=f"one of: {', '.join(list_trained())}")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="folder of the data set")
+    parser.add_argument("--data", type=command.path, metavar="DIR", help="folder of the data set")
     parser.add_argument("--limit", type=command.whole(1), metavar="N", help="at most N images")
     parser.add_argument("--methods", metavar="A,B", help=f"of: {', '.join(METHODS)}")
     parser.add_argument("--full", action="store_true", help="the faithfulness of every map: hours")
     parser.add_argument("--again", action="store_true", help="measure anew what is known already")
     parser.add_argument("--untimed", action="store_true", help="no times: this machine is busy")
-    parser.add_argument("--output", type=Path, default=CHECKPOINTS, help="folder of checkpoints")
+    parser.add_argument(
+        "--output", type=command.path, default=CHECKPOINTS, help="folder of checkpoints"
+    )
     return parser.parse_args(arguments)
 
 

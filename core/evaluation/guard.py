@@ -100,11 +100,15 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--recipe", required=True, help=f"one of: {', '.join(list_trained())}")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="folder of the data sets' folders")
+    parser.add_argument(
+        "--data", type=command.path, metavar="DIR", help="folder of the data sets' folders"
+    )
     parser.add_argument(
         "--limit", type=command.whole(1), default=LIMIT, metavar="N", help="images a set"
     )
-    parser.add_argument("--output", type=Path, default=CHECKPOINTS, help="folder of checkpoints")
+    parser.add_argument(
+        "--output", type=command.path, default=CHECKPOINTS, help="folder of checkpoints"
+    )
     return parser.parse_args(arguments)
 
 

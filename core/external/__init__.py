@@ -16,6 +16,7 @@ from core.checkpoints import REMEMBERED, Checkpoint
 from core.classifiers.base import Classifier
 from core.datasets import DatasetError, read_mask, read_pixels
 from core.datasets.audit import Audit, Progress, audit
+from core.datasets.base import NONE_READ
 from core.datasets.folder import groups_of
 from core.datasets.patients import FILE
 from core.evaluation import evaluate
@@ -98,7 +99,7 @@ def judge_own(
         checkpoint, classifier, trained, readable, lambda share: progress(done + (1 - done) * share)
     )
     if answers.empty:
-        raise DatasetError("None of the images can be read. Save them as PNG and try again.")
+        raise DatasetError(NONE_READ)
     answers.insert(2, "group", answers["image_id"].map(known.relatives))
     unlike = (answers["guard"] != "like").to_numpy()
     low, high = share_intervals(unlike[None], np.ones_like(unlike), answers["group"].to_numpy())

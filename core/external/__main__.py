@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
@@ -53,10 +52,14 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folder", type=Path, metavar="DIR", help="a folder of classes, or a .zip")
+    parser.add_argument(
+        "folder", type=command.path, metavar="DIR", help="a folder of classes, or a .zip"
+    )
     trained = ", ".join(list_trained())
     parser.add_argument("--recipe", help=f"one of: {trained} (default: the first)")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the answer to each image")
+    parser.add_argument(
+        "--csv", type=command.path, metavar="FILE", help="write the answer to each image"
+    )
     parser.add_argument("--json", action="store_true", help="all figures, for programs")
     return parser.parse_args(arguments)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from core import command
 from core.checkpoints import CHECKPOINTS, list_trained, open_checkpoint
@@ -37,8 +36,10 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--recipe", required=True, help=f"one of: {', '.join(list_trained())}")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="folder of the data set")
-    parser.add_argument("--output", type=Path, default=CHECKPOINTS, help="folder of checkpoints")
+    parser.add_argument("--data", type=command.path, metavar="DIR", help="folder of the data set")
+    parser.add_argument(
+        "--output", type=command.path, default=CHECKPOINTS, help="folder of checkpoints"
+    )
     return parser.parse_args(arguments)
 
 

@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -132,7 +131,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("action", choices=("train", "evaluate"))
-    parser.add_argument("--data", type=Path, metavar="DIR", help="folder of the data set")
+    parser.add_argument("--data", type=command.path, metavar="DIR", help="folder of the data set")
     parser.add_argument(
         "--seed", type=command.seed, default=0, help="seed of split, order and weights"
     )
@@ -142,8 +141,10 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--figures-only", action="store_true", help="keep figures beside the shipped network's"
     )
-    parser.add_argument("--runs", type=Path, default=RUNS, help="folder of runs")
-    parser.add_argument("--output", type=Path, default=CHECKPOINTS, help="folder of checkpoints")
+    parser.add_argument("--runs", type=command.path, default=RUNS, help="folder of runs")
+    parser.add_argument(
+        "--output", type=command.path, default=CHECKPOINTS, help="folder of checkpoints"
+    )
     options = parser.parse_args(arguments)
     for chosen in (options.action, "--shipped") if options.shipped else (options.action,):
         command.refuse_idle(parser, options, chosen, _GOES_WITHOUT[chosen])

@@ -129,12 +129,16 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("files", nargs="*", type=Path, metavar="FILE")
+    parser.add_argument("files", nargs="*", type=command.path, metavar="FILE")
     trained = ", ".join(list_trained())
     parser.add_argument("--recipe", help=f"one of: {trained} (default: the first)")
-    parser.add_argument("--explain", type=Path, metavar="DIR", help="save overlays as PNG here")
-    parser.add_argument("--manifest", type=Path, metavar="DIR", help="save manifests here")
-    parser.add_argument("--replay", type=Path, metavar="MANIFEST", help="examine again and compare")
+    parser.add_argument(
+        "--explain", type=command.path, metavar="DIR", help="save overlays as PNG here"
+    )
+    parser.add_argument("--manifest", type=command.path, metavar="DIR", help="save manifests here")
+    parser.add_argument(
+        "--replay", type=command.path, metavar="MANIFEST", help="examine again and compare"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON line a file")
     options = parser.parse_args(arguments)
     if not (options.files or options.replay):
