@@ -54,7 +54,7 @@ COSTS = {INSTANT: "at once", "seconds": "seconds a map", "minutes": "up to minut
 @dataclass(frozen=True, eq=False)
 class Entry:
     """One map of the comparison, of a class with this ``score``; ``answer`` is None while it is
-    awaited."""
+    awaited, or if it was ``stopped``."""
 
     view: View
     question: Question
@@ -62,6 +62,24 @@ class Entry:
     answer: Answer | None
     located: Localisation | None = None
     judged: Faithfulness | None = None
+    stopped: bool = False
+
+    @property
+    def note(self) -> str | None:
+        """Why there is no map, or what is to be known of it."""
+        if self.answer is None:
+            return "stopped" if self.stopped else "waiting"
+        return self.answer.note
+
+    @property
+    def changed(self) -> list[str]:
+        """The parameters that are not as they were to start with, as name and value."""
+        first = {one.name: one.default for one in METHODS[self.method_id].parameters}
+        return [
+            f"{name} {value:g}"
+            for name, value in self.question.parameters
+            if value != first.get(name)
+        ]
 
     @property
     def recipe_id(self) -> str:
@@ -82,11 +100,12 @@ def entry(
     score: float,
     answer: Answer | None,
     judged: Faithfulness | None = None,
+    stopped: bool = False,
 ) -> Entry:
     """An entry, measured against the outline if there is one."""
     heatmap = answer.heatmap if answer else None
     located = localisation(heatmap, view.outline.mask) if heatmap and view.outline else None
-    return Entry(view, question, score, answer, located, judged)
+    return Entry(view, question, score, answer, located, judged, stopped)
 
 
 def comparison_table(entries: Sequence[Entry], aim: Aim) -> pd.DataFrame:
@@ -207,7 +226,7 @@ def _row(one: Entry, aim: Aim) -> dict:
         "seconds": one.answer.seconds if one.answer else None,
         **{name: located.get(name) for name in SHOWN},
         **{name: judged.get(name) for name in JUDGED},
-        "note": one.answer.note if one.answer else "waiting",
+        "note": one.note,
     }
 
 

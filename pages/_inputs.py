@@ -68,8 +68,8 @@ def choose_scan(page: str, systems: tuple[str, ...]) -> tuple[Item, Outline | No
 
 
 def _choose_outline(page: str, item: Item) -> Outline | None:
-    """A mask is asked for before the frame is."""
-    return choose_outline(item, chosen_frame(item), f"{page} mask", MASK)
+    """A mask is asked for before the frame is; it is one scan's, and not the next one's."""
+    return choose_outline(item, chosen_frame(item), f"{page} mask {item.digest}", MASK)
 
 
 def _choose_data(page: str, testers: list[str]) -> str:

@@ -17,7 +17,7 @@ from core.figures.panel_grid import WIDEST, Panel, PanelRow, describe_grid, pane
 from core.figures.panel_png import grid_png
 from core.figures.style import COLOUR_MAPS
 from core.recipes import load_recipe
-from core.wording import percent
+from core.wording import counted, percent
 from pages import _inputs as inputs
 from pages import _shared as shared
 from pages._comparison import Entry, entry, offers, show_methods, show_table
@@ -39,8 +39,10 @@ from pages._scans import Item
 from pages._views import Outline, View
 
 PAGE = "compare"
-WAITING = "waiting …"
+STOPPED = "compare stopped"
+"""Session state: the maps that the user did not want to wait for."""
 FAST = "fast-score-cam"
+FILES_WAIT = "Files come after it."
 WHAT_JUDGES = (
     "Under each map: the score of the class while what the map marks is hidden (deletion, lower "
     "is better) or brought back into a blurred scan (insertion, higher is better). It takes some "
@@ -130,11 +132,14 @@ def compare(
     show_table(entries, aim)
     picture = offer_of_picture(rows, str(aim), colour_map, drawn)
     show_downloads("compare", [*offers(entries, aim, outline), picture], aim)
-    awaited = [one for one in asked if known(*one) is None]
+    lacking = [one for one in asked if known(*one) is None]
+    awaited = [one for one in lacking if not _is_stopped(*one)]
     unjudged = [one for one in asked if judged and _can_be_judged(*one)]
     with progress:
         if awaited:
             compute(awaited, len(entries))
+        elif lacking:
+            offer_to_go_on(lacking)
         elif unjudged:
             judge_next(unjudged, len(entries))
 
@@ -151,7 +156,7 @@ def find(view: View, question: Question, judged: bool) -> Entry:
     classes = load_recipe(view.recipe_id).classes
     score = float(see(view).probabilities[classes.index(question.aim.name)])
     judgement = known_judgement(view, question) if judged else None
-    return entry(view, question, score, found, judgement)
+    return entry(view, question, score, found, judgement, _is_stopped(view, question))
 
 
 def show_maps(
@@ -208,17 +213,24 @@ def show_agreement(views: list[View], question: Question) -> None:
 def compute(awaited: list[tuple[View, Question]], count: int) -> None:
     """The first of the slow maps; then the page is drawn again with it, and goes on to the next.
 
-    Whatever the user changes meanwhile interrupts the work at its next report of progress.
+    Whatever the user changes meanwhile interrupts the work at its next report of progress; a file
+    alone does not, and is made when the map is there.
     """
     view, question = awaited[0]
     name = f"{METHODS[question.method_id].name} on {load_recipe(view.recipe_id).title}"
-    text = f"Map {count - len(awaited) + 1} of {count}: {plain(name)}"
-    methods = {question.method_id for _, question in awaited}
+    text = f"Map {count - len(awaited) + 1} of {count}: {plain(name)}. {FILES_WAIT}"
     with st.container(horizontal=True, vertical_alignment="center"):
         bar = st.progress(0.0, text)
-        st.button("Stop", icon=":material/stop:", on_click=_give_up, args=(methods,))
+        st.button("Stop", icon=":material/stop:", on_click=_stop, args=(awaited,))
     answer(view, question, lambda share: bar.progress(min(max(share, 0.0), 1.0), text))
     st.rerun()
+
+
+def offer_to_go_on(stopped: list[tuple[View, Question]]) -> None:
+    """What was stopped is computed when it is asked for again."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"{counted(len(stopped), 'map')} stopped.", width="content")
+        st.button("Go on", icon=":material/play_arrow:", on_click=_go_on, args=(stopped,))
 
 
 def judge_next(unjudged: list[tuple[View, Question]], count: int) -> None:
@@ -243,6 +255,22 @@ def _judge_no_more() -> None:
     st.session_state["compare judged"] = False
 
 
+def _is_stopped(view: View, question: Question) -> bool:
+    return (view.key, question) in st.session_state.get(STOPPED, ())
+
+
+def _stop(awaited: list[tuple[View, Question]]) -> None:
+    st.session_state.setdefault(STOPPED, set()).update(_keys(awaited))
+
+
+def _go_on(stopped: list[tuple[View, Question]]) -> None:
+    st.session_state[STOPPED] -= _keys(stopped)
+
+
+def _keys(asked: list[tuple[View, Question]]) -> set[tuple]:
+    return {(view.key, question) for view, question in asked}
+
+
 def _row(view: View, entries: list[Entry], aim: Aim) -> PanelRow:
     recipe = load_recipe(view.recipe_id)
     seen = see(view)
@@ -251,23 +279,22 @@ def _row(view: View, entries: list[Entry], aim: Aim) -> PanelRow:
     scores = ", ".join(f"{name} {percent(float(shares[name]))}" for name in told)
     mine = [one for one in entries if one.recipe_id == view.recipe_id]
     panels, aspect = tuple(_panel(one) for one in mine), view.examined()[0].aspect
-    return PanelRow(f"{recipe.title}: {scores}", seen.pixels, panels, aspect)
+    layer = f", layer {view.layer}" if view.layer else ""
+    return PanelRow(f"{recipe.title}{layer}: {scores}", seen.pixels, panels, aspect)
 
 
 def _panel(one: Entry) -> Panel:
     name, found = METHODS[one.method_id].name, one.answer
-    if found is None:
-        return Panel(name, None, note=WAITING)
-    if found.heatmap is None:
-        return Panel(name, None, note=found.note)
-    lines = [f"score {percent(one.score)} · {_duration(found.seconds)}"]
+    if found is None or found.heatmap is None:
+        return Panel(name, None, note=one.note)
+    lines = [f"score {percent(one.score)}", _duration(found.seconds)]
     if place := one.located:
-        lines.append(f"IoU {place.iou:.2f} · Dice {place.dice:.2f}")
-        lines.append(f"recall {place.recall:.2f}")
-        lines.append(f"energy inside {_figure(place.energy_inside)}")
+        lines += [f"IoU {place.iou:.2f}", f"Dice {place.dice:.2f}", f"recall {place.recall:.2f}"]
+        lines.append(f"energy {_figure(place.energy_inside)}")
     if one.judged:
         lines.append(f"deletion {one.judged.deletion:.2f}")
         lines.append(f"insertion {one.judged.insertion:.2f}")
+    lines += one.changed
     return Panel(name, found.heatmap.values, "\n".join(lines), _brief(found.note))
 
 
@@ -282,11 +309,6 @@ def _brief(note: str | None) -> str | None:
 
 def _duration(seconds: float) -> str:
     return f"{1000 * seconds:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
-
-
-def _give_up(methods: set[str]) -> None:
-    chosen = st.session_state["compare methods"]
-    st.session_state["compare methods"] = [name for name in chosen if name not in methods]
 
 
 require_frame()

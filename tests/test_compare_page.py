@@ -209,8 +209,10 @@ def test_a_phantom_is_measured_against_its_lesion(page):
     assert row["score"] == pytest.approx(70)
     for name in ("iou", "dice", "recall", "energy_inside"):
         assert row[name] == pytest.approx(getattr(known, name))
-    last = f"recall {known.recall:.2f} energy inside {known.energy_inside:.2f}"
-    told = f"IoU {known.iou:.2f} · Dice {known.dice:.2f} {last}"
+    told = (
+        f"IoU {known.iou:.2f} Dice {known.dice:.2f} recall {known.recall:.2f} "
+        f"energy {known.energy_inside:.2f}"
+    )
     assert any(text.startswith("score 70") and text.endswith(told) for text in upon(page))
     assert any(trace.get("mode") == "lines" for trace in figure(page)["data"])
 
@@ -253,7 +255,7 @@ def test_a_slow_method_is_opt_in_and_fills_in_once(page, methods):
     choose(page, "plain", "slow")
     assert not page.exception
     assert methods.names()[4:] == ["slow", "slow"]
-    assert "waiting …" not in upon(page)
+    assert "waiting" not in upon(page)
     assert list(page.dataframe[0].value["method"]) == ["Plain", "Slow"] * 2
     assert not page.get("progress")
     page.selectbox(key="compare colours").select("Viridis").run()
@@ -268,13 +270,42 @@ def test_what_is_still_computed_is_announced_and_can_be_stopped(page, methods, m
 
     monkeypatch.setattr(_maps, "_run", interrupted)
     choose(page, "plain", "slow")
-    assert upon(page).count("waiting …") == 2
+    assert upon(page).count("waiting") == 2
     assert len(page.dataframe[0].value) == 4, "the others are there already"
     (bar,) = page.get("progress")
     assert (bar.proto.value, bar.proto.text[:10]) == (25, "Map 3 of 4")
-    next(one for one in page.button if one.label == "Stop").click().run()
-    assert page.button_group(key="compare methods").value == ["plain"]
-    assert "waiting …" not in upon(page)
+    assert "Files come after it." in bar.proto.text
+
+
+def test_maps_that_are_there_stand_after_a_stop_and_the_others_come_when_asked_for(
+    page, methods, monkeypatch
+):
+    run = _maps._run
+
+    def one_alone(view, question, progress):
+        if (question.method_id, view.recipe_id) == ("slow", SYSTEMS[1]):
+            raise CheckpointError("here the user interrupts")
+        return run(view, question, progress)
+
+    monkeypatch.setattr(_maps, "_run", one_alone)
+    choose(page, "plain", "slow")
+    press(page, "Stop")
+    assert page.button_group(key="compare methods").value == ["plain", "slow"]
+    assert upon(page).count("stopped") == 1
+    assert page.dataframe[0].value["note"].tolist()[-1] == "stopped"
+    assert page.dataframe[0].value["seconds"].notna().tolist() == [True, True, True, False]
+    assert "1 map stopped." in words(page)
+    monkeypatch.setattr(_maps, "_run", run)
+    page.run()
+    assert upon(page).count("stopped") == 1, "it is not begun again by itself"
+    press(page, "Go on")
+    assert "stopped" not in upon(page)
+    assert methods.names().count("slow") == 2
+    assert not [one for one in page.button if one.label in ("Stop", "Go on")]
+
+
+def press(page: AppTest, label: str) -> None:
+    next(one for one in page.button if one.label == label).click().run()
 
 
 def test_a_failing_method_says_so_and_harms_no_other(page, methods, caplog):
@@ -312,6 +343,9 @@ def test_another_class_and_the_difference_of_two(page, methods):
 def test_another_layer_is_looked_at_anew(page, methods, seen):
     page.selectbox(key=f"compare layer {SYSTEMS[0]}").select("early").run()
     assert [(system, layer) for system, layer, _ in seen[2:]] == [(SYSTEMS[0], "early")]
+    first, second = (load_recipe(one).title for one in SYSTEMS)
+    for title in (f"{first}, layer early", second):
+        assert any(f"{title}: malignant" in text for text in upon(page))
     assert [(asked.system, asked.layer) for asked in methods.calls[4:]] == [
         (SYSTEMS[0], "early"),
         (SYSTEMS[0], "early"),
@@ -333,7 +367,9 @@ def test_parameters_of_a_method_come_with_their_ranges(page, methods):
     slider = page.slider(key="compare slow n")
     assert (slider.min, slider.max, slider.value, slider.step) == (2, 8, 4, 1)
     assert methods.calls[-1].settings == {"n": 4}
+    assert not any(text.endswith("n 4") for text in upon(page)), "what is usual is not told"
     slider.set_value(6).run()
+    assert sum(text.endswith("n 6") for text in upon(page)) == 2
     assert methods.calls[-1].settings == {"n": 6}
     assert isinstance(methods.calls[-1].settings["n"], int)
 
@@ -354,10 +390,16 @@ def test_a_system_of_outlined_lesions_sees_only_the_lesion_if_it_is_known(system
 def test_an_upload_comes_with_its_own_mask(page):
     page.file_uploader(key="compare upload").upload("a.png", picture(90)).run()
     assert "iou" not in page.dataframe[0].value
-    page.file_uploader(key="compare mask").upload("mask.png", half_mask()).run()
+    mask_of(page, picture(90)).upload("mask.png", half_mask()).run()
     mask = np.zeros((40, 60), bool)
     mask[:, 30:] = True
     assert page.dataframe[0].value["iou"][0] == pytest.approx(localisation(upper_right(), mask).iou)
+    page.file_uploader(key="compare upload").upload("b.png", picture(80)).run()
+    assert "iou" not in page.dataframe[0].value, "the mask is of the scan before"
+
+
+def mask_of(page: AppTest, scan: bytes):
+    return page.file_uploader(key=f"compare mask {sha256(scan)}")
 
 
 def test_a_test_image_of_a_data_set_comes_with_its_mask(systems, methods, monkeypatch, tmp_path):
@@ -429,7 +471,7 @@ def test_without_a_data_set_no_test_image_is_offered(systems, methods, monkeypat
 )
 def test_a_mask_that_does_not_fit_gets_its_sentence(page, mask, sentence):
     page.file_uploader(key="compare upload").upload("a.png", picture(90)).run()
-    page.file_uploader(key="compare mask").upload("mask.png", mask).run()
+    mask_of(page, picture(90)).upload("mask.png", mask).run()
     assert not page.exception
     assert sentence in page.error[0].value
     assert len(page.error[0].value) > 20

@@ -236,6 +236,9 @@ def test_pixels_that_are_not_square_are_drawn_as_they_lie_in_the_body():
 
 
 def test_a_picture_is_enlarged_with_its_proportions():
-    tall = cv2.resize(GREY, (20, 60))
-    data = grid_png([row("A", corner(), pixels=tall)], "", "benign")
-    assert Image.open(io.BytesIO(data)).height > 3 * panel_png.CELL
+    high = {}
+    for height in (40, 60, 3000, 60000):
+        data = grid_png([row("A", corner(), pixels=cv2.resize(GREY, (30, height)))], "", "benign")
+        high[height] = Image.open(io.BytesIO(data)).height
+    assert high[60] - high[40] == pytest.approx((60 - 40) / 30 * panel_png.CELL, abs=1)
+    assert high[3000] == high[60000] == high[60], "one that is narrower takes no more paper"

@@ -17,7 +17,9 @@ from core.figures.panel_grid import Panel, PanelRow, bands, caption_lines, wrapp
 from core.figures.style import COLOUR_MAPS, opaque_scale
 
 CELL = 360
-"""Width of a picture in pixels."""
+"""Pixels in which each picture lies, as wide as it fits."""
+TALLEST = 2 * CELL
+"""Pixels beyond which a narrow picture is not enlarged."""
 
 _GAP, _EDGE, _LINE = 12, 28, 26
 _INK, _PAPER, _GREY = "#17232e", "white", "#51606c"
@@ -40,8 +42,7 @@ def grid_png(
     ``panel_grid``.
     """
     parts = bands(rows)
-    height, width = rows[0].pixels.shape[:2]
-    tall = max(1, round(CELL * rows[0].aspect * height / width))
+    wide, tall = _fitted(*rows[0].pixels.shape[:2], rows[0].aspect)
     step = tall + (2 + caption_lines(parts)) * _LINE + _GAP
     across = 1 + len(parts[0].panels)
     label = f"relative evidence for {explained}"
@@ -64,7 +65,7 @@ def grid_png(
         draw.text((_EDGE, top), band.title, _INK, _font(18))
         for column, panel in enumerate((Panel("Scan", None), *band.panels)):
             left = _EDGE + column * (CELL + _GAP)
-            picture = _blend(band.pixels, panel.values, colour_map, opacity, (CELL, tall))
+            picture = _blend(band.pixels, panel.values, colour_map, opacity, (wide, tall))
             if outline is not None:
                 draw_border(picture, outline, 2)
             sheet.paste(Image.fromarray(picture), (left, top + 2 * _LINE))
@@ -73,6 +74,12 @@ def grid_png(
     file = io.BytesIO()
     sheet.save(file, "PNG")
     return file.getvalue()
+
+
+def _fitted(height: int, width: int, aspect: float) -> tuple[int, int]:
+    """Width and height of a picture, of the shape of the scan."""
+    scale = min(CELL / width, TALLEST / (aspect * height))
+    return max(1, round(scale * width)), max(1, round(scale * aspect * height))
 
 
 @cache
