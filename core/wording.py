@@ -70,6 +70,17 @@ def usable(low: float, high: float, told: str) -> str:
     return told if high > low else "no usable interval"
 
 
+def p_value(p: float | None) -> str:
+    """A p value, which is never nothing.
+
+    >>> p_value(0.0412), p_value(2.7e-4), p_value(None)
+    ('0.041', '< 0.001', 'undefined')
+    """
+    if p is None or p != p:
+        return UNDEFINED
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def over_runs(over_seeds: dict, name: str) -> str:
     """A figure of an entry's ``over_seeds``, as ``kind_of_runs`` says.
 

@@ -50,7 +50,8 @@ FLAGS = {
 WHAT_FLAGS_MEAN = (
     "**Label in doubt**, a likely label error: by confident learning (Northcutt et al., 2021), the "
     "system's answers on the whole test set suggest another label. **Other label in its group**: "
-    "an image of the same patient, source or near-duplicate cluster carries another label. "
+    "an image of the same patient, source or near-duplicate cluster carries another label, among "
+    "those that the system knows. "
     "**Relative trained on**: such an image was in the training set, so the test was not blind."
 )
 

@@ -180,11 +180,15 @@ def _told(value: float, low: float, high: float) -> tuple[str, str]:
     """A share and its interval in percent, with decimals where whole ones would say too little, as
     of predictive values where few are ill, or would claim certainty."""
     digits = 1 if value < 0.02 or value > 0.98 else 0
-    while digits < _MOST_DIGITS and any(_seems_certain(one, digits) for one in (value, low, high)):
+    if np.isnan(value):
+        return "–", ""
+    while digits < _MOST_DIGITS and (
+        any(_seems_certain(one, digits) for one in (value, low, high))
+        or (low < high and round(100 * low, digits) == round(100 * high, digits))
+    ):
         digits += 1
     share, low, high = (f"{round(100 * one, digits):g}" for one in (value, low, high))
-    told = "–" if np.isnan(value) else f"{share} %"
-    return told, "" if "nan" in (low, high) else f"95 % CI {low}–{high} %"
+    return f"{share} %", "" if "nan" in (low, high) else f"95 % CI {low}–{high} %"
 
 
 def _seems_certain(share: float, digits: int) -> bool:

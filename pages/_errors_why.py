@@ -20,7 +20,7 @@ from core.evaluation.attributes import (
 from core.evaluation.mistakes import Judged
 from core.figures.errors import FIGURE_CONFIG, describe_rates, rate_figure
 from core.spreadsheet import safe_csv
-from core.wording import counted, usable
+from core.wording import counted, p_value, usable
 from pages._downloads import Offer, show_downloads
 from pages._errors_run import Question, images, judged, missing
 from pages._frame import plain, quiet, themed
@@ -112,6 +112,7 @@ def _show_checks(checks: pd.DataFrame, known: list[Attribute]) -> None:
     shown = checks.assign(
         name=checks["name"].map(headings),
         larger=100 * checks["larger"],
+        p=checks["p"].map(p_value),
         interval=[
             usable(row.low, row.high, f"{100 * row.low:.0f}–{100 * row.high:.0f} %")
             for row in checks.itertuples()
@@ -140,7 +141,7 @@ def _show_checks(checks: pd.DataFrame, known: list[Attribute]) -> None:
                 "Larger if wrong", format="%.0f %%", min_value=0, max_value=100
             ),
             "interval": st.column_config.TextColumn("95 % interval"),
-            "p": st.column_config.NumberColumn("p, adjusted", format="%.3f"),
+            "p": st.column_config.TextColumn("p, adjusted"),
             "n": st.column_config.NumberColumn("Images"),
             "verdict": st.column_config.TextColumn("In brief"),
         },

@@ -8,7 +8,7 @@ import streamlit as st
 from core.evaluation import EvaluationError
 from core.evaluation.comparison import Pair, delong, mcnemar
 from core.systems import Run
-from core.wording import in_percent, unbroken, usable
+from core.wording import in_percent, p_value, unbroken, usable
 from pages import _systems_data as data
 from pages._frame import plain, quiet
 
@@ -79,7 +79,7 @@ def _check(first: Run, second: Run) -> None:
     """Names of images mean the same only within one data set."""
     if first.recipe.data.dataset != second.recipe.data.dataset:
         raise EvaluationError(
-            "The two systems were tested on different data sets and share no test image."
+            "The two systems were tested on different data sets, whose images are not matched here."
         )
 
 
@@ -132,6 +132,5 @@ def _points(found) -> str:
 
 
 def _p(p: float | None) -> str:
-    if p is None:
-        return "undefined"
-    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
+    told = p_value(p)
+    return f"= {told}" if told[0].isdigit() else told

@@ -139,7 +139,10 @@ def show_pictures(pictures: tuple[Picture, ...]) -> None:
 def show_picture(picture: Picture, words: str) -> None:
     """A picture with what stands below it."""
     with st.container(width=WIDTH, gap="xxsmall"):
-        st.image(png(picture.pixels), width=WIDTH, alt=f"{picture.title} {picture.caption}".strip())
+        # Streamlit itself would shrink a picture of one line to none.
+        st.image(
+            png(picture.pixels), width="stretch", alt=f"{picture.title} {picture.caption}".strip()
+        )
         quiet(words)
 
 

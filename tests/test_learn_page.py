@@ -142,6 +142,14 @@ def test_pictures_lie_as_in_the_body(page, in_a_session):
     assert shown.shape[:2] == size_within(height, width, _lessons.LARGEST_SIDE)
 
 
+@pytest.mark.parametrize("shape", [(1, 400), (3, 700), (400, 1)], ids=str)
+def test_a_scan_of_one_line_has_its_lesson(page, shape):
+    line = np.random.default_rng(0).integers(0, 255, (*shape, 3), dtype=np.uint8)
+    page.file_uploader(key="learn upload").upload("line.png", png(line)).run()
+    assert not page.exception and not page.error
+    assert titles(page)
+
+
 def test_a_photograph_gets_no_unmarked_lesson(page):
     """Bright stripes of all colours are no ultrasound."""
     stripes = np.zeros((90, 120, 3), np.uint8)

@@ -337,7 +337,7 @@ def test_images_of_other_data_sets_are_never_matched_by_name(page):
     other = first.recipe.model_copy(
         update={"data": first.recipe.data.model_copy(update={"dataset": "elsewhere"})}
     )
-    with pytest.raises(EvaluationError, match="different data sets"):
+    with pytest.raises(EvaluationError, match="different data sets, whose images are not matched"):
         _systems_tests._check(first, replace(first, recipe=other, digest="another"))
 
 

@@ -9,7 +9,7 @@ from sklearn.metrics import confusion_matrix, roc_curve
 from core.checkpoints import list_trained, open_checkpoint
 from core.evaluation.mistakes import mistakes_table
 from core.evaluation.thresholds import GRID, predictive_values, threshold_table
-from pages._errors_thresholds import PREVALENCES, prevalence_among, thresholds_with, written
+from pages._errors_thresholds import PREVALENCES, _told, prevalence_among, thresholds_with, written
 
 TRAINED = list_trained()
 
@@ -59,6 +59,19 @@ def test_no_two_thresholds_of_the_slider_read_alike(operating):
     texts = [written(one) for one in thresholds]
     assert len(set(texts)) == len(texts)
     assert {written(one) for one in GRID} <= set(texts)
+
+
+@pytest.mark.parametrize(
+    ("figures", "told"),
+    [
+        ((0.5, 0.401, 0.6), ("50 %", "95 % CI 40–60 %")),
+        ((0.001, 0.0009, 0.0012), ("0.1 %", "95 % CI 0.09–0.12 %")),
+        ((0.5, 0.5, 0.5), ("50 %", "95 % CI 50–50 %")),
+        ((np.nan, 0.0, 1.0), ("–", "")),
+    ],
+)
+def test_an_interval_with_a_width_is_written_with_one(figures, told):
+    assert _told(*figures) == told
 
 
 def test_a_side_without_images_is_undefined():

@@ -31,7 +31,8 @@ ATTRIBUTES: tuple[Attribute, ...] = (
         "group_size",
         "Group size",
         "images",
-        "How many images its group (patient, source or near-duplicates) holds in the whole set.",
+        "How many images of the system's classes its group (patient, source or near-duplicates) "
+        "holds in the whole set.",
     ),
     Attribute(
         "lesion_area",

@@ -58,9 +58,9 @@ def mistakes_table(
     - ``confidence``: its probability; ``margin``: how far it is ahead of the second, both in [0, 1]
     - ``loss``: -ln of the probability of the label, in nats, at most 36
     - ``similarity``: as of ``Checkpoint.predictions``
-    - ``group_size``: images of its group in the whole data set; ``trained_relatives``: those of
-      them that the system was trained on (0 under a grouped split)
-    - ``other_labels``: ids of the images of its group with another label, joined by "; "
+    - ``group_size``: images of its group in the whole data set, of the classes alone;
+      ``trained_relatives``: those of them that the system was trained on (0 under a grouped split)
+    - ``other_labels``: ids of those of them with another label, joined by "; "
     - ``likely_label``: the class that confident learning suggests instead of the label, or ""
     - one column a class: its probability
 

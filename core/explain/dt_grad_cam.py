@@ -174,7 +174,7 @@ METHOD = Method(
     equation=(
         r"L = \bar{L} \cdot [\bar{L} > t_{\mathrm{Otsu}}]_{\mathrm{opened,\,closed}}, \quad "
         r"\bar{L} = \frac{\sum_i w_i L_{\mathrm{Grad\text{-}CAM}}(x + \sigma \varepsilon_i)}"
-        r"{\sum_i w_i}, \quad w_i = 1 - \tfrac{1}{2} \tfrac{i-1}{n-1}"
+        r"{\sum_i w_i}, \quad w_i = 1 - (1 - w_n) \tfrac{i-1}{n-1}"
     ),
     cost="seconds",
     run=dt_grad_cam,

@@ -23,7 +23,7 @@ def grad_cam(scene: Scene) -> tuple[Step, ...]:
     brought = parts.sum(axis=(0, 1))
     straight = abs(brought.sum() - lost) <= _NEAR * np.abs(brought).sum()
     heatmap = scene.explained("grad-cam").heatmaps[0]
-    why = f"These bring most to the score of *{scene.aim}*."
+    why = f"These weigh most in the score of *{scene.aim}*, for it or against it."
     most = f"{heatmap.maximum:.2g}"
     told = (
         f"At its strongest place the map adds {most} to the score."
