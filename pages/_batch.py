@@ -50,14 +50,14 @@ def batch_table(
 
 
 def choose_item(
-    table: pd.DataFrame, digests: list[str], recipe: Recipe, reports: Callable[[bool], bytes]
+    table: pd.DataFrame, items: list[Item], recipe: Recipe, reports: Callable[[bool], bytes]
 ) -> int:
     """Show the table; the row to look at, chosen by a click on it or from the list below it.
 
-    ``digests`` are those of the scans in the rows. ``reports`` makes the archive of all reports,
-    with the files' names or without.
+    ``items`` are the scans in the rows. ``reports`` makes the archive of all reports, with the
+    files' names or without.
     """
-    _stay_with_scan(digests)
+    _stay_with_scan([(item.digest, item.name) for item in items])
     _show_count(table)
     st.dataframe(
         _for_people(table, recipe),
@@ -145,19 +145,19 @@ def _columns(recipe: Recipe) -> dict:
     }
 
 
-def _stay_with_scan(digests: list[str]) -> None:
-    """Go on with the scan that is looked at, in whatever row it stands now; else the first."""
-    state, row = st.session_state, st.session_state.get("shown") or 0
+def _stay_with_scan(scans: list[tuple[str, str]]) -> None:
+    """Go on with the scan that is looked at, in whatever row it stands now; else the first.
+    ``scans``: what each row's is known by, its hash and its name, for two may be the same file."""
+    state, row = st.session_state, st.session_state.get("shown")
     before = state.get("shown of", [])
-    if before != digests:
-        looked_at = before[row : row + 1]
-        if looked_at != digests[row : row + 1]:
-            row = digests.index(*looked_at) if looked_at and looked_at[0] in digests else 0
-        state["shown"], state["shown of"] = row, digests
-        _list_chosen()
-    elif "shown" not in state:  # forgotten with the page
-        state["shown"] = current.row()
-        _list_chosen()
+    if row is None:  # forgotten with the page, or while there was no table
+        row = current.row()
+    elif before == scans:
+        return
+    elif (looked_at := before[row : row + 1]) != scans[row : row + 1]:
+        row = scans.index(*looked_at) if looked_at and looked_at[0] in scans else 0
+    state["shown"], state["shown of"] = row, scans
+    _list_chosen()
 
 
 def _row_chosen() -> None:

@@ -3,10 +3,13 @@ for."""
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
 from core.mask_files import UNUSED
 from core.scans import ScanError
+from pages._current import tell_from_before
 from pages._frame import plain, quiet
 from pages._outlines import outline_beside, read_outline
 from pages._scans import Item
@@ -39,21 +42,39 @@ def _beside(item: Item, frame: int) -> Outline | None:
 
 
 def _asked_for(item: Item, frame: int, key: str, label: str) -> Outline | None:
-    mask = st.file_uploader(
+    upload = st.file_uploader(
         label,
         key=key,
+        on_change=_keep,
+        args=(key,),
         help="A picture of the same size as the scan, white inside the lesion and black outside; "
         "of one frame for all, or of as many as the scan has.",
     )
+    mask = st.session_state.get(_kept(key))
     if not mask:
         return None
+    if not upload:
+        tell_from_before(
+            mask.name, f"forget {key}", partial(st.session_state.pop, _kept(key), None)
+        )
     try:
-        given = read_outline(uploaded(mask), item, frame)
+        given = read_outline(mask, item, frame)
     except ScanError as error:
         return _told(str(error))
     if not given:
         quiet(NOTHING_HERE)
     return given
+
+
+def _kept(key: str) -> str:
+    """Where the session keeps what an uploader was given, which Streamlit forgets while another
+    frame, scan or system is looked at."""
+    return f"given {key}"
+
+
+def _keep(key: str) -> None:
+    upload = st.session_state[key]
+    st.session_state[_kept(key)] = uploaded(upload) if upload else None
 
 
 def _told(sentence: str) -> None:

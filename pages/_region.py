@@ -84,9 +84,9 @@ def region_text(
 
     >>> mask, heatmap = np.eye(2, dtype=bool), np.array([[3.0, 1.0], [0.0, 0.0]])
     >>> region_text(mask, (0.5, 2.0), heatmap)
-    'The region covers 2 mm², 50 % of the picture; 75 % of the evidence lies in it.'
+    'The region covers 2.0 mm², 50 % of the picture; 75 % of the evidence lies in it.'
     """
-    area = f"{mask.sum() * spacing_mm[0] * spacing_mm[1]:.0f} mm², " if spacing_mm else ""
+    area = f"{mask.sum() * spacing_mm[0] * spacing_mm[1]:.1f} mm², " if spacing_mm else ""
     told = f"The region covers {area}{percent(float(mask.mean()))} of the picture"
     total = float(heatmap.sum())
     if not total:

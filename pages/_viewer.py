@@ -84,7 +84,8 @@ def _show_tools(item: Item, frame: int) -> None:
             key="examine view",
             icon=":material/frame_inspect:",
             on_click=_examine,
-            args=(item.digest, look),
+            # The file's own picture is no view of the user's.
+            args=(item.digest, None if look == opened else look),
         )
 
 
@@ -261,6 +262,6 @@ def _number(value: float) -> str:
     return f"{value:.1f}" if abs(value) >= 1 else f"{value:.3g}"
 
 
-def _examine(digest: str, look: Look) -> None:
+def _examine(digest: str, look: Look | None) -> None:
     st.session_state[look_key(digest)] = look
     st.session_state["view asked"] = True

@@ -147,7 +147,7 @@ def show_items(items: list[Item], checkpoint: Checkpoint, colour_map: str) -> No
     if len(items) > 1:
         position = choose_item(
             batch_table(items, verdicts, recipe, only_when_sure()),
-            [item.digest for item in items],
+            items,
             recipe,
             lambda named: all_reports(items, verdicts, recipe.id, named),
         )

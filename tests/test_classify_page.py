@@ -354,6 +354,28 @@ def test_what_was_drawn_stays_while_another_frame_is_looked_at(page, system, dra
     assert "Take away what is drawn" not in [one.label for one in page.button]
 
 
+def test_a_mask_file_stays_while_another_frame_scan_or_system_is_looked_at(page, system):
+    upload(page, **{"a.tif": picture(40, frames=2), "b.tif": picture(90)})
+    choose_region(page, "Mask file")
+    uploader = next(one for one in page.file_uploader if one.label == "Mask of its lesion")
+    uploader.upload("mask.png", half_mask()).run()
+    covers = "The region covers 50 % of the picture"
+    assert covers in words(page) and "From before: mask.png" not in words(page)
+    page.selectbox(key="shown").select(1).run()
+    assert "The region covers" not in words(page), "it is another scan"
+    page.selectbox(key="shown").select(0).run()
+    assert covers in words(page)
+    for other in (MASKED, SYSTEMS[0]):
+        page.selectbox(key="system").select(other).run()
+        choose_region(page, "Mask file")
+        assert covers in words(page) and "From before: mask.png" in words(page)
+    page.slider[0].set_value(2).run()
+    choose_region(page, "Mask file")
+    assert covers in words(page), "of one frame for all"
+    next(one for one in page.button if one.label == "Remove").click().run()
+    assert "The region covers" not in words(page)
+
+
 @pytest.mark.parametrize("how", [_region.ADD, _region.TAKE])
 def test_a_proposal_to_which_nothing_was_added_is_one(page, system, how):
     page.selectbox(key="system").select(MASKED).run()
@@ -783,7 +805,6 @@ def test_a_window_is_for_looking_until_the_user_asks(page, system):
     upload(page, **{"a.dcm": patient(WindowCenter="1000", WindowWidth="500")})
     open_viewer(page)
     key = next(one.key for one in page.slider if one.key.startswith("level"))
-    digest = key.removeprefix("level ")
     assert page.slider(key=key).value == 1000
     before, answered = charts(page)[-1]["data"], len(system.asked)
     page.slider(key=key).set_value(3000).run()
@@ -800,8 +821,10 @@ def test_a_window_is_for_looking_until_the_user_asks(page, system):
     page.toggle(key="strict").set_value(True).run()
     assert page.metric[0].delta == "seen through another window"
     page.toggle(key="strict").set_value(False).run()
-    page.session_state[f"look {digest}"] = None
-    page.run()
+    page.slider(key=key).set_value(1000).run()
+    page.button(key="examine view").click().run()
+    assert "on your view of the scan" not in words(page), "it is the file's own again"
+    assert _assurance.NO_SET not in words(page)
     assert page.metric[0].value == label
     assert "on your view" not in words(page)
 
@@ -999,6 +1022,25 @@ def test_the_scan_that_is_looked_at_stays_when_another_is_removed(page, system):
     assert page.selectbox(key="shown").value == 1, "its mask came later"
     hold(page, **{name: files[name] for name in ("230.tif", "20.tif")})
     assert page.selectbox(key="shown").value == 0 and "230.tif" in [one.value for one in page.text]
+
+
+def test_a_scan_is_not_taken_for_another_of_the_same_bytes(page, system):
+    files = {"20.tif": picture(20), "copy.tif": picture(120), "120.tif": picture(120)}
+    upload(page, **files)
+    page.selectbox(key="shown").select(2).run()
+    hold(page, **{name: files[name] for name in ("copy.tif", "120.tif")})
+    assert page.selectbox(key="shown").value == 1
+    assert "120.tif" in [one.value for one in page.text]
+
+
+def test_the_scan_that_is_looked_at_stays_when_it_was_alone_for_a_while(page, system):
+    files = {"20.tif": picture(20), "120.tif": picture(120)}
+    upload(page, **files)
+    page.selectbox(key="shown").select(1).run()
+    hold(page, **{"120.tif": files["120.tif"]})
+    hold(page, **{name: files[name] for name in ("120.tif", "20.tif")})
+    assert page.selectbox(key="shown").value == 0
+    assert "120.tif" in [one.value for one in page.text]
 
 
 def test_an_upload_is_held_once_however_often_the_page_runs(page, system):
