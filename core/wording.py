@@ -71,14 +71,14 @@ def usable(low: float, high: float, told: str) -> str:
 
 
 def p_value(p: float | None) -> str:
-    """A p value, which is never nothing.
+    """A p value as a sentence goes on after "p"; it is never written as zero.
 
     >>> p_value(0.0412), p_value(2.7e-4), p_value(None)
-    ('0.041', '< 0.001', 'undefined')
+    ('= 0.041', '< 0.001', 'undefined')
     """
     if p is None or p != p:
         return UNDEFINED
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
 
 
 def over_runs(over_seeds: dict, name: str) -> str:

@@ -147,7 +147,7 @@ def _columns(recipe: Recipe) -> dict:
 
 def _stay_with_scan(scans: list[tuple[str, str]]) -> None:
     """Go on with the scan that is looked at, in whatever row it stands now; else the first.
-    ``scans``: what each row's is known by, its hash and its name, for two may be the same file."""
+    ``scans``: hash and name of the scan in each row; two may hold the same bytes."""
     state, row = st.session_state, st.session_state.get("shown")
     before = state.get("shown of", [])
     if row is None:  # forgotten with the page, or while there was no table

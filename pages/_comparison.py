@@ -73,12 +73,13 @@ class Entry:
 
     @property
     def changed(self) -> list[str]:
-        """The parameters that are not as they were to start with, as name and value."""
-        first = {one.name: one.default for one in METHODS[self.method_id].parameters}
-        return [
-            f"{name} {value:g}"
-            for name, value in self.question.parameters
-            if value != first.get(name)
+        """The layer and the parameters that are not as they were to start with, in words."""
+        method, chosen = METHODS[self.method_id], dict(self.question.parameters)
+        layer = [f"layer {self.view.layer}"] if method.layered and self.view.layer else []
+        return layer + [
+            f"{one.label} {chosen[one.name]:g}"
+            for one in method.parameters
+            if chosen.get(one.name, one.default) != one.default
         ]
 
     @property

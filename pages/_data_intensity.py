@@ -14,7 +14,7 @@ from core.datasets.intensity import (
     pooled_histogram,
 )
 from core.figures import datasets as figures
-from core.wording import usable
+from core.wording import p_value, usable
 from pages._data_overview import download, show_figure
 from pages._data_source import Source, measured, show_unmeasured
 from pages._frame import plain, quiet
@@ -116,11 +116,10 @@ def show_test(source: Source, facts: pd.DataFrame, column: str) -> None:
     tested = kruskal_wallis(facts, column)
     if tested is None:
         return
-    statistic, p_value = tested
-    shown = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+    statistic, p = tested
     lines = [_difference(row) for row in _effects(source.key, column, facts).itertuples()]
     st.subheader("Do the classes differ?", anchor=False)
-    st.markdown(f"Kruskal-Wallis H = {statistic:.1f}, {shown}.\n" + "\n".join(lines))
+    st.markdown(f"Kruskal-Wallis H = {statistic:.1f}, p {p_value(p)}.\n" + "\n".join(lines))
     quiet(
         "Cliff's delta: how much more often an image of the first class is the brighter one, from "
         "\u22121 to 1, with its 95 % interval, bootstrapped over the groups that the data set's "

@@ -6,7 +6,14 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.datasets.audit import TINY, Audit, crossings, nearest_neighbour, what_relatives_are
+from core.datasets.audit import (
+    NOTHING_TO_COMPARE,
+    TINY,
+    Audit,
+    crossings,
+    nearest_neighbour,
+    what_relatives_are,
+)
 from core.wording import counted
 from pages._data_overview import choose_split, download
 from pages._data_pictures import show_open_picture, show_picture, sides_of
@@ -21,7 +28,6 @@ WHAT_KINDS_MEAN = (
     "sharpened, brighter, cropped or annotated. **turned**: a copy at another angle. "
     "**mirrored**: a copy as in a mirror. **frame**: another frame of the same place."
 )
-NOTHING_TO_COMPARE = "Fewer than two images can be read: there is nothing to compare."
 PER_PAGE = 4
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.datasets import DatasetError, read_mask, read_pixels
+from core.datasets import read_pixels, usable_mask
 from core.figures.datasets import enlarged
 from core.figures.errors import thumbnail
 from core.figures.opinion import EVIDENCE_CONFIG
@@ -47,14 +46,6 @@ def show_open_picture(source: Source) -> None:
 def row_of(source: Source, image_id: str):
     """The row of an image, as `read_pixels` takes it."""
     return next(source.table[source.table["image_id"] == image_id].itertuples(index=False))
-
-
-def usable_mask(row) -> tuple[np.ndarray | None, str]:
-    """The mask of an image, if it has one that can be used, and else the reason why it cannot."""
-    try:
-        return read_mask(row), ""
-    except DatasetError as error:
-        return None, str(error)
 
 
 def _enlarged(source: Source, image_id: str) -> None:

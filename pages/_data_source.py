@@ -16,8 +16,8 @@ from core.datasets import (
     DatasetError,
     find_folder,
     folder,
-    read_mask,
     read_pixels,
+    usable_mask,
 )
 from core.datasets.archive import ArchivedFolder
 from core.datasets.audit import Audit, audit
@@ -148,7 +148,7 @@ def measured(source: Source) -> Measurements:
         source,
         (source.key, "measured"),
         "Measuring the images",
-        lambda progress: measure(source.table, read_pixels, read_mask, progress),
+        lambda progress: measure(source.table, read_pixels, usable_mask, progress),
     )
 
 

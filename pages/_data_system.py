@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from core.checkpoints import list_trained
-from core.datasets import read_pixels
+from core.datasets import read_pixels, usable_mask
 from core.external import External, classes_named, grouped, limits, told_unlike
 from core.figures.errors import FIGURE_CONFIG, confusion_figure, describe_confusion
 from core.png import png
@@ -17,7 +17,7 @@ from core.wording import PERCENT_COLUMN, counted, for_column, percent, with_inte
 from pages import _current as current
 from pages import _shared as shared
 from pages._data_overview import download
-from pages._data_pictures import row_of, show_open_picture, show_picture, usable_mask
+from pages._data_pictures import row_of, show_open_picture, show_picture
 from pages._data_source import Source, answered, known_answers
 from pages._frame import plain, quiet, themed
 from pages._paging import page_of

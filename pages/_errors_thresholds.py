@@ -16,7 +16,7 @@ from core.figures.errors import (
     threshold_figure,
 )
 from core.spreadsheet import safe_csv
-from core.wording import in_percent, percent
+from core.wording import in_percent, percent, usable
 from pages._downloads import Offer, show_downloads
 from pages._errors_run import Question, judged
 from pages._frame import fragment, plain, quiet, themed
@@ -178,17 +178,18 @@ def _show_metrics(row: pd.Series, prevalence: float, sought: str) -> None:
 
 def _told(value: float, low: float, high: float) -> tuple[str, str]:
     """A share and its interval in percent, with decimals where whole ones would say too little, as
-    of predictive values where few are ill, or would claim certainty."""
-    digits = 1 if value < 0.02 or value > 0.98 else 0
+    of predictive values where few are ill, would claim certainty or leave an interval no width."""
     if np.isnan(value):
         return "–", ""
+    digits = 1 if value < 0.02 or value > 0.98 else 0
     while digits < _MOST_DIGITS and (
         any(_seems_certain(one, digits) for one in (value, low, high))
         or (low < high and round(100 * low, digits) == round(100 * high, digits))
     ):
         digits += 1
-    share, low, high = (f"{round(100 * one, digits):g}" for one in (value, low, high))
-    return f"{share} %", "" if "nan" in (low, high) else f"95 % CI {low}–{high} %"
+    share, *ends = (f"{round(100 * one, digits):g}" for one in (value, low, high))
+    interval = usable(low, high, f"95 % CI {'–'.join(ends)} %")
+    return f"{share} %", "" if "nan" in ends else interval
 
 
 def _seems_certain(share: float, digits: int) -> bool:

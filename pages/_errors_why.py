@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.datasets import DatasetError, read_mask, read_pixels
+from core.datasets import DatasetError, read_pixels, usable_mask
 from core.evaluation.attributes import (
     ATTRIBUTES,
     Attribute,
@@ -20,7 +20,7 @@ from core.evaluation.attributes import (
 from core.evaluation.mistakes import Judged
 from core.figures.errors import FIGURE_CONFIG, describe_rates, rate_figure
 from core.spreadsheet import safe_csv
-from core.wording import counted, p_value, usable
+from core.wording import counted, usable
 from pages._downloads import Offer, show_downloads
 from pages._errors_run import Question, images, judged, missing
 from pages._frame import plain, quiet, themed
@@ -90,9 +90,9 @@ def measured(question: Question, files: str) -> pd.DataFrame:
 
 
 def _attributes(row) -> dict[str, float]:
-    """Nothing of an image that cannot be read."""
+    """Nothing of an image that cannot be read, and of its mask nothing if that cannot be used."""
     try:
-        return image_attributes(read_pixels(row), read_mask(row))
+        return image_attributes(read_pixels(row), usable_mask(row)[0])
     except DatasetError:
         return {}
 
@@ -112,7 +112,6 @@ def _show_checks(checks: pd.DataFrame, known: list[Attribute]) -> None:
     shown = checks.assign(
         name=checks["name"].map(headings),
         larger=100 * checks["larger"],
-        p=checks["p"].map(p_value),
         interval=[
             usable(row.low, row.high, f"{100 * row.low:.0f}–{100 * row.high:.0f} %")
             for row in checks.itertuples()
@@ -141,7 +140,7 @@ def _show_checks(checks: pd.DataFrame, known: list[Attribute]) -> None:
                 "Larger if wrong", format="%.0f %%", min_value=0, max_value=100
             ),
             "interval": st.column_config.TextColumn("95 % interval"),
-            "p": st.column_config.TextColumn("p, adjusted"),
+            "p": st.column_config.NumberColumn("p, adjusted", format="%.2g"),  # never 0.000
             "n": st.column_config.NumberColumn("Images"),
             "verdict": st.column_config.TextColumn("In brief"),
         },

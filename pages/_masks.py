@@ -25,7 +25,8 @@ def choose_outline(
     """The outline of the lesion at a frame of a scan, if there is one; what is wrong with a mask is
     told.
 
-    Without masks an uploader of this ``key`` and ``label`` asks for one.
+    Without masks an uploader of this ``key`` and ``label`` asks for one, which stays with the scan
+    on all pages: Streamlit forgets it while another frame, scan, system or page is looked at.
     """
     return _beside(item, frame) if item.masks else _asked_for(item, frame, key, label)
 
@@ -42,21 +43,22 @@ def _beside(item: Item, frame: int) -> Outline | None:
 
 
 def _asked_for(item: Item, frame: int, key: str, label: str) -> Outline | None:
+    kept = f"given {item.digest}"
+    forget = partial(st.session_state.pop, kept, None)
     upload = st.file_uploader(
         label,
         key=key,
-        on_change=_keep,
-        args=(key,),
+        on_change=forget,
         help="A picture of the same size as the scan, white inside the lesion and black outside; "
         "of one frame for all, or of as many as the scan has.",
     )
-    mask = st.session_state.get(_kept(key))
+    if upload:
+        st.session_state[kept] = uploaded(upload)
+    mask = st.session_state.get(kept)
     if not mask:
         return None
     if not upload:
-        tell_from_before(
-            mask.name, f"forget {key}", partial(st.session_state.pop, _kept(key), None)
-        )
+        tell_from_before(mask.name, f"forget {key}", forget)
     try:
         given = read_outline(mask, item, frame)
     except ScanError as error:
@@ -64,17 +66,6 @@ def _asked_for(item: Item, frame: int, key: str, label: str) -> Outline | None:
     if not given:
         quiet(NOTHING_HERE)
     return given
-
-
-def _kept(key: str) -> str:
-    """Where the session keeps what an uploader was given, which Streamlit forgets while another
-    frame, scan or system is looked at."""
-    return f"given {key}"
-
-
-def _keep(key: str) -> None:
-    upload = st.session_state[key]
-    st.session_state[_kept(key)] = uploaded(upload) if upload else None
 
 
 def _told(sentence: str) -> None:

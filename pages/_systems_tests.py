@@ -98,7 +98,7 @@ def _show_mcnemar(first: Run, second: Run, both: Pair, names: list[str]) -> None
         unbroken(
             f"{names[0]} is right in {in_percent(accuracy.first, 1)}, {names[1]} in "
             f"{in_percent(accuracy.second, 1)}: a difference of {_points(accuracy)}; exact "
-            f"p\u00a0{_p(counts.p)}."
+            f"p\u00a0{p_value(counts.p)}."
         )
     )
 
@@ -106,7 +106,7 @@ def _show_mcnemar(first: Run, second: Run, both: Pair, names: list[str]) -> None
 def _auc_row(first: Run, second: Run, both: Pair, label: str) -> dict:
     drawn = data.differences(first, second)[f"auc_{label}"]
     try:
-        p = _p(delong(both, label).p)
+        p = p_value(delong(both, label).p)
     except EvaluationError:
         p = "too few images"
     return {
@@ -129,8 +129,3 @@ def _points(found) -> str:
     bounds = usable(low, high, f"95 % CI {low:+.1f} to {high:+.1f}")
     text = f"{value:+.1f} percentage points ({bounds})"
     return text.replace("-", "\u2212")
-
-
-def _p(p: float | None) -> str:
-    told = p_value(p)
-    return f"= {told}" if told[0].isdigit() else told

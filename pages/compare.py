@@ -40,9 +40,9 @@ from pages._views import Outline, View
 
 PAGE = "compare"
 STOPPED = "compare stopped"
-"""Session state: the maps that the user did not want to wait for."""
+"""Session state: the methods that the user did not want to wait for."""
 FAST = "fast-score-cam"
-FILES_WAIT = "Files come after it."
+FILES_WAIT = "A file that you ask for now comes after it."
 WHAT_JUDGES = (
     "Under each map: the score of the class while what the map marks is hidden (deletion, lower "
     "is better) or brought back into a blurred scan (insertion, higher is better). It takes some "
@@ -133,15 +133,16 @@ def compare(
     picture = offer_of_picture(rows, str(aim), colour_map, drawn)
     show_downloads("compare", [*offers(entries, aim, outline), picture], aim)
     lacking = [one for one in asked if known(*one) is None]
-    awaited = [one for one in lacking if not _is_stopped(*one)]
-    unjudged = [one for one in asked if judged and _can_be_judged(*one)]
+    awaited = [one for one in lacking if not _is_stopped(one[1])]
+    judgeable = [one for one in asked if judged and _has_evidence(*one)]
+    unjudged = [one for one in judgeable if known_judgement(*one) is None]
     with progress:
+        if lacking and not awaited:
+            offer_to_go_on(len(lacking))
         if awaited:
-            compute(awaited, len(entries))
-        elif lacking:
-            offer_to_go_on(lacking)
+            compute(awaited, len(asked) - len(lacking) + 1, len(asked))
         elif unjudged:
-            judge_next(unjudged, len(entries))
+            judge_next(unjudged, len(judgeable))
 
 
 def _seen_by(question: Question, view: View) -> View:
@@ -156,7 +157,7 @@ def find(view: View, question: Question, judged: bool) -> Entry:
     classes = load_recipe(view.recipe_id).classes
     score = float(see(view).probabilities[classes.index(question.aim.name)])
     judgement = known_judgement(view, question) if judged else None
-    return entry(view, question, score, found, judgement, _is_stopped(view, question))
+    return entry(view, question, score, found, judgement, _is_stopped(question))
 
 
 def show_maps(
@@ -210,7 +211,7 @@ def show_agreement(views: list[View], question: Question) -> None:
         )
 
 
-def compute(awaited: list[tuple[View, Question]], count: int) -> None:
+def compute(awaited: list[tuple[View, Question]], number: int, count: int) -> None:
     """The first of the slow maps; then the page is drawn again with it, and goes on to the next.
 
     Whatever the user changes meanwhile interrupts the work at its next report of progress; a file
@@ -218,25 +219,26 @@ def compute(awaited: list[tuple[View, Question]], count: int) -> None:
     """
     view, question = awaited[0]
     name = f"{METHODS[question.method_id].name} on {load_recipe(view.recipe_id).title}"
-    text = f"Map {count - len(awaited) + 1} of {count}: {plain(name)}. {FILES_WAIT}"
+    text = f"Map {number} of {count}: {plain(name)}. {FILES_WAIT}"
+    methods = {question.method_id for _, question in awaited}
     with st.container(horizontal=True, vertical_alignment="center"):
         bar = st.progress(0.0, text)
-        st.button("Stop", icon=":material/stop:", on_click=_stop, args=(awaited,))
+        st.button("Stop", icon=":material/stop:", on_click=_stop, args=(methods,))
     answer(view, question, lambda share: bar.progress(min(max(share, 0.0), 1.0), text))
     st.rerun()
 
 
-def offer_to_go_on(stopped: list[tuple[View, Question]]) -> None:
-    """What was stopped is computed when it is asked for again."""
+def offer_to_go_on(count: int) -> None:
+    """Methods that were stopped compute nothing more, of whatever scan, until they are asked to."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"{counted(len(stopped), 'map')} stopped.", width="content")
-        st.button("Go on", icon=":material/play_arrow:", on_click=_go_on, args=(stopped,))
+        st.markdown(f"{counted(count, 'map')} stopped.", width="content")
+        st.button("Go on", icon=":material/play_arrow:", on_click=_go_on)
 
 
 def judge_next(unjudged: list[tuple[View, Question]], count: int) -> None:
     """Deletion and insertion of the first map that has none yet, then the page is drawn again."""
     done = count - len(unjudged)
-    text = f"Deletion and insertion: map {done + 1} of {count}"
+    text = f"Deletion and insertion: map {done + 1} of {count}. {FILES_WAIT}"
     with st.container(horizontal=True, vertical_alignment="center"):
         bar = st.progress(0.0, text)
         st.button("Stop", icon=":material/stop:", on_click=_judge_no_more)
@@ -244,31 +246,26 @@ def judge_next(unjudged: list[tuple[View, Question]], count: int) -> None:
     st.rerun()
 
 
-def _can_be_judged(view: View, question: Question) -> bool:
-    """Whether there is a map with evidence whose judgement is still to come."""
+def _has_evidence(view: View, question: Question) -> bool:
+    """Whether there is a map, and something in it to hide or to show."""
     found = known(view, question)
-    evident = found and found.heatmap and not found.note
-    return bool(evident) and known_judgement(view, question) is None
+    return bool(found and found.heatmap and not found.note)
 
 
 def _judge_no_more() -> None:
     st.session_state["compare judged"] = False
 
 
-def _is_stopped(view: View, question: Question) -> bool:
-    return (view.key, question) in st.session_state.get(STOPPED, ())
+def _is_stopped(question: Question) -> bool:
+    return question.method_id in st.session_state.get(STOPPED, ())
 
 
-def _stop(awaited: list[tuple[View, Question]]) -> None:
-    st.session_state.setdefault(STOPPED, set()).update(_keys(awaited))
+def _stop(methods: set[str]) -> None:
+    st.session_state[STOPPED] = st.session_state.get(STOPPED, set()) | methods
 
 
-def _go_on(stopped: list[tuple[View, Question]]) -> None:
-    st.session_state[STOPPED] -= _keys(stopped)
-
-
-def _keys(asked: list[tuple[View, Question]]) -> set[tuple]:
-    return {(view.key, question) for view, question in asked}
+def _go_on() -> None:
+    del st.session_state[STOPPED]
 
 
 def _row(view: View, entries: list[Entry], aim: Aim) -> PanelRow:
@@ -279,8 +276,7 @@ def _row(view: View, entries: list[Entry], aim: Aim) -> PanelRow:
     scores = ", ".join(f"{name} {percent(float(shares[name]))}" for name in told)
     mine = [one for one in entries if one.recipe_id == view.recipe_id]
     panels, aspect = tuple(_panel(one) for one in mine), view.examined()[0].aspect
-    layer = f", layer {view.layer}" if view.layer else ""
-    return PanelRow(f"{recipe.title}{layer}: {scores}", seen.pixels, panels, aspect)
+    return PanelRow(f"{recipe.title}: {scores}", seen.pixels, panels, aspect)
 
 
 def _panel(one: Entry) -> Panel:

@@ -303,7 +303,21 @@ def test_the_command_refuses_what_is_no_data_set_with_a_sentence(tmp_path, capsy
         (tmp_path / label).mkdir()
         (tmp_path / label / "1.png").write_bytes(b"no image")
     assert __main__.main(["audit", str(tmp_path)]) == 2
-    assert "None of the images can be read" in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert "Fewer than two images can be read" in told.err
+    assert told.out.count("Left out: ") == 2
+
+
+def test_a_folder_named_like_a_data_set_is_told_from_it_by_its_path(tmp_path, capsys, monkeypatch):
+    for number, label in enumerate("xy"):
+        (tmp_path / "busi" / label).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "busi" / label / "1.png"), scan(number))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LESIONLENS_DATA", raising=False)
+    assert __main__.main(["audit", "busi"]) == 2
+    for path in ("./busi", "busi/"):
+        assert __main__.main(["audit", path]) == 0
+        assert "2 images, 2 groups" in capsys.readouterr().out
 
 
 @pytest.fixture

@@ -1033,7 +1033,7 @@ def test_a_scan_is_not_taken_for_another_of_the_same_bytes(page, system):
     assert "120.tif" in [one.value for one in page.text]
 
 
-def test_the_scan_that_is_looked_at_stays_when_it_was_alone_for_a_while(page, system):
+def test_a_scan_that_was_alone_for_a_while_stays_when_others_come_after_it(page, system):
     files = {"20.tif": picture(20), "120.tif": picture(120)}
     upload(page, **files)
     page.selectbox(key="shown").select(1).run()

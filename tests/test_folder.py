@@ -167,6 +167,8 @@ def test_a_link_back_into_a_class_is_not_followed_and_one_to_another_place_is(tm
     on_disk(tmp_path / "elsewhere", {"more.png": picture(3)})
     (root / "malignant" / "more").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     assert folder.read(root)["label"].tolist() == ["benign", "benign", "malignant", "malignant"]
+    (tmp_path / "elsewhere" / "back").symlink_to(root / "malignant", target_is_directory=True)
+    assert len(folder.read(root)) == 4, "nor where another place leads back"
 
 
 def test_a_mask_that_outlines_nothing_or_another_picture_is_told(tmp_path):

@@ -36,7 +36,7 @@ def measured(images: dict, masks: dict):
             raise DatasetError("It cannot be read.")
         return images[row.image_id]
 
-    return measure(table, read, lambda row: masks.get(row.image_id))
+    return measure(table, read, lambda row: (masks.get(row.image_id), ""))
 
 
 @pytest.fixture
@@ -69,11 +69,8 @@ def test_an_image_that_cannot_be_read_keeps_its_row_and_sentence(found):
 def test_an_image_whose_mask_cannot_be_used_is_measured_as_a_whole():
     table = pd.DataFrame({"image_id": ["a", "b"], "label": "x"})
 
-    def no_mask(row):
-        if row.image_id == "a":
-            raise DatasetError("It is of another size.")
-
-    found = measure(table, lambda _: flat(51), no_mask)
+    told = {"a": "It is of another size.", "b": ""}
+    found = measure(table, lambda _: flat(51), lambda row: (None, told[row.image_id]))
     assert found.facts["mean"].tolist() == pytest.approx([0.2, 0.2])
     assert found.facts["problem"].tolist() == ["", ""]
     assert found.facts["mask_problem"].tolist() == ["It is of another size.", ""]
@@ -186,5 +183,5 @@ def test_box_table_leaves_out_classes_without_values():
 def test_progress_ends_at_one():
     told = []
     table = pd.DataFrame({"image_id": ["a"], "label": ["x"]})
-    measure(table, lambda row: flat(9), lambda row: None, told.append)
+    measure(table, lambda row: flat(9), lambda row: (None, ""), told.append)
     assert told == [1]

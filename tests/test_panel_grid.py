@@ -242,3 +242,12 @@ def test_a_picture_is_enlarged_with_its_proportions():
         high[height] = Image.open(io.BytesIO(data)).height
     assert high[60] - high[40] == pytest.approx((60 - 40) / 30 * panel_png.CELL, abs=1)
     assert high[3000] == high[60000] == high[60], "one that is narrower takes no more paper"
+
+
+def test_a_note_stands_upon_its_picture_however_narrow_that_is():
+    narrow = row("A", None, pixels=np.full((3000, 30, 3), 255, np.uint8), note="no")
+    sheet = np.asarray(Image.open(io.BytesIO(grid_png([narrow], "", "benign"))).convert("L"))
+    place = panel_png._EDGE + panel_png.CELL + panel_png._GAP
+    within = sheet[panel_png.TALLEST // 2 : panel_png.TALLEST, place : place + panel_png.CELL]
+    dark = np.flatnonzero((within < 100).any(axis=0))
+    assert abs(dark.mean() - panel_png.CELL / 2) < 20

@@ -40,6 +40,7 @@ __all__ = [
     "origin",
     "read_mask",
     "read_pixels",
+    "usable_mask",
 ]
 
 _PHANTOM = "phantom:"
@@ -118,6 +119,15 @@ def read_mask(row) -> np.ndarray | None:
         return None
     size = _frame(row.path).shape[:2]
     return np.logical_or.reduce([_outline(path, *size) for path in row.masks])
+
+
+def usable_mask(row) -> tuple[np.ndarray | None, str]:
+    """The mask of a table row as ``read_mask`` gives it; or None, and the sentence why it cannot be
+    used, for those who have a use for the image without."""
+    try:
+        return read_mask(row), ""
+    except DatasetError as error:
+        return None, str(error)
 
 
 def _outline(path: str, height: int, width: int) -> np.ndarray:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,8 +20,14 @@ from rich.table import Table
 
 from core import command
 from core.datasets import READERS, DatasetError, folder, load_table, read_pixels
-from core.datasets.audit import Audit, audit, crossings, nearest_neighbour, what_relatives_are
-from core.datasets.base import NONE_READ
+from core.datasets.audit import (
+    NOTHING_TO_COMPARE,
+    Audit,
+    audit,
+    crossings,
+    nearest_neighbour,
+    what_relatives_are,
+)
 from core.datasets.known_splits import known_splits
 from core.spreadsheet import safe_csv
 from core.wording import counted
@@ -43,25 +50,32 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("action", choices=["audit"])
     parser.add_argument(
-        "folder", type=command.path, metavar="DIR", help="a folder of classes, or a data set's id"
+        "dataset", type=_data_set, metavar="DIR", help="a folder of classes, or a data set's id"
     )
     parser.add_argument("--csv", type=command.path, metavar="FILE", help="write every pair there")
     return parser.parse_args(arguments)
 
 
+def _data_set(text: str) -> str | Path:
+    """The id of a known data set, or the path of a folder: ``./busi`` is one, and ``busi`` none."""
+    return text if text in READERS else command.path(text)
+
+
 def _audit(options: argparse.Namespace) -> None:
     # Names of files and classes are shown as they are, whatever brackets and colons they have.
     console = Console(soft_wrap=True, markup=False, emoji=False)
-    known = READERS.get(str(options.folder))
-    table = load_table(known.id) if known else folder.read(options.folder)
-    splits = known_splits(table, known.id if known else None)
+    known = options.dataset in READERS
+    table = load_table(options.dataset) if known else folder.read(options.dataset)
+    splits = known_splits(table, options.dataset if known else None)
     found = _watched(table)
-    if found.labels.empty:
-        raise DatasetError(NONE_READ)
+    for name, sentence in found.unreadable.items():
+        console.print(f"Left out: {name}. {sentence}")
+    if len(found.labels) < 2:
+        raise DatasetError(NOTHING_TO_COMPARE)
     _report(console, found, splits)
-    if not known and (left := folder.left_out(options.folder, table)):
+    if not known and (left := folder.left_out(options.dataset, table)):
         console.print(left)
-    groups = known.groups if known else folder.groups_of(table)
+    groups = READERS[options.dataset].groups if known else folder.groups_of(table)
     console.print(what_relatives_are(groups))
     if options.csv:
         options.csv.write_bytes(safe_csv(with_sides(found.pairs, splits)))
@@ -103,8 +117,6 @@ def _report(console: Console, found: Audit, splits: pd.DataFrame) -> None:
         f"near-duplicates: {counted(int(sizes[sizes > 1].sum()), 'image')} in "
         f"{counted(int((sizes > 1).sum()), 'group')} (pairs: {kinds or 'none'})."
     )
-    for name, sentence in found.unreadable.items():
-        console.print(f"Left out: {name}. {sentence}")
     console.print(_pairs("Pairs under two labels", found.conflicts))
     console.print(_pairs("Pairs, the most alike first", found.pairs))
     if len(splits.columns):

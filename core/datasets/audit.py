@@ -43,6 +43,10 @@ from core.datasets.base import DatasetError
 EXACT = "exact"
 TINY = 32
 """Side of the thumbnails that the nearest neighbour sees, in pixels."""
+NOTHING_TO_COMPARE = (
+    "Fewer than two images can be read: there is nothing to compare. Give more of them, or save "
+    "them as PNG and try again."
+)
 
 _BODY_ON_DARK = 0.25  # median share of background above which the pictures show a body on a ground
 _SAME_BODY = 0.75

@@ -34,9 +34,6 @@ class DatasetError(Refusal):
     """A dataset cannot be read. The text is a sentence for the user: what is wrong, what to do."""
 
 
-NONE_READ = "None of the images can be read. Save them as PNG and try again."
-
-
 @dataclass(frozen=True)
 class DatasetReader:
     """One published folder layout.

@@ -166,9 +166,12 @@ def _files(folder: Path, depth: int = 0) -> Iterator[Path]:
 
 
 def _leads_back(path: Path) -> bool:
-    """Whether a folder is a link to one that holds it, whose images would be counted again."""
-    linked = isinstance(path, Path) and path.is_symlink()  # in an archive nothing is
-    return linked and path.parent.resolve().is_relative_to(path.resolve())
+    """Whether a folder is a link to one that it was reached through, or to one that holds such a
+    one, whose images would be counted again."""
+    if not isinstance(path, Path) or not path.is_symlink():  # in an archive nothing is
+        return False
+    target = path.resolve()
+    return any(parent.resolve().is_relative_to(target) for parent in path.parents)
 
 
 def _folders(folder: Path, masks: bool = False) -> list[Path]:

@@ -40,8 +40,9 @@ class Measurements:
     `facts` has one row an image in the table's order: image_id, label, width and height (pixels),
     mean, inside and outside of the lesion mask (in [0, 1]), area (of the mask, share of the image
     in [0, 1]), problem (a sentence if the image cannot be read, else empty), mask_problem (the same
-    of its mask). Without a mask, or with an empty one, the columns inside, outside and area are
-    missing. `histograms` counts each image's pixels by grey value: int64 (N, 256).
+    of its mask). Without a mask, with an empty one or one that cannot be used, the columns inside,
+    outside and area are missing. `histograms` counts each image's pixels by grey value: int64
+    (N, 256).
     """
 
     facts: pd.DataFrame
@@ -66,23 +67,27 @@ class Box:
 def measure(
     table: pd.DataFrame,
     read_pixels: Callable,
-    read_mask: Callable,
+    usable_mask: Callable,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Measurements:
-    """Measure every image of a table; `read_pixels` and `read_mask` are those of `core.datasets`.
+    """Measure every image of a table; `read_pixels` and `usable_mask` are those of `core.datasets`.
 
     An image that cannot be read keeps its row, with its problem; one whose mask cannot be used is
     measured as a whole. `progress` is told the share of the work done.
     """
     rows, histograms = [], []
     for row in table.itertuples(index=False):
-        grey, problem = _tried(lambda row: to_grey(read_pixels(row)), row)
-        mask, mask_problem = _tried(read_mask, row) if grey is not None else (None, "")
-        told = {"problem": problem, "mask_problem": mask_problem}
-        fact = {} if grey is None else _measured(grey, mask)
-        rows.append({"image_id": row.image_id, "label": row.label, **fact, **told})
-        pixels = np.empty(0, np.uint8) if grey is None else grey.ravel()
-        histograms.append(np.bincount(pixels, minlength=LEVELS))
+        fact = {"image_id": row.image_id, "label": row.label, "problem": "", "mask_problem": ""}
+        counts = np.zeros(LEVELS, np.int64)
+        try:
+            grey = to_grey(read_pixels(row))
+            mask, fact["mask_problem"] = usable_mask(row)
+            fact |= _measured(grey, mask)
+            counts = np.bincount(grey.ravel(), minlength=LEVELS)
+        except DatasetError as error:
+            fact["problem"] = str(error)
+        rows.append(fact)
+        histograms.append(counts)
         progress(len(rows) / len(table))
     columns = ["image_id", "label", *_MEASURED, "problem", "mask_problem"]
     facts = pd.DataFrame(rows, columns=columns)
@@ -90,14 +95,6 @@ def measure(
 
 
 _MEASURED = ("width", "height", "mean", "inside", "outside", "area")
-
-
-def _tried(read: Callable, row) -> tuple[np.ndarray | None, str]:
-    """What is read of a row, and the sentence where it cannot be."""
-    try:
-        return read(row), ""
-    except DatasetError as error:
-        return None, str(error)
 
 
 def _measured(grey: np.ndarray, mask: np.ndarray | None) -> dict:

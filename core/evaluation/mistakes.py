@@ -60,7 +60,7 @@ def mistakes_table(
     - ``similarity``: as of ``Checkpoint.predictions``
     - ``group_size``: images of its group in the whole data set, of the classes alone;
       ``trained_relatives``: those of them that the system was trained on (0 under a grouped split)
-    - ``other_labels``: ids of those of them with another label, joined by "; "
+    - ``other_labels``: ids of its images of these classes with another label, joined by "; "
     - ``likely_label``: the class that confident learning suggests instead of the label, or ""
     - one column a class: its probability
 

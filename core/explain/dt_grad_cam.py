@@ -184,7 +184,7 @@ METHOD = Method(
             "sigma", "Noise", 0.02, 0, 0.5, 0.01, "Standard deviation, share of the value range."
         ),
         Parameter(
-            "least", "Last copy's weight", LEAST_WEIGHT, 0, 1, 0.1, "The first copy weighs 1."
+            "least", "Last copy's weight", LEAST_WEIGHT, 0, 1, 0.1, "w_n; the first copy weighs 1."
         ),
         Parameter(
             "kernel", "Clean-up", 7, 1, 31, 2, "Width of the ellipse of opening and closing, px."

@@ -16,7 +16,6 @@ from core.checkpoints import REMEMBERED, Checkpoint
 from core.classifiers.base import Classifier
 from core.datasets import DatasetError, read_mask, read_pixels
 from core.datasets.audit import Audit, Progress, audit
-from core.datasets.base import NONE_READ
 from core.datasets.folder import groups_of
 from core.datasets.patients import FILE
 from core.evaluation import evaluate
@@ -99,7 +98,7 @@ def judge_own(
         checkpoint, classifier, trained, readable, lambda share: progress(done + (1 - done) * share)
     )
     if answers.empty:
-        raise DatasetError(NONE_READ)
+        raise DatasetError("None of the images can be read. Save them as PNG and try again.")
     answers.insert(2, "group", answers["image_id"].map(known.relatives))
     unlike = (answers["guard"] != "like").to_numpy()
     low, high = share_intervals(unlike[None], np.ones_like(unlike), answers["group"].to_numpy())

@@ -17,9 +17,9 @@ from core.figures.panel_grid import Panel, PanelRow, bands, caption_lines, wrapp
 from core.figures.style import COLOUR_MAPS, opaque_scale
 
 CELL = 360
-"""Pixels in which each picture lies, as wide as it fits."""
+"""Width of a picture's place, in pixels."""
 TALLEST = 2 * CELL
-"""Pixels beyond which a narrow picture is not enlarged."""
+"""Most pixels that a picture is high."""
 
 _GAP, _EDGE, _LINE = 12, 28, 26
 _INK, _PAPER, _GREY = "#17232e", "white", "#51606c"
@@ -38,8 +38,8 @@ def grid_png(
 ) -> bytes:
     """PNG, dark text on white: ``heading``, all rows with names and captions, colour bar, ``foot``.
 
-    It is as wide as its pictures, or as its words need. The other arguments are those of
-    ``panel_grid``.
+    It is as wide as the places of its pictures, or as its words need. The other arguments are those
+    of ``panel_grid``.
     """
     parts = bands(rows)
     wide, tall = _fitted(*rows[0].pixels.shape[:2], rows[0].aspect)
@@ -68,7 +68,7 @@ def grid_png(
             picture = _blend(band.pixels, panel.values, colour_map, opacity, (wide, tall))
             if outline is not None:
                 draw_border(picture, outline, 2)
-            sheet.paste(Image.fromarray(picture), (left, top + 2 * _LINE))
+            sheet.paste(Image.fromarray(picture), (left + (CELL - wide) // 2, top + 2 * _LINE))
             _draw_words(draw, panel, (left, top + _LINE), tall)
     draw.text((_EDGE, size[1] - _EDGE - 18), foot, _GREY, _font(14))
     file = io.BytesIO()
