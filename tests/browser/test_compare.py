@@ -135,6 +135,7 @@ def test_figure_maps_and_table_can_be_taken_away(compare):
     assert {"system", "method", "score", "iou"} <= set(head.split(","))
 
 
+@pytest.mark.slow
 def test_text_is_readable_in_both_themes(compare):
     compare.get_by_text("What these methods are").click()
     compare.get_by_text("Most turn features").wait_for()

@@ -105,6 +105,7 @@ def test_the_keyboard_reaches_the_same_images(errors):
     expect(chosen).to_be_visible()
 
 
+@pytest.mark.slow
 def test_heatmaps_are_laid_over_the_pictures(errors):
     expect(errors.get_by_role("img", name=re.compile("with its heatmap"))).to_have_count(0)
     errors.get_by_role("combobox", name=re.compile("Heatmap")).click()

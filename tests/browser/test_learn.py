@@ -67,6 +67,7 @@ def test_pictures_stand_three_in_a_row_on_a_laptop(learn):
     assert tops[0] == tops[1] == tops[2] < tops[3] == tops[4] == tops[5]
 
 
+@pytest.mark.slow
 def test_text_is_readable_in_both_themes(learn):
     assert list(pale_in_each(learn)) == [[], []]
 
