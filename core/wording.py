@@ -11,6 +11,9 @@ PERCENT_COLUMN = "%.1f %%"
 """How a column writes what ``for_column`` gives."""
 MALIGNANT_SIGN = "▲"
 UNDEFINED = "undefined"
+NO_INTERVAL = "no usable interval"
+_ROUNDING = 1e-9
+"""A mean of equal values differs from them by less."""
 
 
 def percent(probability: float) -> str:
@@ -66,8 +69,10 @@ def usable(low: float, high: float, told: str) -> str:
 
     >>> usable(0.0, 0.5, "0 to 50 %"), usable(1.0, 1.0, "100 to 100 %")
     ('0 to 50 %', 'no usable interval')
+    >>> usable(0.7, 0.7000000000000001, "0.7 to 0.7")
+    'no usable interval'
     """
-    return told if high > low else "no usable interval"
+    return told if high - low > _ROUNDING else NO_INTERVAL
 
 
 def p_value(p: float | None) -> str:

@@ -237,6 +237,35 @@ def test_what_is_not_defined_is_null_and_never_nan():
     assert found["weighted_f1"] == pytest.approx((2 / 3 + 0) / 2)
 
 
+def test_a_class_without_images_has_no_figures_though_it_was_predicted():
+    """A benign and malignant set of one's own, judged by a system that knows normal images too."""
+    right = [[0.9, 0.1, 0.0]] * 50 + [[0.1, 0.9, 0.0]] * 49
+    labels = ["benign"] * 50 + ["malignant"] * 50
+    found = values(table(labels, [*right, [0.0, 0.1, 0.9]]))
+    assert found["macro_f1"] is found["macro_precision"] is found["precision_normal"] is None
+    assert (found["accuracy"], found["precision_malignant"]) == (0.99, 1.0)
+
+
+def test_samples_without_a_class_say_nothing_of_its_precision():
+    """Four patients of ten images, two of them malignant, and an image of a benign and of a
+    malignant one taken for the other: 20 malignant answers are right of 20, 19 of 21 or so."""
+    sure = {"benign": [0.9, 0.1, 0.0], "malignant": [0.1, 0.9, 0.0]}
+    kinds = ["benign", "benign", "malignant", "malignant"]
+    wrong = {0: "malignant", 2: "benign"}
+    answers = [
+        sure[wrong.get(patient, kind) if image == 0 else kind]
+        for patient, kind in enumerate(kinds)
+        for image in range(10)
+    ]
+    labels, groups = np.repeat(kinds, 10), np.repeat([*"abcd"], 10)
+    found = evaluate(table(labels, answers, groups), CLASSES)["values"]
+    # The least, three times the first patient and once the third: 9 of 12.
+    assert found["precision_malignant"]["low"] >= 0.75
+    # Three times the third and once the second: 27 of 27, and 10 benign ones of 13.
+    assert found["precision_benign"]["low"] >= 10 / 13 - 1e-9
+    assert found["npv_benign"]["low"] >= 0.75
+
+
 def test_a_constant_answer_is_no_better_than_chance():
     predictions = table(["benign", "malignant", "normal"], [[0.9, 0.1, 0.0]] * 3)
     found = values(predictions)

@@ -230,6 +230,23 @@ def test_the_verdict_says_that_the_order_does_not_hold():
     assert "by IoU it does not hold (Grad-CAM 0.100 < Eigen-CAM 0.300 < DT-Grad-CAM 0.400" in said
 
 
+def test_a_figure_without_any_image_is_not_told():
+    table = ranked(0.1, 0.2, 0.3, 0.4)
+    unmeasured = (table["metric"] == "energy_inside") & (table["method"] == "grad-cam")
+    table.loc[unmeasured, "value"] = np.nan
+    assert "energy" not in verdict(table)
+    assert "by IoU it holds" in verdict(table)
+    assert "by IoU on 1 of 1, by Dice on 1 of 1 systems" in overall({"a-system": table})
+
+
+def test_one_image_settles_nothing():
+    values = {"grad-cam": {"iou": [0.5]}, "eigen-cam": {"iou": [0.4]}}
+    assert verdict(table_of(values, "a")) == (
+        "Best by IoU is Grad-CAM (0.500), 0.100 (no usable interval) ahead of Eigen-CAM on the "
+        "1 image that all methods explained: they cannot be told apart."
+    )
+
+
 def test_a_small_lead_is_called_unsettled():
     values = {"grad-cam": {"iou": [0.1, 0.5, 0.2, 0.4]}, "eigen-cam": {"iou": [0.5, 0.1, 0.4, 0.3]}}
     said = verdict(table_of(values, "abcd"))

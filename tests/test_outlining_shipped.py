@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 from test_checkpoints import signature
 
-from core.checkpoints import CHECKPOINTS, CheckpointError, list_trained, open_checkpoint
+from core.checkpoints import (
+    CHECKPOINTS,
+    METRICS,
+    CheckpointError,
+    list_trained,
+    open_checkpoint,
+    update_checkpoint,
+)
 from core.datasets.phantoms import phantom
 from core.evaluation.localisation import localisation
 from core.outlining.evaluation import judge
@@ -19,6 +26,7 @@ from core.outlining.proposal import FOLDER, open_outliner, outlines_checkpoint
 from core.outlining.recipe import BUSI_UNET, load_outline_recipe
 from core.outlining.result import metrics_of
 from core.results import outlining
+from core.results.reproduction import check
 
 MEGABYTES = 14
 
@@ -85,6 +93,21 @@ class TestFigures:
         found = metrics_of(predictions, regions, checkpoint.recipe, systems)
         stated = {name: checkpoint.metrics[name] for name in found}
         assert flat(json.loads(json.dumps(found))) == pytest.approx(flat(stated), abs=1e-9)
+
+    def test_a_figure_that_its_tables_do_not_give_is_named(self, copy):
+        """Beside it lies the system that looks at its outlines."""
+        shutil.copytree(CHECKPOINTS / "busi-efficientnetv2b0", copy / "busi-efficientnetv2b0")
+        assert check(copy) == []
+        checkpoint = outlines_checkpoint(copy)
+        metrics = json.loads(json.dumps(checkpoint.metrics))
+        metrics["test"]["lesions"]["values"]["dice"]["value"] = 0.79
+        metrics["over_splits"]["dice"][1] = 0.8
+        files = {METRICS: json.dumps(metrics).encode()}
+        update_checkpoint(checkpoint, files)
+        first, second, card = check(copy)
+        assert first.startswith("busi-unet: over_splits, dice, 1: 0.8 in metrics.json, 0.79")
+        assert second.startswith("busi-unet: test, lesions, values, dice, value: 0.79 in metrics")
+        assert card.startswith("busi-unet: The card is not that of recipe and figures.")
 
     def test_with_the_drawn_outline_the_system_reaches_its_own_figures(self, checkpoint):
         one = checkpoint.metrics["regions"]["busi-efficientnetv2b0"]

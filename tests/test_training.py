@@ -326,12 +326,18 @@ def test_the_digest_tells_whatever_a_run_learns_from():
 
 @pytest.mark.parametrize(
     ("recipe_id", "learns"),
-    [("busi-efficientnetv2b0", True), ("busi-multitask", True), (OF_TORCH, False)],
+    [
+        ("busi-efficientnetv2b0", True),
+        ("busi-multitask", True),
+        ("busi-efficientnet-b0", True),
+        (OF_KERAS, False),
+    ],
 )
 def test_an_image_without_its_mask_is_not_taken_for_one_without_outline(
     recipe_id, learns, tmp_path
 ):
-    """A recipe that sees the outlined lesion would learn from one image what lies around it."""
+    """A recipe that sees the outlined lesion would learn from one image what lies around it; one
+    that dims what lies around it would not, and bear the name of one that did."""
     path = tmp_path / "benign (1).png"
     cv2.imwrite(str(path), np.zeros((40, 50, 3), np.uint8))
     table = pd.DataFrame({"path": [str(path)], "label": ["benign"], "masks": [()]})

@@ -144,7 +144,8 @@ def _outline(path: str, height: int, width: int) -> np.ndarray:
 
 def fingerprint(table: pd.DataFrame) -> str:
     """sha256 (hexadecimal) over the images of a table: ids and file bytes, whatever the order of
-    the rows and wherever the files lie. A phantom is told by its id and path alone."""
+    the rows and wherever the files lie; not over labels and masks. A phantom is told by its id and
+    path alone."""
     digest = hashlib.sha256()
     for row in table.sort_values("image_id").itertuples(index=False):
         phantom = row.path.startswith(_PHANTOM)

@@ -2,7 +2,9 @@
 
 Definitions are those of scikit-learn and imbalanced-learn, but for one thing: what is not defined
 (the precision of a class that is never predicted) is NaN here and not 0, and so is a mean over
-classes of which one is NaN.
+classes of which one is NaN. Images without one of a class say nothing of how well it is found,
+whether or not it was predicted: its precision and F1 are NaN then, as its sensitivity is, and so is
+its NPV where there is no image of another class.
 """
 
 from __future__ import annotations
@@ -64,11 +66,11 @@ def _rates(matrices: np.ndarray) -> dict[str, np.ndarray]:
     others = true.sum(axis=1, keepdims=True) - true
     rejected = others - (predicted - hits)
     return {
-        "precision": ratio(hits, predicted),
+        "precision": np.where(true > 0, ratio(hits, predicted), np.nan),
         "sensitivity": ratio(hits, true),
         "specificity": ratio(rejected, others),
-        "npv": ratio(rejected, rejected + true - hits),
-        "f1": ratio(2 * hits, true + predicted),
+        "npv": np.where(others > 0, ratio(rejected, rejected + true - hits), np.nan),
+        "f1": np.where(true > 0, ratio(2 * hits, true + predicted), np.nan),
     }
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from core.explain import METHODS
 from core.statistics.bootstrap import mean_interval
+from core.wording import NO_INTERVAL, counted
 
 METRICS = {"iou": "IoU", "dice": "Dice", "energy_inside": "energy inside the lesion"}
 PAPER_ORDER = ("grad-cam", "score-cam", "eigen-cam", "dt-grad-cam")
@@ -44,7 +45,8 @@ def overall(tables: Mapping[str, pd.DataFrame]) -> str:
         if leads:
             told = [f"{_name(one)} on {' and '.join(where)}" for one, where in leads.items()]
             parts.append(f"By {name} it is {', '.join(told)}.")
-        held = [_as_printed(_means(one, metric)[0]) for one in tables.values() if _ranked(one)]
+        means = [_means(one, metric) for one in tables.values() if _ranked(one)]
+        held = [_as_printed(found) for found, n in means if n]
         if held:
             kept.append(f"by {name} on {sum(held)} of {len(held)}")
     if not parts:
@@ -74,11 +76,13 @@ def _best(table: pd.DataFrame, metric: str, methods: list[str]) -> str:
     which = f"that {who} explained" if everywhere else f"for which {who} have a value"
     second, first = values.mean().sort_values().index[-2:]
     low, high = mean_interval((values[first] - values[second]).to_numpy(), groups)
-    settled = "" if low > 0 else ": they cannot be told apart"
+    several = len(set(groups)) > 1  # one group tells nothing of the others
+    told = f"{low:.3f} to {high:.3f}" if several else NO_INTERVAL
+    settled = "" if several and low > 0 else ": they cannot be told apart"
     return (
         f"Best by {METRICS[metric]} is {_name(first)} ({values[first].mean():.3f}), "
-        f"{values[first].mean() - values[second].mean():.3f} ({low:.3f} to {high:.3f}) ahead of "
-        f"{_name(second)} on the {len(values)} images {which}{settled}."
+        f"{values[first].mean() - values[second].mean():.3f} ({told}) ahead of "
+        f"{_name(second)} on the {counted(len(values), 'image')} {which}{settled}."
     )
 
 
@@ -89,9 +93,13 @@ def _order(table: pd.DataFrame) -> str:
     parts = []
     for metric, name in METRICS.items():
         found, n = _means(table, metric)
+        if n == 0:
+            continue
         means = " < ".join(f"{_name(one)} {mean:.3f}" for one, mean in found.items())
         holds = "holds" if _as_printed(found) else "does not hold"
         parts.append(f"by {name} it {holds} ({means}; n = {n})")
+    if not parts:
+        return ""
     return f"The order of the DALAResNet50 paper is {expected}: {', '.join(parts)}."
 
 

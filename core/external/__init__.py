@@ -30,8 +30,8 @@ from core.wording import counted, in_percent
 
 FAMILIAR = 0.999
 """Similarity of features from which an image is one that the system was trained on, or all but the
-same. With the default system unseen images reach 0.995 (median 0.97). Of near-duplicates of
-training images, cropped or drawn on, half lie below 0.998: not all of these are found."""
+same. With the default system unseen images reach 0.995 (median 0.97). Of the near-duplicates of
+training images, cropped or drawn on, among its published test images a third reach it."""
 _GROUPED = (
     "Near-duplicates count as one group, over which the 95 % intervals are bootstrapped. Nothing "
     "is known of patients: with several images of one, the intervals are too narrow. A file "
@@ -51,7 +51,8 @@ class External:
     ``answers`` has one row an image: image_id, label, group (relatives, as of the audit, are one),
     predicted, wrong, one column a class with its calibrated probability, guard (level), outlined
     (whether it was seen within its mask), similarity (to the nearest training image, in [-1, 1]).
-    ``figures`` are as of ``evaluate``. ``point`` is the row of ``threshold_table`` at the system's
+    ``figures`` are as of ``evaluate``, of the calibrated probabilities (those of ``metrics.json``
+    are of the others). ``point`` is the row of ``threshold_table`` at the system's
     operating point, None without malignant classes. ``unlike``: share of the images that the guard
     marks, with its 95 % interval. ``remembered``: how many training images the similarity was
     looked for among. ``left_out``: sentences.
@@ -132,7 +133,8 @@ def limits(found: External, recipe: Recipe) -> list[str]:
         told.append(
             f"The system was trained on {found.familiar:,} of these images, or on all but the same "
             f"(similarity of at least {FAMILIAR}). Take them out: nothing can be learned from "
-            "figures with them."
+            "figures with them. Copies that were cropped, turned, sharpened or drawn on are mostly "
+            "not recognised: where some images are known, look for those too."
         )
     if found.remembered >= REMEMBERED:
         told.append(

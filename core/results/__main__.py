@@ -4,7 +4,8 @@ python -m core.results              a table for the terminal
 python -m core.results --json       every figure, for programs
 python -m core.results --markdown   the page docs/results.md
 python -m core.results --write      write that page
-python -m core.results --check      recompute all figures from the shipped predictions
+python -m core.results --check      recompute all figures of the systems, and of the network that
+                                    proposes outlines, from the shipped predictions
 python -m core.results --time       measure how fast the systems are, on a machine that is idle
 """
 
@@ -17,10 +18,9 @@ import sys
 from rich.console import Console
 
 from core import command
-from core.checkpoints import judged
 from core.results import tables
 from core.results.page import PAGE, markdown
-from core.results.reproduction import check
+from core.results.reproduction import check, checked
 from core.results.rows import Row, all_rows
 from core.timing import write_timings
 
@@ -67,8 +67,8 @@ def _check() -> int | None:
     if problems:
         print("\n".join(problems), file=sys.stderr)
         return 1
-    checked = ", ".join(judged()) or "no trained system is here"
-    print(f"Predictions reproduce all figures and cards: {checked}.")
+    which = ", ".join(checked()) or "no trained system is here"
+    print(f"Predictions reproduce all figures and cards: {which}.")
     return None
 
 

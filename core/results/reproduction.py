@@ -7,33 +7,78 @@ from pathlib import Path
 import pandas as pd
 
 from core import card
-from core.checkpoints import CHECKPOINTS, Checkpoint, judged
+from core.checkpoints import CHECKPOINTS, Checkpoint, CheckpointError, judged, open_checkpoint
 from core.evaluation.run import evaluate_run
+from core.outlining import card as outlining_card
+from core.outlining.proposal import outlines_checkpoint
+from core.outlining.splits import further_splits
 from core.recipe import Recipe
 
 TOLERANCE = 1e-6
+_STALE = "The card is not that of recipe and figures. Use {}."
+_FROM_TABLES = ("validation", "test", "regions", "over_splits")
+"""Figures of the network that proposes outlines that its tables give; the others were measured, or
+chosen, when it was shipped."""
 
 
 def check(root: Path = CHECKPOINTS) -> list[str]:
     """A sentence for every shipped figure that the shipped predictions do not give, and for every
-    card that says something else."""
-    return [
-        f"{recipe_id}: {problem}"
-        for recipe_id, checkpoint in judged(root).items()
-        for problem in _problems(checkpoint)
-    ]
+    card that says something else: of the systems, and of the network that proposes outlines."""
+    found = {name: _problems(one) for name, one in judged(root).items()}
+    outlines = _outlines(root)
+    if outlines:
+        found[outlines.folder.name] = _of_outlines(outlines, root)
+    return [f"{name}: {problem}" for name, problems in found.items() for problem in problems]
+
+
+def checked(root: Path = CHECKPOINTS) -> list[str]:
+    """What ``check`` looks at, by name."""
+    outlines = _outlines(root)
+    return [*judged(root), *([outlines.folder.name] if outlines else [])]
+
+
+def _outlines(root: Path) -> Checkpoint | None:
+    """The checkpoint of the network that proposes outlines, if there is one."""
+    try:
+        return outlines_checkpoint(root)
+    except CheckpointError:
+        return None
 
 
 def _problems(checkpoint: Checkpoint) -> list[str]:
     try:
         recipe, metrics = checkpoint.recipe, checkpoint.metrics
         told = checkpoint.card == card.render(recipe, metrics, checkpoint.pretrained)
-        stale = [] if told else ["The card is not that of recipe and figures. Use --refresh."]
         predictions = checkpoint.predictions()
         lost = _lost(checkpoint.history(), predictions)
-        return lost + differences(metrics, predictions, recipe) + stale
+        return lost + differences(metrics, predictions, recipe) + _stale(told, "--refresh")
     except ValueError as error:
         return [str(error)]
+
+
+def _of_outlines(checkpoint: Checkpoint, root: Path) -> list[str]:
+    from core.outlining.result import metrics_of  # it needs PyTorch
+
+    try:
+        recipe, metrics = checkpoint.recipe, checkpoint.metrics
+        told = checkpoint.card == outlining_card.render(recipe, metrics)
+        systems = {name: open_checkpoint(name, root).recipe.classes for name in metrics["regions"]}
+        found = metrics_of(
+            checkpoint.predictions(),
+            checkpoint.table("regions.parquet"),
+            recipe,
+            systems,
+            further_splits(checkpoint),
+        )
+        stated = {name: metrics[name] for name in metrics if name in _FROM_TABLES}
+        judge_again = "python -m core.outlining evaluate --shipped"
+        return _unlike(_leaves(stated), _leaves(found)) + _stale(told, judge_again)
+    except ValueError as error:
+        return [str(error)]
+
+
+def _stale(told: bool, command: str) -> list[str]:
+    return [] if told else [_STALE.format(command)]
 
 
 def _lost(history: pd.DataFrame, predictions: pd.DataFrame) -> list[str]:
@@ -56,14 +101,28 @@ def differences(metrics: dict, predictions: pd.DataFrame, recipe: Recipe) -> lis
     problems = [f"{protocol} has predictions and no metrics." for protocol in unjudged]
     for protocol, entry in metrics.items():
         rows = predictions[predictions["protocol"] == protocol]
-        stated, found = _flat(entry), _flat(evaluate_run(rows, recipe))
-        problems += [
-            f"{protocol}, {name}: {stated.get(name, 'nothing')} in metrics.json, "
-            f"{found.get(name, 'nothing')} from the predictions."
-            for name in dict.fromkeys([*stated, *found])
-            if not _same(stated.get(name, "nothing"), found.get(name, "nothing"))
-        ]
+        problems += _unlike(_flat(entry), _flat(evaluate_run(rows, recipe)), f"{protocol}, ")
     return problems
+
+
+def _unlike(stated: dict, found: dict, before: str = "") -> list[str]:
+    """A sentence for every number, by its name, that is stated and not found, or otherwise."""
+    return [
+        f"{before}{name}: {stated.get(name, 'nothing')} in metrics.json, "
+        f"{found.get(name, 'nothing')} from the predictions."
+        for name in dict.fromkeys([*stated, *found])
+        if not _same(stated.get(name, "nothing"), found.get(name, "nothing"))
+    ]
+
+
+def _leaves(entry: dict | list, before: str = "") -> dict:
+    """Every number of nested figures by the names that lead to it."""
+    parts = entry.items() if isinstance(entry, dict) else enumerate(entry)
+    leaves = {}
+    for name, part in parts:
+        path = f"{before}{name}"
+        leaves |= _leaves(part, f"{path}, ") if isinstance(part, dict | list) else {path: part}
+    return leaves
 
 
 def _flat(entry: dict) -> dict:

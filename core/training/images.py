@@ -34,10 +34,11 @@ def read_images(table: pd.DataFrame, recipe: Recipe) -> ImageSet:
     """All images of a table, cut and resized as the recipe says.
 
     Raises DatasetError for a file that cannot be read, and for an image without the mask that the
-    recipe learns from: taken as it is, it would be the only one that shows what lies outside.
+    recipe learns from: taken as it is, it would be the only one that shows what lies outside, and
+    a training without any would bear the name of one with them.
     """
-    prep = recipe.preprocessing
-    needs_masks = prep.outlined or recipe.training.second_task is not None
+    prep, learned = recipe.preprocessing, recipe.training.second_task
+    needs_masks = prep.outlined or prep.training_overlay is not None or learned is not None
     images, masks = [], []
     for row in table.itertuples():
         mask = read_mask(row)
