@@ -29,6 +29,9 @@ VERDICTS = ("agree", "disagree")
 MAX_READER, MAX_COMMENT, MAX_TAGS, MAX_TAG = 80, 4000, 12, 40
 PATIENCE = 30
 """Seconds that a writer waits for another before it gives up."""
+_OF_A_FILE = {"connect_args": {"timeout": PATIENCE}, "poolclass": sql.NullPool}
+"""A connection that is kept would go on with a file that was removed or replaced meanwhile."""
+_OF_A_SERVER = {"pool_pre_ping": True}
 
 _NOTES = sql.Table(
     "notes",
@@ -88,8 +91,7 @@ class Notebook:
                 )
             self._file = Path(url.database)
         with self._in_words():
-            waits = {"timeout": PATIENCE} if self._file else {}
-            self._engine = sql.create_engine(url, connect_args=waits, pool_pre_ping=True)
+            self._engine = sql.create_engine(url, **(_OF_A_FILE if self._file else _OF_A_SERVER))
 
     def add(self, note: Note) -> None:
         """Keep a note. Raises NotesError if it says nothing or cannot be kept."""

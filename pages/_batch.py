@@ -14,7 +14,7 @@ from core.scan_table import PROBLEMS, Row, frame_of, scan_table, without_names
 from core.spreadsheet import safe_csv
 from core.wording import PERCENT_COLUMN, for_column, signed
 from pages import _current as current
-from pages._downloads import Offer, hand_over, show_buttons
+from pages._downloads import Offer, hand_over, show_buttons, told_apart
 from pages._frame import fragment
 from pages._scans import Item
 from pages._verdicts import Verdict
@@ -95,7 +95,7 @@ def _show_files(table: pd.DataFrame, recipe: Recipe, reports: Callable[[bool], b
             Offer("Download CSV", lambda: safe_csv(table if names else without_names(table)), csv),
             Offer("Reports (ZIP)", lambda: reports(names), archive, icon=":material/folder_zip:"),
         ]
-        show_buttons("batch", offers, recipe.id)
+        show_buttons("batch", offers, (recipe.id, told_apart(table)))
     hand_over("batch")
 
 

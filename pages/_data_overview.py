@@ -10,7 +10,7 @@ from core.figures import datasets as figures
 from core.spreadsheet import safe_csv
 from core.wording import percent
 from pages._data_source import PICTURE, Source, measured, show_unmeasured
-from pages._downloads import Offer, show_downloads
+from pages._downloads import Offer, show_downloads, told_apart
 from pages._frame import themed
 
 
@@ -137,7 +137,7 @@ def draw(figure: go.Figure, name: str, alt: str) -> None:
 def download(label: str, table: pd.DataFrame, name: str) -> None:
     """A button for a table."""
     offer = Offer(label, lambda: safe_csv(table), f"lesionlens-{name}.csv")
-    show_downloads(f"data {name}", [offer])
+    show_downloads(f"data {name}", [offer], told_apart(table))
 
 
 def told_counts(counts: pd.Series) -> str:

@@ -104,7 +104,7 @@ def _hold_upload() -> None:
 
 
 def _forget_upload() -> None:
-    del st.session_state[BEFORE]
+    st.session_state.pop(BEFORE, None)  # a double click comes twice
 
 
 def _ask_dataset(disabled: bool) -> str:

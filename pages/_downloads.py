@@ -9,6 +9,7 @@ input, and the file travels in the answer to it. ``runner.fastReruns`` has to be
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Callable, Sequence
@@ -17,10 +18,11 @@ from pathlib import Path
 from time import monotonic
 from uuid import uuid4
 
+import pandas as pd
 import streamlit as st
 
 from core.refusal import Refusal
-from pages._frame import UNEXPECTED, fragment, plain
+from pages._frame import HERE, UNEXPECTED, fragment, plain
 
 VIEWS_KEPT = 3
 """Of how many views the offers are kept: a click may come from one that the page just left."""
@@ -67,10 +69,10 @@ def show_downloads(place: str, offers: Sequence[Offer], view: object = "") -> No
 def show_buttons(place: str, offers: Sequence[Offer], view: object = "") -> None:
     """The buttons, one after another; ``hand_over`` has to follow in the same fragment.
 
-    ``view`` tells what the files are about: a click that was made on another view, just before the
-    page changed, still gets the file of that one.
+    ``view`` tells all that the files are about: a click that was made on another view, just before
+    the page changed, still gets the file of that one.
     """
-    desk = _desk(place)
+    desk, view = _desk(place), hashlib.sha256(repr(view).encode()).hexdigest()
     for offer in offers:
         key = f"{offer.label} {place} {view}"
         desk.offered.pop(key, None)  # the newest stand last
@@ -98,6 +100,11 @@ def hand_over(place: str) -> None:
         del desk.asked[key]
 
 
+def told_apart(table: pd.DataFrame) -> bytes:
+    """A ``view`` for the files of a table, which are about nothing but what stands in it."""
+    return pd.util.hash_pandas_object(table).to_numpy().tobytes()
+
+
 def saved(content: bytes) -> tuple[str, bytes]:
     """Name and bytes of the file in what is sent to the browser; the inverse of how it is sent."""
     head, _, data = content.partition(b"\n")
@@ -109,7 +116,8 @@ def _ask(place: str, key: str) -> None:
 
 
 def _desk(place: str) -> _Desk:
-    return st.session_state.setdefault(f"downloads {place}", _Desk())
+    """It goes with its page: a click that was left behind there gets no file on another day."""
+    return st.session_state.setdefault(f"{HERE}downloads {place}", _Desk())
 
 
 def _content(offer: Offer, click: str) -> bytes | None:

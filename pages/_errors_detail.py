@@ -21,6 +21,7 @@ from core.wording import counted, percent
 from pages import _errors_run as runs
 from pages._errors_notes import show_note_form
 from pages._frame import HERE, guarded, plain, quiet, themed
+from pages._inputs import method_label
 from pages._maps import Aim, answer
 from pages._maps import Question as MapQuestion
 from pages._pictures import show_image
@@ -30,6 +31,10 @@ NOT_KEPT = (
     "The weights of this run were not kept, only its answers: heatmaps and similar images are "
     "there for the grouped split of the shipped system."
 )
+
+
+WAITS = "{} … To stop it, close this."
+"""All else in the dialog waits for a slow map; one that takes minutes is for Compare."""
 
 
 def open_image(image_id: str) -> None:
@@ -123,17 +128,19 @@ def _show_maps(question: runs.Question, one, row) -> None:
         )
         method_id = st.selectbox(
             "Method",
-            list(METHODS),
-            format_func=lambda one: METHODS[one].name,
+            [name for name, method in METHODS.items() if method.cost != "minutes"],
+            format_func=method_label,
             key="errors method",
             label_visibility="collapsed",
             width=220,
         )
     place = st.empty()
     with place.container():
-        bar = st.progress(0.0, f"{METHODS[method_id].name} …")
+        text = WAITS.format(METHODS[method_id].name)
+        bar = st.progress(0.0, text)
         view = runs.view_of(question, row)
-        found = answer(view, MapQuestion(method_id, Aim(name)), bar.progress)
+        asked = MapQuestion(method_id, Aim(name))
+        found = answer(view, asked, lambda share: bar.progress(share, text))
     place.empty()
     if found.heatmap is None:
         st.warning(found.note)

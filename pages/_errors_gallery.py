@@ -22,7 +22,7 @@ from core.figures.errors import (
 from core.spreadsheet import safe_csv
 from core.wording import PERCENT_COLUMN, for_column, percent, unbroken
 from pages import _errors_run as runs
-from pages._downloads import Offer, show_downloads
+from pages._downloads import Offer, show_downloads, told_apart
 from pages._errors_detail import open_image, show_open_image
 from pages._frame import plain, quiet, themed
 from pages._keeping import KEPT
@@ -214,7 +214,7 @@ def _show_images(question: runs.Question, table: pd.DataFrame, chosen: Shown) ->
         _show_pictures(question, table, method_id)
     name = f"lesionlens-errors-{question.stem}.csv"
     offer = Offer("Download this table (CSV)", lambda: safe_csv(table), name)
-    show_downloads("errors gallery", [offer], question)
+    show_downloads("errors gallery", [offer], (question, told_apart(table)))
 
 
 def _choose_heatmaps(question: runs.Question) -> str | None:

@@ -18,11 +18,13 @@ from core.notes import (
     parse_tags,
 )
 from core.spreadsheet import safe_csv
-from pages._downloads import Offer, show_downloads
+from pages._downloads import Offer, show_downloads, told_apart
 from pages._errors_run import Question
-from pages._frame import plain, quiet
+from pages._frame import HERE, plain, quiet
 
 READER = "errors reader name"
+TOLD = f"{HERE}errors note told"
+"""Session state: of which form and image, and why a note was not kept, or None where it was."""
 WHERE = (
     "Notes are kept in the database that LESIONLENS_NOTES names, or in a file on the server; "
     "nothing is ever overwritten."
@@ -48,27 +50,25 @@ def show_note_form(question: Question, one: pd.Series) -> None:
         book = notebook()
         mine = {"dataset": question.dataset, "image_id": one["image_id"]}
         with st.form(f"errors note {key}", border=False):
-            verdict = st.segmented_control(
+            st.segmented_control(
                 f"The label '{plain(one['label'])}':",
                 VERDICTS,
                 format_func=lambda name: {"agree": "I agree", "disagree": "I disagree"}[name],
                 key=f"errors verdict {key}",
             )
-            comment = st.text_area(
-                "Comment", max_chars=MAX_COMMENT, height=80, key=f"errors comment {key}"
-            )
+            st.text_area("Comment", max_chars=MAX_COMMENT, height=80, key=f"errors comment {key}")
             tags, reader = st.columns([1.4, 1])
-            tag_text = tags.text_input(
-                "Tags", placeholder="shadow, calipers", key=f"errors tags {key}"
-            )
-            name = reader.text_input(
+            tags.text_input("Tags", placeholder="shadow, calipers", key=f"errors tags {key}")
+            reader.text_input(
                 "Your name or initials",
                 value=st.session_state.get(READER, ""),
                 max_chars=MAX_READER,
                 key=f"errors reader {key}",
             )
-            if st.form_submit_button("Save note", icon=":material/save:"):
-                _save(book, question, one, (verdict or "", parse_tags(tag_text), comment, name))
+            st.form_submit_button(
+                "Save note", icon=":material/save:", on_click=_save, args=(question, one, key)
+            )
+            _tell_saved(key)
         for note in newest(book.read(**mine)).itertuples():
             st.markdown(_in_words(note))
     except NotesError as error:
@@ -89,7 +89,7 @@ def show_notes(question: Question, found: Judged) -> None:
         notes = book.read(**where)
         if not notes.empty:
             offer = Offer("All versions (CSV)", lambda: safe_csv(notes), "lesionlens-notes.csv")
-            show_downloads("errors notes", [offer], question)
+            show_downloads("errors notes", [offer], told_apart(notes))
     if notes.empty:
         elsewhere = " on this system and data set" if only else ""
         st.info(
@@ -133,27 +133,39 @@ _COLUMNS = {
 }
 
 
-def _save(book: Notebook, question: Question, one: pd.Series, filled: tuple) -> None:
-    verdict, tags, comment, reader = filled
+def _save(question: Question, one: pd.Series, key: str) -> None:
+    """Before the page runs, which may draw this form no more: where a click on Next or on Close
+    follows at once, it goes with the same run."""
+    state, names = st.session_state, ("verdict", "tags", "comment", "reader")
+    verdict, tags, comment, reader = (state.get(f"errors {name} {key}") or "" for name in names)
+    note = Note(
+        dataset=question.dataset,
+        recipe=question.recipe_id,
+        image_id=one["image_id"],
+        label=one["label"],
+        predicted=one["predicted"],
+        reader=reader,
+        verdict=verdict,
+        tags=parse_tags(tags),
+        comment=comment,
+    )
+    state[TOLD] = key, one["image_id"], None
     try:
-        book.add(
-            Note(
-                dataset=question.dataset,
-                recipe=question.recipe_id,
-                image_id=one["image_id"],
-                label=one["label"],
-                predicted=one["predicted"],
-                reader=reader,
-                verdict=verdict,
-                tags=tags,
-                comment=comment,
-            )
-        )
+        notebook().add(note)
     except NotesError as error:
-        st.warning(plain(str(error)))
-        return
-    st.session_state[READER] = reader.strip()
-    st.success("Saved.")
+        state[TOLD] = key, one["image_id"], str(error)
+    else:
+        state[READER] = reader.strip()
+
+
+def _tell_saved(key: str) -> None:
+    """What became of the last note, once; of one on another image only that it was not kept."""
+    told, image_id, problem = st.session_state.pop(TOLD, ("", "", None))
+    if problem:
+        where = "" if told == key else f"The note on {image_id} was not kept. "
+        st.warning(plain(f"{where}{problem}"))
+    elif told == key:
+        st.success("Saved.")
 
 
 def _in_words(note) -> str:

@@ -22,8 +22,8 @@ from core.recipe import Recipe
 from core.recipes import load_recipe
 from core.wording import percent, signed
 from pages import _kept as kept
-from pages._downloads import Offer, show_downloads
-from pages._frame import plain, quiet, themed
+from pages._downloads import Offer, hand_over, show_buttons
+from pages._frame import fragment, plain, quiet, themed
 from pages._originals import deidentified
 from pages._region import region_text
 from pages._scans import Item, scan_of
@@ -45,6 +45,7 @@ def show_name(item: Item) -> None:
             st.badge("synthetic", color="gray", help="Drawn by a computer, of no patient.")
 
 
+@fragment
 def show_personal_data(item: Item) -> None:
     """What a DICOM file holds of its patient, and a copy of it without that."""
     scan = scan_of(item.digest, item.read)
@@ -55,7 +56,8 @@ def show_personal_data(item: Item) -> None:
         st.markdown(f"{held} {NOT_KEPT}")
         if scan.text_risk:
             st.warning(f"Look for a name in the picture itself: {scan.text_risk}.")
-        show_downloads("copy", [_copy_of(item)], item.digest)
+        show_buttons("copy", [_copy_of(item)], item.digest)
+    hand_over("copy")  # also if this is closed while the copy is made
 
 
 def _copy_of(item: Item) -> Offer:

@@ -52,6 +52,7 @@ def show_take_away(view: View, region: Region | None, opinion: Opinion, found: A
     if fold.open:
         with fold:
             _show_files(view, region, opinion, found)
+    hand_over("take away")  # also what was asked for before the fold was closed
 
 
 def _show_files(view: View, region: Region | None, opinion: Opinion, found: Assurance) -> None:
@@ -89,7 +90,6 @@ def _show_files(view: View, region: Region | None, opinion: Opinion, found: Assu
         show_buttons("take away", offers, view.key)
     risk = text_risk_of(view.item)
     quiet(" ".join(filter(None, [KEPT_OUT, risk and f"{risk.capitalize()}.", unfit])))
-    hand_over("take away")
 
 
 def _why_no_dicom(view: View) -> str | None:

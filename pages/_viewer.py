@@ -112,17 +112,15 @@ def _choose_look(item: Item, scan: Scan, frame: int) -> Look:
     _follow(item.digest, scan, frame, keys)
     if len(windows) > 1:
         _choose_preset(windows, keys)
-    level, width = _choose_level(scan, windows, keys)
+    _choose_level(scan, windows, keys)
     inverted = st.toggle("Invert", key=f"invert {item.digest}")
-    return Look(_window_at(windows, level, width), inverted)
+    return Look(_window_at(windows, keys), inverted)
 
 
 def _choose_preset(windows: dict[str, Window], keys: dict[str, str]) -> None:
     """The name of the window that is shown, so that each of the others can be chosen, also the one
     that was chosen last."""
-    level, width = (st.session_state[keys[name]] for name in ("level", "width"))
-    alike = (name for name, one in windows.items() if (one.center, one.width) == (level, width))
-    shown = st.session_state[keys["preset"]] = next(alike, BY_HAND)
+    shown = st.session_state[keys["preset"]] = _name_at(windows, keys) or BY_HAND
     st.selectbox(
         "Window",
         [*windows, *([BY_HAND] if shown == BY_HAND else [])],
@@ -140,15 +138,13 @@ def _follow(digest: str, scan: Scan, frame: int, keys: dict[str, str]) -> None:
         _set_level(keys, _first_look(scan, frame).window)
     elif state[last_frame] != frame:
         windows = windows_of(scan, state[last_frame])
-        shown = _window_at(windows, state[keys["level"]], state[keys["width"]])
+        shown = _window_at(windows, keys)
         _set_level(keys, goes_with(scan, state[last_frame], shown, frame))
     state[last_frame] = frame
 
 
-def _choose_level(
-    scan: Scan, windows: dict[str, Window], keys: dict[str, str]
-) -> tuple[float, float]:
-    """Level and width from sliders that reach over all values and all windows of the file."""
+def _choose_level(scan: Scan, windows: dict[str, Window], keys: dict[str, str]) -> None:
+    """Level and width by sliders that reach over all values and all windows of the file."""
     of_frames = [one for frame in scan.grey.windows for one in frame] if scan.grey else []
     reached = [*windows.values(), *of_frames]
     low, high = value_range(scan)
@@ -158,7 +154,7 @@ def _choose_level(
     # A scan of one value alone has one width; the slider wants two.
     widths = [step, max(high - low, step) + step, *(one.width for one in reached)]
     form = "%.0f" if whole else "%.4g"
-    level = st.slider(
+    st.slider(
         "Level",
         *(min(centers), max(centers)),
         key=keys["level"],
@@ -166,7 +162,7 @@ def _choose_level(
         format=form,
         width=SLIDER,
     )
-    width = st.slider(
+    st.slider(
         "Width",
         *(min(widths), max(widths)),
         key=keys["width"],
@@ -174,14 +170,27 @@ def _choose_level(
         format=form,
         width=SLIDER,
     )
-    return level, width
 
 
-def _window_at(windows: dict[str, Window], level: float, width: float) -> Window:
+def _window_at(windows: dict[str, Window], keys: dict[str, str]) -> Window:
     """The window that the sliders stand for: of a named one also its shape, else that of all
     values."""
-    known = (one.shape for one in windows.values() if (one.center, one.width) == (level, width))
-    return Window(level, width, next(known, windows.get(ALL_VALUES, WHOLE_BYTE).shape))
+    level, width = _set_to(keys)
+    named = windows.get(_name_at(windows, keys) or ALL_VALUES, WHOLE_BYTE)
+    return Window(level, width, named.shape)
+
+
+def _name_at(windows: dict[str, Window], keys: dict[str, str]) -> str | None:
+    """The name of the window that the sliders stand for: of several that differ in shape alone the
+    one that was chosen."""
+    alike = [name for name, one in windows.items() if (one.center, one.width) == _set_to(keys)]
+    chosen = st.session_state.get(keys["preset"])
+    return chosen if chosen in alike else next(iter(alike), None)
+
+
+def _set_to(keys: dict[str, str]) -> tuple[float, float]:
+    """Level and width."""
+    return st.session_state[keys["level"]], st.session_state[keys["width"]]
 
 
 def _first_look(scan: Scan, frame: int) -> Look:

@@ -77,6 +77,7 @@ def choose_and_compare(systems: tuple[str, ...]) -> None:
         )
     if recipe_ids and method_ids:
         frame = choose_frame(item)
+        inputs.remember_upload(PAGE, item)
         outline = (inputs.draw_outline(item, frame) if drawing else None) or outline
         compare(item, frame, outline, recipe_ids, method_ids, colour_map)
     else:
@@ -131,7 +132,9 @@ def compare(
             show_agreement(views, question)
     show_table(entries, aim)
     picture = offer_of_picture(rows, str(aim), colour_map, drawn)
-    show_downloads("compare", [*offers(entries, aim, outline), picture], aim)
+    shown = [(one.key, one.outline and one.outline.digest) for one in views]
+    looks = colour_map, outlined, judged
+    show_downloads("compare", [*offers(entries, aim, outline), picture], (shown, questions, looks))
     lacking = [one for one in asked if known(*one) is None]
     awaited = [one for one in lacking if not _is_stopped(one[1])]
     judgeable = [one for one in asked if judged and _has_evidence(*one)]
@@ -265,7 +268,7 @@ def _stop(methods: set[str]) -> None:
 
 
 def _go_on() -> None:
-    del st.session_state[STOPPED]
+    st.session_state.pop(STOPPED, None)  # a double click comes twice
 
 
 def _row(view: View, entries: list[Entry], aim: Aim) -> PanelRow:

@@ -10,6 +10,7 @@ import io
 import json
 import re
 import zipfile
+from dataclasses import make_dataclass
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -50,6 +51,7 @@ from pages import (
     _scans,
     _shared,
     _system,
+    _take_away,
     _verdicts,
     _viewer,
     _warm_up,
@@ -257,6 +259,19 @@ def test_files_to_take_away_come_with_a_word_of_names_in_pictures(page, system):
     page.selectbox(key="sample").select("Benign phantom 1").run()
     assert "Text within the picture stays" in words(page)
     assert "often carry burned-in text" not in words(page)
+
+
+def test_a_file_that_was_asked_for_is_made_though_its_fold_was_closed(page, system, monkeypatch):
+    record = make_dataclass("Record", [("spread", tuple, ()), ("spread_note", str, "")])
+    monkeypatch.setattr(_take_away, "findings_of", lambda *_: record())
+    monkeypatch.setattr(_take_away, "report_html", lambda made: f"{len(made.spread)} bounds")
+    page.session_state["take away"] = True
+    upload(page, **{"a.tif": picture(200)})
+    next(one for one in page.button if one.label == "Report (HTML)").click()
+    page.session_state["take away"] = False
+    page.run()
+    [sent] = page.get("bidi_component")
+    assert _downloads.saved(sent.proto.bytes) == ("lesionlens-report.html", b"2 bounds")
 
 
 def test_another_class_is_explained_once_and_without_evidence_says_so(page, system):
@@ -876,6 +891,32 @@ def test_a_preset_sets_level_and_width(page):
     for slider, value in enumerate((1000, 500)):
         page.slider[slider].set_value(value).run()
     assert preset().value == "As in the file"
+
+
+def test_of_windows_that_differ_in_shape_alone_each_can_be_chosen(page):
+    """A curve over the very values that the scan has, and the straight line over them."""
+    values = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    window = {"WindowCenter": "2048", "WindowWidth": "4096", "VOILUTFunction": "SIGMOID"}
+    upload(page, **{"a.dcm": dicom(values, bits=12, **window)})
+    open_viewer(page)
+
+    def preset():
+        return next(one for one in page.selectbox if one.key.startswith("preset"))
+
+    def view() -> str:
+        return charts(page)[-1]["data"][2]["source"]
+
+    curved = view()
+    preset().select("All values").run()
+    assert preset().value == "All values"
+    straight = view()
+    assert straight != curved
+    page.slider[0].set_value(1500).run()
+    page.slider[0].set_value(2048).run()
+    assert view() == curved, "by hand it is the first of them"
+    preset().select("All values").run()
+    preset().select("As in the file").run()
+    assert (preset().value, view()) == ("As in the file", curved)
 
 
 def test_a_view_is_never_taken_for_the_curve_of_a_file(page):

@@ -27,9 +27,11 @@ from core.recipes import load_recipe
 from pages import (
     _comparison,
     _doubts,
+    _downloads,
     _inputs,
     _maps,
     _outlines,
+    _samples,
     _scans,
     _shared,
     _tables,
@@ -407,6 +409,47 @@ def test_an_upload_comes_with_its_own_mask(page):
 
 def mask_of(page: AppTest, scan: bytes):
     return page.file_uploader(key=f"compare mask {sha256(scan)}")
+
+
+def test_an_upload_is_at_hand_on_all_pages(page):
+    page.file_uploader(key="compare upload").upload("a.png", picture(90)).run()
+    page.switch_page("pages/learn.py").run()
+    assert page.toggle(key=f"learn before {sha256(picture(90))}").value
+    page.switch_page("pages/compare.py").run()
+    assert page.toggle(key=f"compare before {sha256(picture(90))}").value
+    assert "iou" not in page.dataframe[0].value
+
+
+def test_a_scan_that_cannot_be_read_is_not_kept_for_other_pages(page):
+    page.file_uploader(key="compare upload").upload("a.png", b"none").run()
+    assert page.error
+    page.switch_page("pages/learn.py").run()
+    assert not [one for one in page.toggle if one.key.startswith("learn before")]
+
+
+def test_a_click_gets_the_file_of_the_scan_that_was_shown(page):
+    """The next scan is chosen before the page has answered."""
+
+    def scan_in_the_file() -> str:
+        *_, sent = page.get("bidi_component")
+        name, content = _downloads.saved(sent.proto.bytes)
+        assert name == "lesionlens-maps.npz"
+        with np.load(io.BytesIO(content)) as maps:
+            return json.loads(str(maps["about"]))["scan"]
+
+    def maps():
+        return next(one for one in page.button if one.label == "Maps (NPZ)")
+
+    first, second = (
+        _samples.sample(name).digest for name in ("Malignant phantom 1", "Benign phantom 1")
+    )
+    button = maps()
+    page.selectbox(key="compare sample").select("Benign phantom 1")
+    button.click()
+    page.run()
+    assert scan_in_the_file() == first
+    maps().click().run()
+    assert scan_in_the_file() == second
 
 
 def test_a_test_image_of_a_data_set_comes_with_its_mask(systems, methods, monkeypatch, tmp_path):

@@ -315,6 +315,30 @@ def test_an_empty_note_is_refused_with_a_sentence(phantoms):
     assert Notebook(database()).read().empty
 
 
+def test_a_note_is_kept_though_the_image_is_left_at_once(phantoms):
+    """Both clicks go with one run of the page, which draws the form of the next image."""
+    first, second, *_ = phantoms.session_state["errors order"]
+    next(one for one in phantoms.button if one.label == first).click().run()
+    key = next(one.key for one in phantoms.text_area).removeprefix("errors comment ")
+    phantoms.text_area[0].set_value("seen")
+    phantoms.text_input(key=f"errors reader {key}").set_value("AB")
+    for name in ("Save note", "Next"):
+        next(one for one in phantoms.button if one.label == name).click()
+    phantoms.run()
+    kept = Notebook(database()).read()
+    assert kept[["image_id", "reader", "comment"]].to_numpy().tolist() == [[first, "AB", "seen"]]
+    assert phantoms.session_state[_errors_detail.OPEN] == second
+    assert not phantoms.success, "it would be taken for a note on this image"
+    for name in ("Save note", "Previous"):
+        next(one for one in phantoms.button if one.label == name).click()
+    phantoms.run()
+    (told,) = phantoms.warning
+    assert told.value.replace("\\", "").startswith(
+        f"The note on {second} was not kept. The note is"
+    )
+    assert len(Notebook(database()).read()) == 1
+
+
 def test_notes_of_all_systems_can_be_seen(page):
     Notebook(database()).add(Note("busi", SYSTEM, "x", "a", "b", "AB", "agree"))
     Notebook(database()).add(Note("other", "another", "y", "a", "b", "CD", "agree"))

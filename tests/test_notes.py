@@ -76,6 +76,19 @@ def test_the_newest_note_counts_and_the_older_stays(url):
     assert len(notebook.read(reader="CD")) == 1
 
 
+def test_a_database_that_was_removed_or_replaced_is_the_one_that_counts(url, tmp_path):
+    notebook, elsewhere = Notebook(url), make_url(f"sqlite:///{tmp_path / 'backup.sqlite'}")
+    notebook.add(NOTE)
+    Path(url.database).unlink()
+    assert notebook.read().empty
+    notebook.add(replace(NOTE, reader="CD"))
+    assert notebook.read()["reader"].tolist() == ["CD"]
+    Notebook(elsewhere).add(replace(NOTE, reader="EF"))
+    Path(elsewhere.database).replace(url.database)
+    notebook.add(replace(NOTE, reader="GH"))
+    assert notebook.read()["reader"].tolist() == ["EF", "GH"]
+
+
 def test_threads_lose_nothing(url):
     notebooks = [Notebook(url) for _ in range(4)]
 
