@@ -17,7 +17,7 @@ import pytest
 from matplotlib.path import Path as Path2D
 from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate
-from pydicom.uid import JPEGBaseline8Bit, generate_uid
+from pydicom.uid import JPEG2000, JPEG2000Lossless, JPEGBaseline8Bit, generate_uid
 
 from core import __version__
 from core.card import INTENDED_USE
@@ -274,6 +274,21 @@ def test_what_was_lossy_once_is_told_of_the_capture(findings):
         picture = read(secondary_capture(source, findings.opinion.pixels, "Scan"))
         assert [picture.get(one) for one in names] == told
         assert "LossyImageCompressionMethod" not in picture
+
+
+@pytest.mark.parametrize(("rate", "told"), [({"j2k_cr": [20]}, "01"), ({}, None)])
+def test_jpeg_2000_tells_by_its_wavelet_that_it_was_lossy(rate, told, findings):
+    """Its syntax allows both, and the header of this file does not tell."""
+    uids = {"StudyInstanceUID": generate_uid(), "SeriesInstanceUID": generate_uid()}
+    made = dataset(np.stack([phantom("malignant", 3)[0][..., 0]] * 2), **uids)
+    original = made.pixel_array
+    made.compress(JPEG2000 if rate else JPEG2000Lossless, generate_instance_uid=False, **rate)
+    made.file_meta.TransferSyntaxUID = JPEG2000
+    made.pop("LossyImageCompression", None)
+    assert np.array_equal(read_scan(saved(made)).grey.values, original) == (not rate)
+    for source in (saved(made), deidentify([saved(made)])[0]):
+        picture = read(secondary_capture(source, findings.opinion.pixels, "Scan"))
+        assert picture.get("LossyImageCompression") == told
 
 
 def test_the_capture_says_what_limits_it(source, findings):

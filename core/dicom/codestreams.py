@@ -11,7 +11,10 @@ from pydicom.encaps import generate_frames, parse_fragments
 from core.dicom.settling import PACKED
 from core.scan_types import ScanError
 
-_J2K_START = b"\xff\x4f\xff\x51"
+_SOC, _COD = b"\xff\x4f", b"\xff\x52"
+_J2K_START = _SOC + b"\xff\x51"
+_WAVELET = 13
+"""Bytes from the marker of JPEG 2000's coding style to the kind of its wavelet."""
 _PART_2 = 0x8000  # of what a codestream of JPEG 2000 asks its reader for
 # Start of frame, of every process; and that of JPEG-LS.
 _JPEG_SIZES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
@@ -48,6 +51,21 @@ def checked_frames(dataset: Dataset, count: int) -> tuple[list[bytes], Claim | N
         if _asks_for_part_2(frame):
             raise ScanError(PACKED.format("JPEG 2000 with extensions of its part 2"))
     return frames, max((one for one in claims if one), default=None)
+
+
+def is_irreversible(dataset: Dataset) -> bool:
+    """Whether a frame of JPEG 2000 was coded with the wavelet that does not give back what it took
+    (ISO/IEC 15444-1, A.6.1: the 9-7); the other can lose too, which nothing tells."""
+    return any(map(_is_of_9_7, _frames(dataset, int(dataset.get("NumberOfFrames") or 1))))
+
+
+def _is_of_9_7(frame: bytes) -> bool:
+    place = frame.find(_J2K_START, 0, 4096) + len(_SOC)
+    while place >= len(_SOC) and frame[place : place + 1] == b"\xff":
+        if frame[place : place + 2] == _COD:
+            return frame[place + _WAVELET] == 0
+        place += 2 + int.from_bytes(frame[place + 2 : place + 4])
+    return False
 
 
 def _frames(dataset: Dataset, count: int) -> list[bytes]:

@@ -6,12 +6,16 @@ import numpy as np
 from pydicom import Dataset
 from pydicom.pixels import apply_color_lut
 from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
+    JPEG2000MC,
     ExplicitVRLittleEndian,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
     JPEGLSNearLossless,
 )
 
+from core.dicom.codestreams import is_irreversible
 from core.dicom.grey import grey_scan
 from core.dicom.header import little_endian
 from core.dicom.settling import PARTIAL, settle
@@ -24,6 +28,7 @@ _GREY = {"MONOCHROME1", "MONOCHROME2"}
 _PALETTE = "PALETTE COLOR"
 _PRIMARIES = ("Red", "Green", "Blue")
 _ALWAYS_LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless)
+_PERHAPS_LOSSY = (JPEG2000, JPEG2000MC, HTJ2K)
 _OF_COMPRESSED = (
     *("ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
     "EncapsulatedPixelDataValueTotalLength",
@@ -62,6 +67,7 @@ def unpack_in_place(dataset: Dataset) -> None:
     if not (compressed or retired or has_unused_bits(dataset)):
         return
     stored, bits = unpacked(dataset)
+    lossy = was_lossy(dataset)  # which the plain syntax tells no longer
     dataset.BitsAllocated = 8 * stored.itemsize
     dataset.BitsStored, dataset.HighBit = bits, bits - 1  # where ``unpacked`` has moved them
     if stored.ndim == 4:
@@ -71,7 +77,7 @@ def unpack_in_place(dataset: Dataset) -> None:
     dataset.PixelData = stored.astype(stored.dtype.newbyteorder(order)).tobytes() + padding
     dataset["PixelData"].VR = "OW" if stored.itemsize > 1 else "OB"
     if compressed:
-        if was_lossy(dataset):  # which the syntax tells no longer
+        if lossy:
             dataset.LossyImageCompression = "01"
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         for keyword in _OF_COMPRESSED:
@@ -79,9 +85,12 @@ def unpack_in_place(dataset: Dataset) -> None:
 
 
 def was_lossy(dataset: Dataset) -> bool:
-    """Whether a picture lost anything when it was compressed, as its header or syntax tells."""
+    """Whether a picture lost anything when it was compressed, as its header, its syntax or its
+    frames tell."""
     syntax = dataset.file_meta.TransferSyntaxUID
-    return dataset.get("LossyImageCompression") == "01" or syntax in _ALWAYS_LOSSY
+    if dataset.get("LossyImageCompression") == "01" or syntax in _ALWAYS_LOSSY:
+        return True
+    return syntax in _PERHAPS_LOSSY and is_irreversible(dataset)
 
 
 def _check_tables(dataset: Dataset) -> None:
