@@ -70,9 +70,7 @@ class Archive:
             raise ArchiveError(DAMAGED) from error
         _check(entries, limits)
         self.members: tuple[Member, ...] = tuple(
-            Member(_path(one), one.file_size, one)
-            for one in entries
-            if not is_side_file(PurePosixPath(one.filename.replace("\\", "/")))
+            Member(_path(one), one.file_size, one) for one in entries if _counts(one)
         )
         _check_names(self.members)
 
@@ -105,6 +103,11 @@ class Archive:
             raise ArchiveError(DAMAGED) from error
         if left:
             raise ArchiveError(DAMAGED)
+
+
+def _counts(entry: zipfile.ZipInfo) -> bool:
+    """Whether an entry is more than what an operating system left there, a file for each."""
+    return not is_side_file(PurePosixPath(entry.filename.replace("\\", "/")))
 
 
 def is_side_file(path: PurePath) -> bool:
@@ -165,7 +168,7 @@ DAMAGED_FILE = "The compressed file is damaged or incomplete. Copy it again."
 
 def _check(entries: list[zipfile.ZipInfo], limits: Limits) -> None:
     """Raise unless the directory of an archive promises something harmless within the limits."""
-    if len(entries) > limits.files:
+    if sum(map(_counts, entries)) > limits.files or len(entries) > 2 * limits.files:
         raise ArchiveError(
             f"The archive holds more files than the limit of {limits.files}. Pack fewer of them."
         )

@@ -8,6 +8,7 @@ As in BUSI: `1_mask.png` lies beside `1.png`, and where there are several lesion
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
@@ -49,6 +50,8 @@ def masks_beside(names: Sequence[str]) -> dict[int, list[int]]:
     {0: [1], 2: [3]}
     >>> masks_beside(["images/a/1.png", "masks/a/1.png", "masks/b/1.png"])
     {0: [1]}
+    >>> masks_beside(["1.2.5", "1.2.6", "1.2.5_mask.png", "masks/1.2.6", "masks/1.2.7.png"])
+    {0: [2], 1: [3]}
     """
     scans: dict[str, list[int]] = defaultdict(list)
     for index, name in enumerate(names):
@@ -82,8 +85,10 @@ def _outlined_by(name: str) -> Iterator[str]:
 
 
 def _without_ending(name: str) -> str:
-    """The name as it is without `.png`, `.nii.gz` and the like."""
-    return re.sub(r"(\.nii)?\.[^./\\]*$", "", name, flags=re.IGNORECASE)
+    """The name as it is without `.png`, `.nii.gz` and the like; digits are a part of a UID. Some
+    systems write an umlaut as two signs."""
+    whole = unicodedata.normalize("NFC", name)
+    return re.sub(r"(\.nii)?\.(?!\d+$)[^./\\]*$", "", whole, flags=re.IGNORECASE)
 
 
 def outline_in(

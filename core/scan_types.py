@@ -40,7 +40,7 @@ class Grey:
     ``values`` (frames, H, W), integers or floats, in ``unit`` if the file names one; read-only.
     ``windows`` are those the file proposes for all frames, or for each of them, or the one from
     the smallest to the largest value; a frame's first is that of ``Scan.pixels``, unless the file
-    maps its values by a curve (VOI LUT), as ``curved`` tells.
+    maps its values by a curve (VOI LUT), as ``curved`` tells of all frames or of each.
     ``inverted``: low values are white (MONOCHROME1). ``extent``: smallest and largest value of
     what is no padding, told where that is the window, since a DICOM file proposes none.
     """
@@ -50,7 +50,7 @@ class Grey:
     inverted: bool = False
     unit: str = ""
     extent: tuple[float, float] | None = None
-    curved: bool = False
+    curved: tuple[bool, ...] = (False,)
 
     def __post_init__(self) -> None:
         self.values.flags.writeable = False
@@ -66,6 +66,10 @@ class Grey:
     def windows_of(self, frame: int) -> tuple[Window, ...]:
         """The windows proposed for a frame, at least one."""
         return self.windows[frame % len(self.windows)]
+
+    def is_curved(self, frame: int) -> bool:
+        """Whether the file maps the values of a frame by a curve."""
+        return self.curved[frame % len(self.curved)]
 
 
 @dataclass(frozen=True, eq=False)

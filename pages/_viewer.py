@@ -73,7 +73,7 @@ def _show_tools(item: Item, frame: int) -> None:
             tool = _choose_tool()
             box = choose_box(f"view {item.digest}", *scan.pixels.shape[2:0:-1])
         _show_panels(item, scan, frame, look, drawn, tool, box)
-    curved = scan.grey is not None and scan.grey.curved
+    curved = scan.grey is not None and scan.grey.is_curved(frame)
     if curved:
         quiet(CURVED)
     opened = None if curved else _first_look(scan, frame)

@@ -202,6 +202,14 @@ def test_bytes_behind_the_pixels_go():
     assert traces(saved(made)) and traces(deidentify([saved(made)])[0]) == []
 
 
+def test_dates_go_without_one_in_their_place():
+    """The year 1 is no date for dciodvfy."""
+    told = {"StudyDate": "20190817", "PatientBirthDate": "19500101"}
+    copy = copied(dataset(NOISE, AcquisitionDateTime="20190817101112.5", **told))
+    dates = [one.value for one in copy if one.VR in ("DA", "DT")]
+    assert len(dates) >= 2 and not any(dates)
+
+
 def test_each_of_several_uids_is_replaced():
     made = dataset(NOISE)
     made.IrradiationEventUID = [f"{ROOT}.1", f"{ROOT}.2", f"{ROOT}.1"]

@@ -101,6 +101,15 @@ def region(**elements) -> pydicom.Dataset:
         # no two numbers: no millimetres, but the picture is good
         ({"PixelSpacing": "0.5"}, None),
         ({"ImagerPixelSpacing": "0.1"}, None),
+        # the same length in other digits is no calibration either
+        (
+            {
+                "PixelSpacing": ["0.07", "0.07"],
+                "ImagerPixelSpacing": ["0.0700001", "0.0700001"],
+                "EstimatedRadiographicMagnificationFactor": "1.4",
+            },
+            (0.0700001 / 1.4, 0.0700001 / 1.4),
+        ),
         # of sizes below a micrometre, too, a thousandth is what may be rounded
         (
             {
@@ -152,6 +161,9 @@ def test_frames_of_other_spacings_have_no_millimetres(second, spacing):
         for told in (["0.5", "0.25"], second)
     ]
     assert read_scan(saved(made)).spacing_mm == spacing
+    assert read_scan(saved(made)).aspect == pytest.approx(2 if spacing else 1)
+    made.PerFrameFunctionalGroupsSequence[1].PixelMeasuresSequence[0].PixelSpacing = [0.6, 0.3]
+    assert (read_scan(saved(made)).spacing_mm, read_scan(saved(made)).aspect) == (None, 2)
     del made.PerFrameFunctionalGroupsSequence[1].PixelMeasuresSequence
     assert read_scan(saved(made)).spacing_mm is None
 

@@ -79,6 +79,24 @@ def test_slices_of_the_other_polarity_are_another_volume():
     assert grouped(files) == [[0, 2], [1]]
 
 
+def turned(*position: float, **elements) -> bytes:
+    place = {"ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "SeriesInstanceUID": "1.2.3"}
+    return dicom(NOISE, ImagePositionPatient=[0, 0, *position], **(place | elements))
+
+
+def test_a_sign_of_zero_parts_no_volume():
+    directions = ([1, 1e-7, 0, 0, 1, 0], [1, -1e-7, 0, 0, 1, 0], [1, 0, 0, 0, 1, -0.0])
+    files = [turned(at, ImageOrientationPatient=one) for at, one in enumerate(directions)]
+    assert grouped(files) == [[0, 1, 2]]
+
+
+@pytest.mark.parametrize(
+    "told", [{"StudyInstanceUID": "1.2.4"}, {"PresentationLUTShape": "INVERSE"}]
+)
+def test_slices_of_another_study_or_shape_are_another_volume(told):
+    assert grouped([turned(0), turned(1, **told), turned(2)]) == [[0, 2], [1]]
+
+
 def test_two_slices_of_one_place_keep_the_order_of_their_numbers():
     files = [
         dicom(
@@ -132,6 +150,9 @@ def test_acquisitions_are_volumes_of_their_own_only_where_slices_coincide():
     assert grouped([made(1, 2), made(2, 0), made(3, 1)]) == [[1, 2, 0]]
     again = [made(1, 1), made(2, 1), b"no image", made(2, 0), made(1, 0)]
     assert grouped(again) == [[4, 0], [3, 1], [2]]
+    # Where each slice has a number of its own, the second of a place is left over.
+    single = [made(number, place) for number, place in enumerate([0, 1, 2, 2, 3])]
+    assert grouped(single) == [[0, 1, 2, 4], [3]]
 
 
 @pytest.mark.parametrize("told", [{"PixelPaddingValue": -2000}, {}])
@@ -162,6 +183,10 @@ def test_a_curve_that_each_file_proposes_is_kept():
     table = lut(0, [0, 250, 100, 255], 8)
     scan = read_series([dicom(values, VOILUTSequence=[table])] * 2)
     assert scan.pixels[:, 0, :, 0].tolist() == [[0, 250, 100, 255]] * 2
+    window = dicom(values, WindowCenter="2", WindowWidth="4")
+    mixed = read_series([window, dicom(values, VOILUTSequence=[table])])
+    assert mixed.pixels[1, 0, :, 0].tolist() == [0, 250, 100, 255]
+    assert [mixed.grey.is_curved(frame) for frame in (0, 1)] == [False, True]
 
 
 def test_slices_of_other_spacings_have_no_millimetres():
@@ -174,11 +199,22 @@ def test_slices_of_other_spacings_have_no_millimetres():
     assert spacing([0.5, 0.5], None) is None
 
 
+def test_slices_of_other_spacings_keep_the_shape_of_their_pixels():
+    def aspect(*told: list) -> float:
+        return read_series([dicom(NOISE, PixelSpacing=one) for one in told]).aspect
+
+    assert aspect([0.5, 0.25], [0.6, 0.3]) == pytest.approx(2)
+    assert aspect([0.5, 0.25], [0.6, 0.6]) == 1
+
+
 def test_what_one_file_tells_of_a_person_is_told_of_the_volume():
     told = {"PatientName": "Doe^Jane", "BurnedInAnnotation": "YES"}
     scan = read_series([dicom(NOISE, Modality="MR"), dicom(NOISE, Modality="MR", **told)])
     assert scan.personal == ("name",)
     assert scan.text_risk == BURNED_IN
+    silent = dicom(NOISE, Modality="US")
+    assert read_dicom(silent).text_risk not in (None, BURNED_IN)
+    assert read_series([silent, dicom(NOISE, Modality="US", **told)]).text_risk == BURNED_IN
 
 
 def test_drawings_of_all_slices_are_kept():
@@ -188,7 +224,10 @@ def test_drawings_of_all_slices_are_kept():
         add_overlay(made, 0x6000, [1, 1], (row, 0))
         files.append(saved(made))
     assert np.argwhere(read_series(files).overlay).tolist() == [[0, 0, 0], [1, 1, 0]]
-    assert read_series([*files, dicom(NOISE[:4, :4])]).overlay is None
+    bare = dicom(NOISE[:4, :4])
+    some = read_series([bare, *files]).overlay
+    assert np.argwhere(some).tolist() == [[1, 0, 0], [2, 1, 0]] and len(some) == 3
+    assert read_series([bare, bare]).overlay is None
 
 
 def test_a_file_of_several_frames_is_no_slice():

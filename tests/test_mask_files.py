@@ -21,6 +21,9 @@ from core.scans import ScanError
         (["1_mask.png", "1_mask_2.png"], {}),
         (["1.png", "1_masked.png", "1_mask_a.png", "mask.png", "_mask.png"], {}),
         (["a.b/1", "a.b/1_mask", "a.b"], {0: [1]}),
+        (["1.2.5", "1.2.6", "masks/1.2.5", "masks/1.2.6"], {0: [2], 1: [3]}),
+        (["1.2.5", "1.2.5_mask.png", "1.2.6.dcm", "masks/1.2.6.png"], {0: [1], 2: [3]}),
+        (["L\u00e4sion.png", "La\u0308sion_mask.png"], {0: [1]}),
     ],
 )
 def test_a_mask_is_told_by_its_name_and_its_folder(names, expected):

@@ -45,7 +45,7 @@ from core.report.pictures import marked, marking
 from core.scans import ScanError, read_scan
 from core.windowing import Window
 from tests import findings as made
-from tests.dicoms import dataset, saved
+from tests.dicoms import dataset, items, saved
 
 PERSON = {
     "PatientName": "Quixote^Dulcinea",
@@ -69,6 +69,11 @@ def source_file(**elements) -> bytes:
     uids = {"StudyInstanceUID": generate_uid(), "SeriesInstanceUID": generate_uid()}
     held = {name: value for name, value in (uids | PERSON | elements).items() if value is not None}
     return saved(dataset(pixels, **held))
+
+
+def anatomy(side: str) -> list[Dataset]:
+    """Functional groups of a tomosynthesis, which tell the side there alone."""
+    return items(FrameAnatomySequence=items(FrameLaterality=side))
 
 
 def read(data: bytes) -> Dataset:
@@ -239,6 +244,8 @@ def test_what_the_source_does_not_tell_of_its_picture_is_not_made_up(source, fin
         ({"ImageLaterality": "L", "Laterality": "R"}, "L"),
         ({"ImageLaterality": "B"}, ""),
         ({"ImageLaterality": "B", "Laterality": "R"}, ""),
+        ({"SharedFunctionalGroupsSequence": anatomy("R")}, "R"),
+        ({"PerFrameFunctionalGroupsSequence": anatomy("L"), "Laterality": "R"}, "L"),
     ],
 )
 def test_the_side_of_a_mammogram_is_kept(findings, held, side):
@@ -450,6 +457,14 @@ def test_headers_in_bad_form_still_give_files_in_good_form(findings, change):
         assert str(derived.PatientName) == (change.get("PatientName", "Quixote^Dulcinea") or "")
         assert derived.PatientSex in ("", "F")
         assert derived.StudyDate in ("", None, "20190817")
+
+
+def test_of_several_values_none_is_taken_for_the_patients(findings):
+    """A number with a backslash in it reads as two; each may be somebody else's."""
+    source = source_file(PatientID=["DOM", "123"], PatientName=["A^B", "C^D"], StudyID=["1", "2"])
+    for data in both(source, findings).values():
+        derived = read(data)
+        assert [derived.PatientID, str(derived.PatientName), derived.StudyID] == ["", "", ""]
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,7 @@ def _cleaned(dataset: Dataset, uids: dict[str, str]) -> Dataset:
             _reduce_links(one)
             _replace_uids(one, uids)
             _apply_table(one)
+            _empty_dates(one)
             _drop_the_rest(one, secrets)
     except ScanError:
         raise
@@ -153,6 +154,13 @@ def _apply_table(dataset: Dataset) -> None:
             action(dataset, (element.tag.group, element.tag.element))
         except NotImplementedError:  # a kind of value for which there is no dummy
             del dataset[element.tag]
+
+
+def _empty_dates(dataset: Dataset) -> None:
+    """In the place of dates the library writes one of the year 1, which validators refuse."""
+    for element in list(dataset):
+        if element.VR in ("DA", "DT") and any(one.startswith("0001") for one in _values(element)):
+            element.value = ""
 
 
 def _action(element: DataElement) -> Callable[[Dataset, tuple[int, int]], None] | None:

@@ -43,8 +43,8 @@ def grey_scan(stored: np.ndarray, dataset: Dataset, bits: int) -> tuple[np.ndarr
         _shown(part, header, whole, inverted) for part, header in zip(values, headers, strict=True)
     ]
     windows = tuple(_windows(header) or (whole,) for header in headers)
-    curved = bool(headers[0].get("VOILUTSequence"))
-    proposed = _windows(headers[0]) or curved or greys
+    curved = tuple(bool(header.get("VOILUTSequence")) for header in headers)
+    proposed = _windows(headers[0]) or curved[0] or greys
     unit = str(headers[0].get("RescaleType") or "")
     grey = Grey(
         joined,

@@ -14,7 +14,10 @@ from pydicom import Dataset
 from core.scan_types import ratio_of
 
 # What may be told once a file or in functional groups, for all frames or each (C.7.6.16).
-_GROUPS = ("PixelMeasuresSequence", "FrameVOILUTSequence", "PixelValueTransformationSequence")
+_GROUPS = (
+    *("PixelMeasuresSequence", "FrameVOILUTSequence", "PixelValueTransformationSequence"),
+    "FrameAnatomySequence",
+)
 _ONCE = (
     *("PixelSpacing", "WindowCenter", "WindowWidth", "WindowCenterWidthExplanation"),
     *("VOILUTFunction", "VOILUTSequence", "ModalityLUTSequence", "RescaleSlope"),
@@ -28,7 +31,7 @@ _SCALE, _TISSUE, _CENTIMETRES = 0, 1, 3  # RegionSpatialFormat; PhysicalUnits (C
 
 
 def frame_header(dataset: Dataset, frame: int) -> Dataset:
-    """Spacing, rescaling and windows of one frame, wherever the file tells them."""
+    """Spacing, rescaling, windows and side of one frame, wherever the file tells them."""
     header = Dataset()
     for keyword in _ONCE:
         if keyword in dataset:
@@ -64,12 +67,13 @@ def spacing_mm(dataset: Dataset) -> tuple[float, float] | None:
 
 
 def pixel_ratio(dataset: Dataset) -> float:
-    """Height of a pixel over its width by PixelAspectRatio (C.7.6.3.1.7); 1 without one that can
-    be."""
+    """Height of a pixel over its width by PixelAspectRatio (C.7.6.3.1.7), or as the spacings of all
+    frames tell it, whose sizes may differ; 1 without one that can be."""
     try:
         return ratio_of(*map(float, dataset.PixelAspectRatio))
     except (AttributeError, TypeError, ValueError, ArithmeticError):
-        return 1.0
+        shapes = [one and (one[0] / one[1], 1.0) for one in _frame_sizes(dataset)]
+        return ratio_of(*(agreed(shapes) or (1.0, 1.0)))
 
 
 def agreed(spacings: Sequence[tuple[float, float] | None]) -> tuple[float, float] | None:
@@ -80,16 +84,21 @@ def agreed(spacings: Sequence[tuple[float, float] | None]) -> tuple[float, float
 
 
 def _told_spacing(dataset: Dataset) -> tuple[float, float] | None:
-    frames = len(dataset.get("PerFrameFunctionalGroupsSequence") or [None])
-    told = [_sizes(frame_header(dataset, frame), "PixelSpacing") for frame in range(frames)]
+    told = _frame_sizes(dataset)
     detector = _sizes(dataset, "ImagerPixelSpacing")
-    if any(told) and not (detector and all(one == detector for one in told)):
+    if any(told) and not (detector and all(agreed([detector, one]) for one in told)):
         return agreed(told)
     projected = detector or _sizes(dataset, "NominalScannedPixelSpacing")
     if projected:
         magnification = float(dataset.get("EstimatedRadiographicMagnificationFactor") or 1)
         return _positive(*(one / magnification for one in projected))
     return _ultrasound_spacing(dataset)
+
+
+def _frame_sizes(dataset: Dataset) -> list[tuple[float, float] | None]:
+    """Height and width of a pixel as the file tells them of its frames, or of all."""
+    frames = len(dataset.get("PerFrameFunctionalGroupsSequence") or [None])
+    return [_sizes(frame_header(dataset, frame), "PixelSpacing") for frame in range(frames)]
 
 
 def _sizes(header: Dataset, keyword: str) -> tuple[float, float] | None:

@@ -10,14 +10,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from core.dicom.header import agreed
+from core.dicom.personal import BURNED_IN
 from core.dicom.reading import is_dicom, parse, read_dicom, unpacked
 from core.scan_types import MAX_FRAMES, MAX_PIXELS, TOO_LARGE, TOO_MANY, Grey, Scan, ScanError, rgb
 from core.windowing import apply_window, linear_shape, window_between
 
+_POLARITY = ("PhotometricInterpretation", "PresentationLUTShape")
 _NEEDED = (
     *("SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient", "Rows", "Columns"),
     *("NumberOfFrames", "AcquisitionNumber", "EchoNumbers", "InstanceNumber"),
-    *("PhotometricInterpretation", "SOPInstanceUID"),
+    *("SOPInstanceUID", "StudyInstanceUID", *_POLARITY),
 )
 
 _GAP = "{} of this series cannot be read and {} left out. {}"
@@ -52,10 +54,13 @@ def slice_of(data: bytes) -> Slice | None:
         turn = np.array(told.ImageOrientationPatient, float)
         across = np.cross(turn[:3], turn[3:])
         position = float(across @ np.array(told.ImagePositionPatient, float))
-        kind = str(told.get("PhotometricInterpretation"))
-        shape = (told.Rows, told.Columns, kind, tuple(np.round(turn, 3).tolist()))
+        kinds = [str(told.get(one)) for one in _POLARITY]
+        turned = tuple((np.round(turn, 3) + 0.0).tolist())  # no 0 has a sign
+        shape = (told.Rows, told.Columns, *kinds, turned)
         number = int(told.get("InstanceNumber") or 0)
-        parts = (str(told.SeriesInstanceUID), str(told.get("EchoNumbers")), shape)
+        # Some programs write one series into the files of several studies.
+        names = (str(told.get("StudyInstanceUID")), str(told.SeriesInstanceUID))
+        parts = (*names, str(told.get("EchoNumbers")), shape)
         own = told.get("SOPInstanceUID")
         instance = _hash(str(own)) if own else None
         return Slice(
@@ -73,8 +78,9 @@ def group_slices(slices: Sequence[Slice | None]) -> list[list[int]]:
     """Indices of files by volume, each in the order of its slices; all others by themselves.
 
     Volumes and files keep the order of their first file. What is there twice goes into a second
-    volume. Acquisitions of one series are volumes of their own if slices lie at one place. Two
-    slices of one place and acquisition are in the order of their numbers.
+    volume. Acquisitions of one series are volumes of their own if slices lie at one place, unless
+    each has but one slice: then the second of a place goes into a second volume. Two slices of one
+    place and acquisition are in the order of their numbers.
     """
     groups: dict[object, list[int]] = defaultdict(list)
     for index, (one, earlier) in enumerate(zip(slices, _earlier(slices), strict=True)):
@@ -103,9 +109,13 @@ def _volumes(group: list[int], slices: Sequence[Slice | None]) -> list[list[int]
     places = {round(slices[index].position, _DIGITS) for index in group}
     if len(places) == len(group):
         return [ordered]
-    taken: dict[str, list[int]] = defaultdict(list)
+    taken: dict[object, list[int]] = defaultdict(list)
+    numbered = len({slices[index].acquisition for index in group}) == len(group)
+    seen: Counter[float] = Counter()
     for index in ordered:
-        taken[slices[index].acquisition].append(index)
+        place = round(slices[index].position, _DIGITS)
+        taken[seen[place] if numbered else slices[index].acquisition].append(index)
+        seen[place] += 1
     return list(taken.values())
 
 
@@ -134,19 +144,34 @@ def read_series(files: Sequence[bytes]) -> Scan:
     scans = list(read.values())
     if any(one.pixels.shape != scans[0].pixels.shape for one in scans):
         raise ScanError("The files of this series differ in size. Choose them one by one.")
-    overlays = [one.overlay for one in scans]
     pixels, grey = _joined(scans)
+    risks = [one.text_risk for one in scans if one.text_risk]
     return replace(
         scans[0],
         pixels=pixels,
         spacing_mm=agreed([one.spacing_mm for one in scans]),
         grey=grey,
-        overlay=None if any(one is None for one in overlays) else np.concatenate(overlays),
+        pixel_ratio=_common_ratio(scans),
+        overlay=_overlays(scans),
         personal=tuple(dict.fromkeys(kind for one in scans for kind in one.personal)),
-        text_risk=next((one.text_risk for one in scans if one.text_risk), None),
+        text_risk=BURNED_IN if BURNED_IN in risks else next(iter(risks), None),
         files=tuple(read),
         gap=_gap(reasons, len(files)),
     )
+
+
+def _common_ratio(scans: list[Scan]) -> float:
+    """The shape of a pixel, where all have one, though their sizes may differ."""
+    first = scans[0].aspect
+    return first if np.allclose([one.aspect for one in scans], first, rtol=1e-3) else 1.0
+
+
+def _overlays(scans: list[Scan]) -> np.ndarray | None:
+    """Drawings of all slices, empty where one has none; None if none has any."""
+    if all(one.overlay is None for one in scans):
+        return None
+    none = np.zeros((1, *scans[0].pixels.shape[1:3]), bool)
+    return np.concatenate([none if one.overlay is None else one.overlay for one in scans])
 
 
 def _gap(reasons: dict[int, ScanError], count: int) -> str | None:
@@ -170,7 +195,8 @@ def _joined(scans: list[Scan]) -> tuple[np.ndarray, Grey | None]:
     values, first = np.concatenate([one.values for one in greys]), greys[0]
     if first.extent is None:
         windows = tuple(one.windows_of(0) for one in greys)
-        return pixels, replace(first, values=values, windows=windows)
+        curved = tuple(one.is_curved(0) for one in greys)
+        return pixels, replace(first, values=values, windows=windows, curved=curved)
     extents = [one.extent or (one.values.min(), one.values.max()) for one in greys]
     low, high = min(low for low, _ in extents), max(high for _, high in extents)
     window = window_between(float(low), float(high), linear_shape(values.dtype))

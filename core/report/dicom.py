@@ -18,11 +18,13 @@ from highdicom import sr
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from highdicom.sr.coding import CodedConcept
 from pydicom import Dataset
+from pydicom.multival import MultiValue
 from pydicom.sr.codedict import codes
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
 from core import __version__
 from core.card import INTENDED_USE
+from core.dicom.header import frame_header
 from core.dicom.pixels import was_lossy
 from core.dicom.reading import parse
 from core.findings import Findings
@@ -102,7 +104,7 @@ def secondary_capture(
             **new,
         )
         # Side and orientation: as the source tells, or nobody.
-        made.Laterality = _side(original) or ""
+        made.Laterality = _side(original, frame) or ""
         made.PatientOrientation = original.get("PatientOrientation") or None
         made.BurnedInAnnotation = str(original.get("BurnedInAnnotation") or "YES")
         made.DerivationDescription = _derivation(description, limits)
@@ -215,7 +217,7 @@ def _header(original: Dataset) -> Dataset:
         for keyword in _IDENTITY:
             setattr(header, keyword, original.get(keyword))
         for keyword in _TEXTS:
-            value = str(original.get(keyword) or "").strip()
+            value = _single(original, keyword)
             if not re.fullmatch(_FORMS.get(keyword, ".*"), value):
                 value = ""
             if value or keyword in _REQUIRED:
@@ -223,6 +225,13 @@ def _header(original: Dataset) -> Dataset:
     except Exception as error:
         raise ScanError(_UNREFERABLE) from error
     return header
+
+
+def _single(original: Dataset, keyword: str) -> str:
+    """The value of an element that has one; of several, such as a number with a backslash in it,
+    none: the first alone may be another patient's."""
+    value = original.get(keyword) or ""
+    return "" if isinstance(value, MultiValue) else str(value).strip()
 
 
 def _new_instance(kind: str, description: str) -> dict:
@@ -250,9 +259,10 @@ def _source_item(original: Dataset, frame: int) -> Dataset:
     return item
 
 
-def _side(original: Dataset) -> str | None:
-    """L or R, as the source tells: of the image, where it does, else of the series."""
-    told = str(original.get("ImageLaterality") or original.get("Laterality") or "")
+def _side(original: Dataset, frame: int) -> str | None:
+    """L or R, as the source tells: of the frame or image, where it does, else of the series."""
+    of_frame = frame_header(original, frame).get("FrameLaterality")
+    told = str(of_frame or original.get("ImageLaterality") or original.get("Laterality"))
     return told if told in _SIDES else None
 
 
@@ -263,8 +273,8 @@ def _derivation(description: str, limits: str) -> str:
     return f"{told if len(told) <= room else told[: room - 1] + '…'} {INTENDED_USE}"
 
 
-def _site(original: Dataset) -> sr.FindingSite:
-    return sr.FindingSite(codes.SCT.Breast, laterality=_SIDES.get(_side(original)))
+def _site(original: Dataset, frame: int) -> sr.FindingSite:
+    return sr.FindingSite(codes.SCT.Breast, laterality=_SIDES.get(_side(original, frame)))
 
 
 def _frames(original: Dataset, frame: int) -> list[int] | None:
@@ -298,7 +308,7 @@ def _group(original: Dataset, findings: Findings) -> sr.MeasurementsAndQualitati
     return sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(uid=hd.UID(), identifier="Classified frame"),
         algorithm_id=_algorithm(original, findings),
-        finding_sites=[_site(original)],
+        finding_sites=[_site(original, findings.frame)],
         measurements=probabilities,
         qualitative_evaluations=list(_evaluations(findings)),
         source_images=[image],
@@ -318,7 +328,7 @@ def _regions(original: Dataset, findings: Findings):
             referenced_region=sr.ImageRegion(
                 sr.GraphicTypeValues.POLYLINE, corners, sr.SourceImageForRegion(*image)
             ),
-            finding_sites=[_site(original)],
+            finding_sites=[_site(original, findings.frame)],
             measurements=size and [sr.Measurement(AREA, size, _SQUARE_MILLIMETRE)],
             qualitative_evaluations=told,
         )
@@ -375,7 +385,7 @@ def _outline_used(findings: Findings) -> str:
 def _written(made: Dataset, original: Dataset) -> bytes:
     # Not before: the library warns of names in a form that it does not know, and quotes them.
     for keyword in _NAMES:
-        setattr(made, keyword, str(original.get(keyword) or "").strip())
+        setattr(made, keyword, _single(original, keyword))
     file = io.BytesIO()
     made.save_as(file, enforce_file_format=True)
     return file.getvalue()
