@@ -9,9 +9,10 @@ import streamlit as st
 
 from core.card import INTENDED_USE
 from pages._early_charts import fetch_charts
-from pages._frame import follow_theme, hide_unseen, quiet, run_page, unseen
+from pages._frame import begin_at_the_top, follow_theme, hide_unseen, quiet, run_page, unseen
 from pages._warm_up import warm_up
 
+begin_at_the_top()
 st.set_page_config(
     page_title="LesionLens",
     page_icon="pages/mark.svg",

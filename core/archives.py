@@ -106,7 +106,7 @@ class Archive:
 
 
 def _counts(entry: zipfile.ZipInfo) -> bool:
-    """Whether an entry is more than what an operating system left there, a file for each."""
+    """Whether an entry is a file of its own, not one that an operating system left beside it."""
     return not is_side_file(PurePosixPath(entry.filename.replace("\\", "/")))
 
 
@@ -168,7 +168,7 @@ DAMAGED_FILE = "The compressed file is damaged or incomplete. Copy it again."
 
 def _check(entries: list[zipfile.ZipInfo], limits: Limits) -> None:
     """Raise unless the directory of an archive promises something harmless within the limits."""
-    if sum(map(_counts, entries)) > limits.files or len(entries) > 2 * limits.files:
+    if sum(map(_counts, entries)) > limits.files or len(entries) > 3 * limits.files:
         raise ArchiveError(
             f"The archive holds more files than the limit of {limits.files}. Pack fewer of them."
         )

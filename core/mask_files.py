@@ -19,6 +19,8 @@ from core.wording import counted
 
 MASK_NAME = re.compile(r"(?P<image>.+)_mask(?:_\d+)?", re.IGNORECASE)
 """Name of a mask, without its ending; ``image`` is that of its picture."""
+_UID = re.compile(r"(?:^|/)\d+(?:\.\d+){2,}(?:_mask(?:_\d+)?)?$", re.IGNORECASE)
+"""A name that is the identifier of a DICOM file, and that of its mask."""
 BRIGHT = 128
 """Of 0..255: what is at least as bright lies inside the lesion, if a mask has more than two
 values."""
@@ -85,10 +87,12 @@ def _outlined_by(name: str) -> Iterator[str]:
 
 
 def _without_ending(name: str) -> str:
-    """The name as it is without `.png`, `.nii.gz` and the like; digits are a part of a UID. Some
-    systems write an umlaut as two signs."""
+    """The name as it is without `.png`, `.nii.gz` and the like; what follows the last point of a
+    UID is none. Some systems write an umlaut as two signs."""
     whole = unicodedata.normalize("NFC", name)
-    return re.sub(r"(\.nii)?\.(?!\d+$)[^./\\]*$", "", whole, flags=re.IGNORECASE)
+    if _UID.search(whole):
+        return whole
+    return re.sub(r"(\.nii)?\.[^./\\]*$", "", whole, flags=re.IGNORECASE)
 
 
 def outline_in(

@@ -95,7 +95,7 @@ def _show_files(table: pd.DataFrame, recipe: Recipe, reports: Callable[[bool], b
             Offer("Download CSV", lambda: safe_csv(table if names else without_names(table)), csv),
             Offer("Reports (ZIP)", lambda: reports(names), archive, icon=":material/folder_zip:"),
         ]
-        show_buttons("batch", offers, (recipe.id, told_apart(table)))
+        show_buttons("batch", offers, (recipe.id, names, told_apart(table)))
     hand_over("batch")
 
 

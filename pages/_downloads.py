@@ -102,7 +102,8 @@ def hand_over(place: str) -> None:
 
 def told_apart(table: pd.DataFrame) -> bytes:
     """A ``view`` for the files of a table, which are about nothing but what stands in it."""
-    return pd.util.hash_pandas_object(table).to_numpy().tobytes()
+    rows = pd.util.hash_pandas_object(table).to_numpy().tobytes()
+    return repr(list(table.columns)).encode() + rows
 
 
 def saved(content: bytes) -> tuple[str, bytes]:

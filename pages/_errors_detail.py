@@ -19,9 +19,8 @@ from core.figures.opinion import (
 from core.refusal import Refusal
 from core.wording import counted, percent
 from pages import _errors_run as runs
-from pages._errors_notes import show_note_form
+from pages._errors_notes import show_note_form, tell_saved
 from pages._frame import HERE, guarded, plain, quiet, themed
-from pages._inputs import method_label
 from pages._maps import Aim, answer
 from pages._maps import Question as MapQuestion
 from pages._pictures import show_image
@@ -49,6 +48,12 @@ def show_open_image(question: runs.Question, found: Judged) -> None:
         return
     dialog = st.dialog("Look closer", width="large", icon=":material/zoom_in:", on_dismiss=_close)
     dialog(guarded(_show))(question, known)
+
+
+def tell_lost_note() -> None:
+    """Of an image that was closed before the dialog could tell that its note was not kept."""
+    if OPEN not in st.session_state:
+        tell_saved()
 
 
 def _close() -> None:
@@ -129,7 +134,7 @@ def _show_maps(question: runs.Question, one, row) -> None:
         method_id = st.selectbox(
             "Method",
             [name for name, method in METHODS.items() if method.cost != "minutes"],
-            format_func=method_label,
+            format_func=lambda one: METHODS[one].name,
             key="errors method",
             label_visibility="collapsed",
             width=220,

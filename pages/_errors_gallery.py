@@ -23,7 +23,7 @@ from core.spreadsheet import safe_csv
 from core.wording import PERCENT_COLUMN, for_column, percent, unbroken
 from pages import _errors_run as runs
 from pages._downloads import Offer, show_downloads, told_apart
-from pages._errors_detail import open_image, show_open_image
+from pages._errors_detail import open_image, show_open_image, tell_lost_note
 from pages._frame import plain, quiet, themed
 from pages._keeping import KEPT
 from pages._maps import INSTANT, Aim, answer
@@ -111,6 +111,7 @@ def show_mistakes(question: runs.Question, found: Judged) -> None:
             help="The same as a click on a cell of the matrix.",
         )
         _show_pairs(pairs, table["label"].value_counts(), key)
+    tell_lost_note()
     _show_images(question, chosen.of(table), chosen)
     show_open_image(question, found)
 

@@ -68,7 +68,7 @@ def show_note_form(question: Question, one: pd.Series) -> None:
             st.form_submit_button(
                 "Save note", icon=":material/save:", on_click=_save, args=(question, one, key)
             )
-            _tell_saved(key)
+            tell_saved(key)
         for note in newest(book.read(**mine)).itertuples():
             st.markdown(_in_words(note))
     except NotesError as error:
@@ -158,13 +158,17 @@ def _save(question: Question, one: pd.Series, key: str) -> None:
         state[READER] = reader.strip()
 
 
-def _tell_saved(key: str) -> None:
-    """What became of the last note, once; of one on another image only that it was not kept."""
-    told, image_id, problem = st.session_state.pop(TOLD, ("", "", None))
+def tell_saved(key: str = "") -> None:
+    """What became of the last note: beside the form of this ``key``; elsewhere, as when the image
+    was closed at once, only that it was not kept."""
+    told, image_id, problem = st.session_state.get(TOLD, ("", "", None))
+    if problem and told == key:
+        st.warning(plain(problem))  # and again where the image is left: nobody may have read it
+        return
+    st.session_state.pop(TOLD, None)
     if problem:
-        where = "" if told == key else f"The note on {image_id} was not kept. "
-        st.warning(plain(f"{where}{problem}"))
-    elif told == key:
+        st.warning(plain(f"The note on {image_id} was not kept. {problem}"))
+    elif told and told == key:
         st.success("Saved.")
 
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import plotly.graph_objects as go
 import streamlit as st
+from streamlit.delta_generator_singletons import context_dg_stack, get_default_dg_stack_value
 
 from core.refusal import Refusal
 from core.wording import unbroken
@@ -66,6 +67,16 @@ def fragment(body: Callable[..., None]) -> Callable[..., None]:
     """A part of a page that runs again alone, guarded by itself: Streamlit shows what leaves a
     fragment in words of its own, and no page hears of it."""
     return st.fragment(guarded(body))
+
+
+def begin_at_the_top() -> None:
+    """Draw the page where pages are drawn, whatever was drawn before it.
+
+    Where the run of a fragment ends while one of the whole page waits, both go in one thread (as
+    ``runner.fastReruns`` is off), and ``streamlit.runtime.fragment`` leaves the fragment's place
+    behind: who closed a dialog that was just drawing got the page drawn into it, and so nowhere.
+    """
+    context_dg_stack.set(get_default_dg_stack_value())
 
 
 def plain(text: str) -> str:

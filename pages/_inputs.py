@@ -67,13 +67,6 @@ def choose_scan(page: str, systems: tuple[str, ...]) -> tuple[Item, Outline | No
     return item, sample_outline(name)
 
 
-def remember_upload(page: str, item: Item) -> None:
-    """Keep what was uploaded on this page, once it has been read, for the others."""
-    upload = st.session_state.get(f"{page} upload")
-    if upload and uploaded(upload).digest == item.digest:
-        current.remember(item)
-
-
 def _choose_outline(page: str, item: Item) -> Outline | None:
     """A mask is asked for before the frame is; it is one scan's, and not the next one's."""
     return choose_outline(item, chosen_frame(item), f"{page} mask {item.digest}", MASK)
@@ -166,7 +159,7 @@ def choose_methods() -> list[str]:
         list(METHODS),
         selection_mode="multi",
         default=instant[:FIRST_METHODS],
-        format_func=method_label,
+        format_func=_method_label,
         key="compare methods",
         bind="query-params",
         help="Those with an hourglass take seconds to minutes a map; the others come at once.",
@@ -275,7 +268,6 @@ def _choose_number(page: str, method_id: str, one: Parameter) -> float:
     )
 
 
-def method_label(method_id: str) -> str:
-    """The name of a method, with an hourglass if its maps take a while."""
+def _method_label(method_id: str) -> str:
     method = METHODS[method_id]
     return method.name if method.cost == INSTANT else f"{method.name} :material/hourglass:"

@@ -20,6 +20,7 @@ from core.picture_size import size_within
 from core.predict import Opinion
 from core.recipe import Recipe
 from core.recipes import load_recipe
+from core.scans import Scan
 from core.wording import percent, signed
 from pages import _kept as kept
 from pages._downloads import Offer, hand_over, show_buttons
@@ -49,15 +50,18 @@ def show_name(item: Item) -> None:
 def show_personal_data(item: Item) -> None:
     """What a DICOM file holds of its patient, and a copy of it without that."""
     scan = scan_of(item.digest, item.read)
-    if not scan.dicom:
-        return
+    if scan.dicom:
+        _show_held(item, scan)
+    hand_over("copy")  # also if the popover is closed, or another scan shown, while it is made
+
+
+def _show_held(item: Item, scan: Scan) -> None:
     with st.popover("Patient data", icon=":material/shield_person:"):
         held = f"The file holds: {', '.join(scan.personal)}." if scan.personal else NO_PERSONAL
         st.markdown(f"{held} {NOT_KEPT}")
         if scan.text_risk:
             st.warning(f"Look for a name in the picture itself: {scan.text_risk}.")
         show_buttons("copy", [_copy_of(item)], item.digest)
-    hand_over("copy")  # also if this is closed while the copy is made
 
 
 def _copy_of(item: Item) -> Offer:

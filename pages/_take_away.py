@@ -87,7 +87,8 @@ def _show_files(view: View, region: Region | None, opinion: Opinion, found: Assu
             )
         )
     with st.container(horizontal=True):
-        show_buttons("take away", offers, view.key)
+        outline = view.outline and view.outline.digest
+        show_buttons("take away", offers, (view.key, outline, methods, named))
     risk = text_risk_of(view.item)
     quiet(" ".join(filter(None, [KEPT_OUT, risk and f"{risk.capitalize()}.", unfit])))
 

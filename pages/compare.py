@@ -77,7 +77,6 @@ def choose_and_compare(systems: tuple[str, ...]) -> None:
         )
     if recipe_ids and method_ids:
         frame = choose_frame(item)
-        inputs.remember_upload(PAGE, item)
         outline = (inputs.draw_outline(item, frame) if drawing else None) or outline
         compare(item, frame, outline, recipe_ids, method_ids, colour_map)
     else:
@@ -118,7 +117,7 @@ def compare(
         quiet(missing)
     views = [View(item, frame, one, layers[one], outline) for one in recipe_ids]
     questions = [Question(one, aim, settings[one]) for one in method_ids]
-    progress = st.container()
+    progress, held = st.container(), st.container()
     asked = [(_seen_by(question, view), question) for view in views for question in questions]
     entries = [find(view, question, judged) for view, question in asked]
     rows = [_row(view, entries, aim) for view in views]
@@ -139,9 +138,11 @@ def compare(
     awaited = [one for one in lacking if not _is_stopped(one[1])]
     judgeable = [one for one in asked if judged and _has_evidence(*one)]
     unjudged = [one for one in judgeable if known_judgement(*one) is None]
-    with progress:
-        if lacking and not awaited:
+    # In a place of its own: at the click on "Stop", "Go on" would still hold room beside it.
+    if lacking and not awaited:
+        with held:
             offer_to_go_on(len(lacking))
+    with progress:
         if awaited:
             compute(awaited, len(asked) - len(lacking) + 1, len(asked))
         elif unjudged:

@@ -55,7 +55,6 @@ def main() -> None:
         )
         layer = inputs.choose_layer(PAGE, recipe_id)
     frame = choose_frame(item)
-    inputs.remember_upload(PAGE, item)
     tell_other_view(item)
     view = View(item, frame, recipe_id, layer, outline)
     question = choose_question(view)

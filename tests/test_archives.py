@@ -140,7 +140,7 @@ def test_the_limits():
     refused(data, "more files than the limit of 2", Limits(files=2))
     refused(packed({"a": bytes(2**20 + 1)}), "larger than the limit of 1 MB", Limits(5, 2**20))
     # What a Mac leaves beside each file is none, but there is no end of it either.
-    sides = {f"__MACOSX/._{name}": b"1" for name in "ab"}
+    sides = {f"__MACOSX/._{name}": b"1" for name in "abc"}
     assert len(Archive(packed({"a": b"1", "b": b"2"} | sides), Limits(files=2)).members) == 2
     refused(packed({"a": b"1"} | sides), "more files than the limit of 1", Limits(files=1))
     many = packed({str(i): bytes(2**20) for i in range(3)})

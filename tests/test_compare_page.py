@@ -411,22 +411,6 @@ def mask_of(page: AppTest, scan: bytes):
     return page.file_uploader(key=f"compare mask {sha256(scan)}")
 
 
-def test_an_upload_is_at_hand_on_all_pages(page):
-    page.file_uploader(key="compare upload").upload("a.png", picture(90)).run()
-    page.switch_page("pages/learn.py").run()
-    assert page.toggle(key=f"learn before {sha256(picture(90))}").value
-    page.switch_page("pages/compare.py").run()
-    assert page.toggle(key=f"compare before {sha256(picture(90))}").value
-    assert "iou" not in page.dataframe[0].value
-
-
-def test_a_scan_that_cannot_be_read_is_not_kept_for_other_pages(page):
-    page.file_uploader(key="compare upload").upload("a.png", b"none").run()
-    assert page.error
-    page.switch_page("pages/learn.py").run()
-    assert not [one for one in page.toggle if one.key.startswith("learn before")]
-
-
 def test_a_click_gets_the_file_of_the_scan_that_was_shown(page):
     """The next scan is chosen before the page has answered."""
 

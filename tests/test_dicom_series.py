@@ -95,6 +95,7 @@ def test_a_sign_of_zero_parts_no_volume():
 )
 def test_slices_of_another_study_or_shape_are_another_volume(told):
     assert grouped([turned(0), turned(1, **told), turned(2)]) == [[0, 2], [1]]
+    assert grouped([turned(0), turned(1, PresentationLUTShape="IDENTITY")]) == [[0, 1]]
 
 
 def test_two_slices_of_one_place_keep_the_order_of_their_numbers():

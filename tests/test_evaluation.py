@@ -247,8 +247,8 @@ def test_a_class_without_images_has_no_figures_though_it_was_predicted():
 
 
 def test_samples_without_a_class_say_nothing_of_its_precision():
-    """Four patients of ten images, two of them malignant, and an image of a benign and of a
-    malignant one taken for the other: 20 malignant answers are right of 20, 19 of 21 or so."""
+    """Four patients of ten images, two of them malignant, and one image of each kind taken for the
+    other: of 20 malignant answers 19 are right."""
     sure = {"benign": [0.9, 0.1, 0.0], "malignant": [0.1, 0.9, 0.0]}
     kinds = ["benign", "benign", "malignant", "malignant"]
     wrong = {0: "malignant", 2: "benign"}

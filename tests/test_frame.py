@@ -7,8 +7,11 @@ import logging
 from pathlib import Path
 
 import pytest
+import streamlit as st
+from streamlit.delta_generator_singletons import context_dg_stack
 from streamlit.testing.v1 import AppTest
 
+from pages import _frame
 from pages._frame import UNEXPECTED
 
 PAGES = Path(__file__).parents[1] / "pages"
@@ -55,6 +58,22 @@ def test_one_sentence_stands_for_what_failed(place, how, sentence, caplog):
     assert {"a part", "below"} <= {one.value for one in page.markdown}
     logged = [one for one in caplog.records if one.levelno >= logging.ERROR]
     assert len(logged) == (how == "fault")  # a refusal is no fault of ours
+
+
+def test_a_page_is_not_drawn_into_what_a_fragment_left_behind(monkeypatch):
+    """As when a dialog is closed while it still draws: the page's run follows in its thread."""
+    begin = _frame.begin_at_the_top
+
+    def after_a_fragment() -> None:
+        left = st.expander("left behind")
+        context_dg_stack.set((*context_dg_stack.get(), left))
+        begin()
+
+    monkeypatch.setattr(_frame, "begin_at_the_top", after_a_fragment)
+    monkeypatch.setattr("pages._warm_up.warm_up", lambda: None)
+    page = AppTest.from_file(str(PAGES.parent / "app.py"), default_timeout=60).run()
+    left = next(one for one in page.expander if one.label == "left behind")
+    assert page.title and not left.children and not page.exception
 
 
 def a_page_with_an_open_image() -> None:

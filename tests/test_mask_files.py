@@ -23,6 +23,8 @@ from core.scans import ScanError
         (["a.b/1", "a.b/1_mask", "a.b"], {0: [1]}),
         (["1.2.5", "1.2.6", "masks/1.2.5", "masks/1.2.6"], {0: [2], 1: [3]}),
         (["1.2.5", "1.2.5_mask.png", "1.2.6.dcm", "masks/1.2.6.png"], {0: [1], 2: [3]}),
+        (["1.2.5", "1.2.6", "1.2.5_mask", "1.2.6_mask_1"], {0: [2], 1: [3]}),
+        (["scan.001", "scan_mask.png", "IM.1", "masks/IM.png"], {0: [1], 2: [3]}),
         (["L\u00e4sion.png", "La\u0308sion_mask.png"], {0: [1]}),
     ],
 )

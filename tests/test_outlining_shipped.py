@@ -102,12 +102,15 @@ class TestFigures:
         metrics = json.loads(json.dumps(checkpoint.metrics))
         metrics["test"]["lesions"]["values"]["dice"]["value"] = 0.79
         metrics["over_splits"]["dice"][1] = 0.8
-        files = {METRICS: json.dumps(metrics).encode()}
-        update_checkpoint(checkpoint, files)
+        update_checkpoint(checkpoint, {METRICS: json.dumps(metrics).encode()})
         first, second, card = check(copy)
         assert first.startswith("busi-unet: over_splits, dice, 1: 0.8 in metrics.json, 0.79")
         assert second.startswith("busi-unet: test, lesions, values, dice, value: 0.79 in metrics")
         assert card.startswith("busi-unet: The card is not that of recipe and figures.")
+        del metrics["regions"]
+        update_checkpoint(checkpoint, {METRICS: json.dumps(metrics).encode()})
+        lost = [one for one in check(copy) if "busi-unet: regions, busi-efficientnetv2b0" in one]
+        assert lost and all(": nothing in metrics.json, " in one for one in lost)
 
     def test_with_the_drawn_outline_the_system_reaches_its_own_figures(self, checkpoint):
         one = checkpoint.metrics["regions"]["busi-efficientnetv2b0"]

@@ -55,7 +55,8 @@ def checked_frames(dataset: Dataset, count: int) -> tuple[list[bytes], Claim | N
 
 def is_irreversible(dataset: Dataset) -> bool:
     """Whether a frame of JPEG 2000 was coded with the wavelet that does not give back what it took
-    (ISO/IEC 15444-1, A.6.1: the 9-7); the other can lose too, which nothing tells."""
+    (ISO/IEC 15444-1, A.6.1: the 9-7), as its main header tells; the other can lose too, which
+    nothing tells."""
     return any(map(_is_of_9_7, _frames(dataset, int(dataset.get("NumberOfFrames") or 1))))
 
 
@@ -63,7 +64,7 @@ def _is_of_9_7(frame: bytes) -> bool:
     place = frame.find(_J2K_START, 0, 4096) + len(_SOC)
     while place >= len(_SOC) and frame[place : place + 1] == b"\xff":
         if frame[place : place + 2] == _COD:
-            return frame[place + _WAVELET] == 0
+            return frame[place + _WAVELET : place + _WAVELET + 1] == b"\0"
         place += 2 + int.from_bytes(frame[place + 2 : place + 4])
     return False
 

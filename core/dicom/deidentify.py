@@ -29,6 +29,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from core.dicom.personal import DUMMIES
 from core.dicom.pixels import unpack_in_place
 from core.dicom.reading import DAMAGED, parse
 from core.scan_types import ScanError
@@ -89,7 +90,6 @@ def _cleaned(dataset: Dataset, uids: dict[str, str]) -> Dataset:
             _reduce_links(one)
             _replace_uids(one, uids)
             _apply_table(one)
-            _empty_dates(one)
             _drop_the_rest(one, secrets)
     except ScanError:
         raise
@@ -154,13 +154,10 @@ def _apply_table(dataset: Dataset) -> None:
             action(dataset, (element.tag.group, element.tag.element))
         except NotImplementedError:  # a kind of value for which there is no dummy
             del dataset[element.tag]
-
-
-def _empty_dates(dataset: Dataset) -> None:
-    """In the place of dates the library writes one of the year 1, which validators refuse."""
-    for element in list(dataset):
-        if element.VR in ("DA", "DT") and any(one.startswith("0001") for one in _values(element)):
-            element.value = ""
+        if element.VR in DUMMIES and element.tag in dataset and dataset[element.tag].value:
+            # The library's dates are of the year 1, which validators refuse.
+            empty = action.__name__ in _EMPTIED
+            dataset[element.tag].value = "" if empty else DUMMIES[element.VR]
 
 
 def _action(element: DataElement) -> Callable[[Dataset, tuple[int, int]], None] | None:

@@ -38,7 +38,7 @@ def grey_scan(stored: np.ndarray, dataset: Dataset, bits: int) -> tuple[np.ndarr
     greys = stored.dtype.kind == "u" and _are_greys(bits, headers)
     shown = (0.0, 2.0**bits - 1) if greys else extent
     whole = window_between(*shown, linear_shape(joined.dtype))
-    inverted = _inverted(dataset)
+    inverted = is_inverted(dataset)
     pixels = [
         _shown(part, header, whole, inverted) for part, header in zip(values, headers, strict=True)
     ]
@@ -73,10 +73,10 @@ def _is_mapped(header: Dataset) -> bool:
     return bool(tables or _windows(header)) or (float(slope), float(intercept)) != (1, 0)
 
 
-def _inverted(dataset: Dataset) -> bool:
+def is_inverted(dataset: Dataset) -> bool:
     """Whether low values are white. A presentation LUT shape says the same in other words."""
     shape = dataset.get("PresentationLUTShape")
-    return dataset.PhotometricInterpretation == "MONOCHROME1" or shape == "INVERSE"
+    return dataset.get("PhotometricInterpretation") == "MONOCHROME1" or shape == "INVERSE"
 
 
 def _rescaled(stored: np.ndarray, header: Dataset) -> np.ndarray:

@@ -72,8 +72,17 @@ def pixel_ratio(dataset: Dataset) -> float:
     try:
         return ratio_of(*map(float, dataset.PixelAspectRatio))
     except (AttributeError, TypeError, ValueError, ArithmeticError):
+        return _ratio_of_frames(dataset)
+
+
+def _ratio_of_frames(dataset: Dataset) -> float:
+    if not is_enhanced(dataset):
+        return 1.0
+    try:
         shapes = [one and (one[0] / one[1], 1.0) for one in _frame_sizes(dataset)]
-        return ratio_of(*(agreed(shapes) or (1.0, 1.0)))
+    except (TypeError, ValueError, ArithmeticError):
+        return 1.0
+    return ratio_of(*(agreed(shapes) or (1.0, 1.0)))
 
 
 def agreed(spacings: Sequence[tuple[float, float] | None]) -> tuple[float, float] | None:

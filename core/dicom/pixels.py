@@ -18,7 +18,7 @@ from pydicom.uid import (
 from core.dicom.codestreams import is_irreversible
 from core.dicom.grey import grey_scan
 from core.dicom.header import little_endian
-from core.dicom.settling import PARTIAL, settle
+from core.dicom.settling import PARTIAL, PROGRESSIVE, SPECTRAL, settle
 from core.dicom.stored import has_unused_bits, unpacked
 from core.scan_types import Grey, ScanError
 from core.windowing import apply_window, window_between
@@ -27,7 +27,10 @@ PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _GREY = {"MONOCHROME1", "MONOCHROME2"}
 _PALETTE = "PALETTE COLOR"
 _PRIMARIES = ("Red", "Green", "Blue")
-_ALWAYS_LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless)
+_ALWAYS_LOSSY = (
+    *(JPEGBaseline8Bit, JPEGExtended12Bit, SPECTRAL, PROGRESSIVE),
+    JPEGLSNearLossless,
+)
 _PERHAPS_LOSSY = (JPEG2000, JPEG2000MC, HTJ2K)
 _OF_COMPRESSED = (
     *("ExtendedOffsetTable", "ExtendedOffsetTableLengths"),

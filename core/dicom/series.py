@@ -9,17 +9,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from core.dicom.grey import is_inverted
 from core.dicom.header import agreed
 from core.dicom.personal import BURNED_IN
 from core.dicom.reading import is_dicom, parse, read_dicom, unpacked
 from core.scan_types import MAX_FRAMES, MAX_PIXELS, TOO_LARGE, TOO_MANY, Grey, Scan, ScanError, rgb
 from core.windowing import apply_window, linear_shape, window_between
 
-_POLARITY = ("PhotometricInterpretation", "PresentationLUTShape")
 _NEEDED = (
     *("SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient", "Rows", "Columns"),
     *("NumberOfFrames", "AcquisitionNumber", "EchoNumbers", "InstanceNumber"),
-    *("SOPInstanceUID", "StudyInstanceUID", *_POLARITY),
+    *("PhotometricInterpretation", "PresentationLUTShape", "SOPInstanceUID", "StudyInstanceUID"),
 )
 
 _GAP = "{} of this series cannot be read and {} left out. {}"
@@ -54,7 +54,7 @@ def slice_of(data: bytes) -> Slice | None:
         turn = np.array(told.ImageOrientationPatient, float)
         across = np.cross(turn[:3], turn[3:])
         position = float(across @ np.array(told.ImagePositionPatient, float))
-        kinds = [str(told.get(one)) for one in _POLARITY]
+        kinds = str(told.get("PhotometricInterpretation")), is_inverted(told)
         turned = tuple((np.round(turn, 3) + 0.0).tolist())  # no 0 has a sign
         shape = (told.Rows, told.Columns, *kinds, turned)
         number = int(told.get("InstanceNumber") or 0)

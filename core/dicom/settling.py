@@ -24,14 +24,14 @@ PACKED = (
     "compression, or single frames of it as PNG."
 )
 # JPEG by parts of its spectrum and progressive, both retired.
-_SPECTRAL, _PROGRESSIVE = UID("1.2.840.10008.1.2.4.53"), UID("1.2.840.10008.1.2.4.55")
-BY_GDCM_ALONE = {_SPECTRAL, _PROGRESSIVE, JPEG2000MCLossless, JPEG2000MC}
+SPECTRAL, PROGRESSIVE = UID("1.2.840.10008.1.2.4.53"), UID("1.2.840.10008.1.2.4.55")
+BY_GDCM_ALONE = {SPECTRAL, PROGRESSIVE, JPEG2000MCLossless, JPEG2000MC}
 """Transfer syntaxes that pydicom's own decoders do not know."""
 PARTIAL = "YBR_PARTIAL_422"
 
 _DESCRIBING = ("SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated")
 _DESCRIBING_WHOLE_NUMBERS = ("BitsStored", "PixelRepresentation")
-_OF_COSINES = (JPEGBaseline8Bit, JPEGExtended12Bit, _SPECTRAL, _PROGRESSIVE)
+_OF_COSINES = (JPEGBaseline8Bit, JPEGExtended12Bit, SPECTRAL, PROGRESSIVE)
 _OF_JPEG_2000 = ("YBR_ICT", "YBR_RCT")
 """Kinds of colours that decoders of JPEG 2000 turn into RGB, and nothing else has."""
 _SAMPLES = {

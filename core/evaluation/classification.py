@@ -1,6 +1,6 @@
 """Figures from the confusion matrix.
 
-Definitions are those of scikit-learn and imbalanced-learn, but for one thing: what is not defined
+Definitions are those of scikit-learn and imbalanced-learn, but for two things. What is not defined
 (the precision of a class that is never predicted) is NaN here and not 0, and so is a mean over
 classes of which one is NaN. Images without one of a class say nothing of how well it is found,
 whether or not it was predicted: its precision and F1 are NaN then, as its sensitivity is, and so is

@@ -54,7 +54,7 @@ _LOSSY = ("LossyImageCompressionRatio", "LossyImageCompressionMethod")
 _LONGEST = 1024
 """Letters of a description, a value of kind ST."""
 _SIDES = {"L": codes.SCT.Left, "R": codes.SCT.Right}
-# What a value must look like to be taken over; the dates of de-identified copies do not.
+# What a value must look like to be taken over; dates of the year 1, as in some copies, do not.
 _FORMS = {
     "PatientBirthDate": r"[12]\d{7}",
     "StudyDate": r"[12]\d{7}",

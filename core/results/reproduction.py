@@ -61,18 +61,16 @@ def _of_outlines(checkpoint: Checkpoint, root: Path) -> list[str]:
 
     try:
         recipe, metrics = checkpoint.recipe, checkpoint.metrics
-        told = checkpoint.card == outlining_card.render(recipe, metrics)
-        systems = {name: open_checkpoint(name, root).recipe.classes for name in metrics["regions"]}
-        found = metrics_of(
-            checkpoint.predictions(),
-            checkpoint.table("regions.parquet"),
-            recipe,
-            systems,
-            further_splits(checkpoint),
-        )
+        predictions, regions = checkpoint.predictions(), checkpoint.table("regions.parquet")
+        names = regions["recipe"].unique()
+        systems = {name: open_checkpoint(name, root).recipe.classes for name in names}
+        found = metrics_of(predictions, regions, recipe, systems, further_splits(checkpoint))
         stated = {name: metrics[name] for name in metrics if name in _FROM_TABLES}
-        judge_again = "python -m core.outlining evaluate --shipped"
-        return _unlike(_leaves(stated), _leaves(found)) + _stale(told, judge_again)
+        lost = _unlike(_leaves(stated), _leaves(found))
+        if {*found} - {*stated}:  # the card cannot be written without
+            return lost
+        told = checkpoint.card == outlining_card.render(recipe, metrics)
+        return lost + _stale(told, "python -m core.outlining evaluate --shipped")
     except ValueError as error:
         return [str(error)]
 

@@ -138,6 +138,19 @@ def test_two_readers_see_each_others_notes(errors, browser, address):
 
 
 @pytest.mark.slow
+def test_a_note_that_was_not_kept_is_told_of_where_its_image_was_closed_at_once(errors):
+    first_image(errors).click()
+    dialog = errors.get_by_role("dialog")
+    dialog.get_by_label("Comment").fill("of nobody")
+    settled(errors)
+    dialog.get_by_role("button", name="Save note").click()
+    errors.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    told = errors.get_by_role("alert").filter(has_text="was not kept. Write your name")
+    expect(told).to_be_visible(timeout=PATIENCE)
+
+
+@pytest.mark.slow
 def test_the_threshold_answers_the_keyboard_at_once(errors):
     errors.get_by_role("tab", name="Threshold").click()
     slider = errors.get_by_role("slider")
