@@ -117,7 +117,7 @@ def compare(
         quiet(missing)
     views = [View(item, frame, one, layers[one], outline) for one in recipe_ids]
     questions = [Question(one, aim, settings[one]) for one in method_ids]
-    progress, held = st.container(), st.container()
+    progress, held = st.container(), st.empty()
     asked = [(_seen_by(question, view), question) for view in views for question in questions]
     entries = [find(view, question, judged) for view, question in asked]
     rows = [_row(view, entries, aim) for view in views]
@@ -138,7 +138,7 @@ def compare(
     awaited = [one for one in lacking if not _is_stopped(one[1])]
     judgeable = [one for one in asked if judged and _has_evidence(*one)]
     unjudged = [one for one in judgeable if known_judgement(*one) is None]
-    # In a place of its own: at the click on "Stop", "Go on" would still hold room beside it.
+    # In a place of its own, empty at once: at a click on "Stop" it would still hold room beside it.
     if lacking and not awaited:
         with held:
             offer_to_go_on(len(lacking))

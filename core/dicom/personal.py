@@ -57,9 +57,9 @@ _BY_KEYWORD = {keyword: kind for kind, keywords in PERSONAL.items() for keyword 
 _BY_GROUP = {0x0010: _PATIENT}
 _BY_TYPE = {"PN": _OTHERS, "DA": _DATES, "DT": _DATES}
 
-# Nothing, and what de-identified copies hold in place of something.
 DUMMIES = {"DA": "19000101", "DT": "19000101000000"}
 """Dates that stand in de-identified copies where the standard wants one."""
+# Nothing, and what de-identified copies hold in place of something.
 _EMPTY = {
     *("", "ANONYMIZED", "00010101", "00010101010101.000000+0000", "000000.00", "000Y", "0.0"),
     *DUMMIES.values(),

@@ -93,10 +93,11 @@ def _scan(dataset: Dataset) -> Scan:
     if not any(keyword in dataset for keyword in PIXEL_KEYWORDS):
         raise ScanError(_without_picture(dataset))
     pixels, grey = read_pixels(dataset)
+    spacing = header.spacing_mm(dataset)
     return Scan(
         pixels,
-        spacing_mm=header.spacing_mm(dataset),
-        pixel_ratio=header.pixel_ratio(dataset),
+        spacing_mm=spacing,
+        pixel_ratio=1.0 if spacing else header.pixel_ratio(dataset),
         modality=str(dataset.get("Modality") or "").strip() or None,
         grey=grey,
         overlay=header.overlay(dataset),

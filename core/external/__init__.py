@@ -133,8 +133,8 @@ def limits(found: External, recipe: Recipe) -> list[str]:
         told.append(
             f"The system was trained on {found.familiar:,} of these images, or on all but the same "
             f"(similarity of at least {FAMILIAR}). Take them out: nothing can be learned from "
-            "figures with them. Copies that were cropped, turned, sharpened or drawn on are mostly "
-            "not recognised: where some images are known, look for those too."
+            "figures with them. Of copies that were cropped, turned, sharpened or drawn on only a "
+            "part is recognised: where some images are known, look for the others too."
         )
     if found.remembered >= REMEMBERED:
         told.append(
