@@ -11,6 +11,7 @@ from core.datasets import READERS
 from core.explain import METHODS, Parameter
 from core.recipe import Recipe
 from core.recipes import load_recipe
+from core.samples import SAMPLES
 from pages import _current as current
 from pages import _shared as shared
 from pages._drawing import draw, drawing_of, is_drawn_on
@@ -19,7 +20,7 @@ from pages._looked_at import chosen_frame
 from pages._maps import INSTANT, Aim, see
 from pages._masks import choose_outline
 from pages._outlines import outline_of, sample_outline
-from pages._samples import SAMPLES, is_sample, sample
+from pages._samples import is_sample, sample
 from pages._scans import Item, scan_of
 from pages._test_images import as_item, held_out, offering
 from pages._uploads import uploaded

@@ -10,8 +10,8 @@ import streamlit as st
 
 from core.datasets.phantoms import phantom
 from core.mask_files import EMPTY, outline_in
+from core.samples import SAMPLES
 from core.scans import ScanError
-from pages._samples import SAMPLES
 from pages._scans import Item, scan_of
 from pages._views import Outline
 

@@ -12,9 +12,10 @@ from core.checkpoints import list_trained
 from core.datasets import find_folder
 from core.predict import classify
 from core.recipes import load_recipe
+from core.samples import SAMPLES
 from core.scans import read_scan
 from pages import _shared as shared
-from pages._samples import SAMPLES, sample_png
+from pages._samples import sample_png
 from pages._tables import table_of
 
 _log = logging.getLogger("lesionlens")

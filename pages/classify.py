@@ -13,6 +13,7 @@ from core.modality import contradiction
 from core.predict import BATCH
 from core.recipe import Recipe
 from core.recipes import load_recipe
+from core.samples import SAMPLES
 from pages import _current as current
 from pages import _kept as kept
 from pages import _shared as shared
@@ -32,7 +33,7 @@ from pages._frame import guarded, plain, quiet, require_frame
 from pages._looked_at import choose_frame, look_key
 from pages._opinion import show_evidence, show_name, show_verdict
 from pages._region import Region, choose_region
-from pages._samples import SAMPLES, sample, sample_png
+from pages._samples import sample, sample_png
 from pages._scans import Item
 from pages._shared import version
 from pages._system import show_system

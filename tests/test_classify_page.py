@@ -155,7 +155,7 @@ def system(monkeypatch) -> FakeSystem:
     monkeypatch.setattr(_shared, "of_checkpoint", sets)
     monkeypatch.setattr(_kept, "stability", lambda *_: STEADY)
     monkeypatch.setattr(_shared, "open_outliner", lambda: fake)
-    monkeypatch.setattr("pages._samples.phantom", drawn_once)
+    monkeypatch.setattr("core.samples.phantom", drawn_once)
     st.cache_data.clear()
     st.cache_resource.clear()
     yield fake

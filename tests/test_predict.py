@@ -25,6 +25,7 @@ from core.predict import __main__ as predict
 from core.predict import classify
 from core.predict.__main__ import answer_files, as_sentence, main
 from core.preprocessing import to_batch
+from core.samples import sample_file
 from core.scans import Scan, ScanError, read_scan_file
 from tests.dicoms import dicom
 
@@ -354,6 +355,18 @@ def test_a_replay_finds_the_file_and_the_same_numbers(predicted, folder, capsys)
     out = capsys.readouterr().out
     assert "They agree exactly (same machine and versions)" in out
     assert all(repr(share) in out for share in record["probabilities"].values())
+
+
+def test_what_was_said_of_a_phantom_of_the_pages_is_replayed_without_its_file(tmp_path, capsys):
+    scan = tmp_path / "sample.png"
+    scan.write_bytes(sample_file("Normal phantom 2"))
+    main([str(scan), "--recipe", WHOLE, "--manifest", str(tmp_path / "kept"), "--json"])
+    record = json.loads(capsys.readouterr().out)
+    (kept,) = (tmp_path / "kept").glob("*.json")
+    kept.write_text(json.dumps(json.loads(kept.read_text()) | {"path": None}))  # as a page saves it
+    scan.unlink()
+    assert main(["--replay", str(kept), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["found"] == record["probabilities"]
 
 
 def test_a_replay_that_finds_other_numbers_has_status_one(predicted, capsys):

@@ -8,9 +8,9 @@ are one scan. Beside 1.png, 1_mask.png or masks/1.png outlines its lesion for sy
 (more lesions: 1_mask_1.png and so on). With --json, one line a scan: file, frames, recipe, label,
 probabilities, outlined, warning, error; of several frames the first is classified. The exit status
 is 1 if any file was refused; the others are still answered. What is saved in DIR replaces nothing
-there. A replay takes those of the files that the manifest names by their sha256, or the file at the
-manifest's path; its status is 0 if probabilities, heatmaps, prediction set and guard agree, 1 if
-they do not, 2 if it cannot be done.
+there. A replay takes those of the files that the manifest names by their sha256; with none given
+the file at the manifest's path, or the phantom of the pages that it names. Its status is 0 if
+probabilities, heatmaps, prediction set and guard agree, 1 if they do not, 2 if it cannot be done.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from core.picture_size import square
 from core.predict import Opinion, classify
 from core.recipe import Recipe
 from core.replay import replay
+from core.samples import sample_of
 from core.scan_table import frame_of
 from core.scans import Scan, ScanError
 from core.wording import percent
@@ -238,7 +239,7 @@ def _find(stated: Manifest, files: Sequence[Path]) -> list[bytes]:
     """Bytes of the files that a manifest names, in its order."""
     looked = files or ([Path(stated.path)] if stated.path else [])
     if not looked:
-        raise ManifestError("The manifest tells no path. Give the scan's file beside it.")
+        return [_sample(stated)]
     files = [file for path in looked for file in files_at(path)]
     found = {file.digest: file.read for file in files}
     missing = [digest for digest in stated.inputs if digest not in found]
@@ -246,6 +247,14 @@ def _find(stated: Manifest, files: Sequence[Path]) -> list[bytes]:
         _open_all(files)  # that one of them cannot be opened tells more
         raise ManifestError(_absence(files, missing, len(stated.inputs)))
     return [found[digest]() for digest in stated.inputs]
+
+
+def _sample(stated: Manifest) -> bytes:
+    """The phantom of the pages that a manifest names: a file that nobody has."""
+    data = sample_of(stated.inputs[0]) if len(stated.inputs) == 1 else None
+    if data is None:
+        raise ManifestError("The manifest tells no path. Give the scan's file beside it.")
+    return data
 
 
 def _open_all(files: Sequence[File]) -> None:
