@@ -30,10 +30,10 @@ _MOST_DIGITS = 3
 PREVALENCES = (0.1, 99.0)
 """Lowest and highest in percent that can be chosen."""
 HOW_SURE = (
-    "Intervals: 95 %, bootstrapped over groups, and where all or none are found, Wilson's with a "
-    "group as one trial; those of the predictive values combine the bounds of both shares, on the "
-    "careful side. The dotted line is the operating point. A threshold chosen on these very images "
-    "would look better than it is."
+    "Intervals: 95 %, bootstrapped over groups, and where all samples give the same share, as "
+    "where all or none are found, Wilson's with a group as one trial; those of the predictive "
+    "values combine the bounds of both shares, on the careful side. The dotted line is the "
+    "operating point. A threshold chosen on these very images would look better than it is."
 )
 
 

@@ -29,8 +29,8 @@ from pages._tables import version
 HOW_TO_READ = (
     "Each dot is the share of wrong answers among about a quarter of the images, more where many "
     "values are equal, from the smallest to the largest value, with its 95 % interval, "
-    "bootstrapped over groups (where all or none are wrong, Wilson's with a group as one trial); "
-    "the dotted line is the share among all."
+    "bootstrapped over groups (where all samples give the same share, as where all or none are "
+    "wrong, Wilson's with a group as one trial); the dotted line is the share among all."
 )
 WHAT_THE_TEST_SAYS = (
     "'Larger if wrong' is the chance that a wrong image has the larger value: 50 % is no relation; "

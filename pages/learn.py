@@ -32,8 +32,9 @@ ROOM = r"\rule{0em}{1.2em}"
 """Above an equation: a flat one would lose the stroke of its highest sign, a T, to its box."""
 TRIED = (
     "A map that looks right can be wrong. So hide the scan bit by bit, the places that the map "
-    "marks first, and watch the class. The yardstick is the same map mirrored: as large, but in "
-    "other places. No real scan has such holes, so a part of every fall is mere confusion."
+    "marks first, and watch the class. The yardstick is the same map mirrored within what the "
+    "system sees: as large, but in other places. No real scan has such holes, so a part of every "
+    "fall is mere confusion."
 )
 
 
@@ -76,6 +77,7 @@ def choose_question(view: View) -> Question:
             key="learn method",
             bind="query-params",
             label_visibility="collapsed",
+            wrap=True,
         )
         st.subheader("explains", anchor=False, width="content")
         name = inputs.choose_class(PAGE, view, list(load_recipe(view.recipe_id).classes))

@@ -309,7 +309,7 @@ class TestTrial:
         found = trial(LOOKS_AT_QUADRANT, self.PIXELS, WHITE[None], Heatmap(cross, 1), 0)
         assert found.alike == 1
         assert found.sentence.startswith(
-            "This trial cannot tell: the map lies so much in the middle"
+            "This trial cannot tell: the map lies so much in the middle of what the system sees"
         )
 
     def test_a_map_beside_what_counts_and_none_of_whose_mirror_images_is_there_makes_none(self):

@@ -52,8 +52,8 @@ class Trial:
             return "It does not hold: hiding elsewhere costs the class more."
         if self.alike > _SAME_PLACE:
             return (
-                "This trial cannot tell: the map lies so much in the middle that its mirror images "
-                "mark the same place."
+                "This trial cannot tell: the map lies so much in the middle of what the system "
+                "sees that its mirror images mark the same place."
             )
         return "It makes no clear difference here whether the map or another place is hidden."
 
