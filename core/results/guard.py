@@ -34,8 +34,7 @@ _READING = (
     "of features there are too few that the network has not fitted. That was decided after 6 of "
     "the 18 own test scans of the histology system, the only one that it concerns, had been "
     "seen to be flagged by their features (2 of these 6 and 1 of the other 12 were classified "
-    "wrongly); no limit was "
-    "fitted to them."
+    "wrongly); no limit was fitted to them."
 )
 _CHOICE = (
     "How it was chosen: on validation images of the three BUSI systems against 100 images each of "
