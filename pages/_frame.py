@@ -128,7 +128,8 @@ def run_page(page) -> None:
     """Run the page that st.navigation chose, or the one that ``require_frame`` was asked for."""
     st.session_state[FRAMED] = True
     if wanted := st.session_state.pop(WANTED, None):
-        st.switch_page(f"pages/{wanted}.py")
+        name, asked = wanted
+        st.switch_page(f"pages/{name}.py", query_params=asked)
     _arrive(page.title)
     page.run()
 
@@ -146,8 +147,10 @@ def require_frame() -> None:
     """Called by every page before it shows anything: none is shown without what surrounds it.
 
     Streamlit runs files of a folder named ``pages`` by themselves until st.navigation is called
-    for the first time. Who asks a fresh server for a page by its address gets it through app.py.
+    for the first time. Who asks a fresh server for a page by its address gets it through app.py,
+    with what the address says of the page's settings.
     """
     if FRAMED not in st.session_state:
-        st.session_state[WANTED] = urlsplit(st.context.url).path.rpartition("/")[2]
+        asked = {key: st.query_params.get_all(key) for key in st.query_params}
+        st.session_state[WANTED] = urlsplit(st.context.url).path.rpartition("/")[2], asked
         st.switch_page("app.py")

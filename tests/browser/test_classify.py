@@ -8,6 +8,7 @@ import json
 import re
 import zipfile
 from pathlib import Path
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ from themes import pale_in_each
 
 from core.datasets.phantoms import phantom
 from core.png import png
+from core.recipes import load_recipe
 
 CLASSES = {"benign", "malignant", "normal"}
 RANGES = """() => {
@@ -366,6 +368,22 @@ def test_a_first_visitor_by_address_gets_that_page_and_the_notice(browser, dashb
         page.get_by_text("its output is no medical finding").wait_for(timeout=45_000)
         page.get_by_role("heading", name="What it is for").wait_for(timeout=45_000)
         assert page.url == f"{fresh.url}/about"
+        page.close()
+
+
+def test_a_first_visitor_by_address_gets_what_it_asks_for(browser, tmp_path):
+    """Of a fresh server, whose first visitor Streamlit sends through two other pages."""
+    titles = [load_recipe(one).title for one in ("busi-mobilenetv2", "histology-dalaresnet50")]
+    asked = {"systems protocol": ["Random split"], "systems chosen": titles}
+    with serving.dashboard(tmp_path / "log.txt") as fresh:
+        page = browser.new_page()
+        page.set_default_timeout(serving.START_SECONDS * 1000)
+        page.goto(f"{fresh.url}/systems?{urlencode(asked, doseq=True)}")
+        figure = page.get_by_role("figure", name=re.compile("^ROC and precision-recall of"))
+        figure.wait_for()
+        expect(page.get_by_role("radio", name="Random split")).to_be_checked()
+        assert all(f" {one}: AUC" in figure.get_attribute("aria-label") for one in titles)
+        assert parse_qs(urlsplit(page.url).query) == asked
         page.close()
 
 
