@@ -107,6 +107,7 @@ def _choose_flags(present: list[str]) -> list[str]:
         selection_mode="multi",
         key="data flags",
         persist_state="session",
+        wrap=True,
     )
 
 
